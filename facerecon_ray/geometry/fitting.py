@@ -1,0 +1,181 @@
+"""Fit the face model to 68 landmarks: pose, shape and expression by batched Gauss-Newton.
+
+The estimate is the most likely one under the model's Gaussian prior and a noise for each landmark (maximum a
+posteriori): minimise sum_k (q_k - p_k)^T C_k^-1 (q_k - p_k) + |alpha|^2 + |epsilon|^2, where q_k is landmark k of the
+model seen through a scaled orthographic camera and C_k its noise, in shares of the face's size in the picture.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, FaceModel
+from facerecon_ray.geometry.landmarks import LandmarkModel
+from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from_rotation
+
+INNER_NOISE, ACROSS_CONTOUR_NOISE, ALONG_CONTOUR_NOISE = 0.010, 0.015, 0.08
+"""Standard deviation of a landmark, as a share of the landmarks' box size: brows, nose, eyes and mouth; the jaw across
+and along its outline. Nothing in a picture says how far along the outline a jaw landmark has to be."""
+
+RIGID_STEPS, FULL_STEPS = 3, 8
+DAMPING = 1e-3
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Fitted faces.
+
+    camera      scaled orthographic cameras, in the pixels of the landmarks
+    shape       (B, S) standard deviations
+    expression  (B, E) standard deviations
+    error       (B,) mean distance of the projected landmarks to the given ones over the landmarks' box size
+    landmarks   (B, 68, 3) projected landmarks, pixels
+    """
+
+    camera: Camera
+    shape: Tensor
+    expression: Tensor
+    error: Tensor
+    landmarks: Tensor
+
+
+def box_size(landmarks: Tensor) -> Tensor:
+    """(B,) square root of the area of the landmarks' bounding box; landmarks (B, 68, 2 or more)."""
+    extent = landmarks[..., :2].amax(-2) - landmarks[..., :2].amin(-2)
+    return extent.prod(-1).sqrt()
+
+
+class LandmarkFitter:
+    """Fits one face model to batches of landmarks.
+
+    Parameters
+    ----------
+    model : the face model; fits run on its device
+    """
+
+    def __init__(self, model: FaceModel) -> None:
+        self._model = LandmarkModel.of(model)
+        self._shape_size = model.shape_size
+        self._range = model.expression_range.tolist()
+
+    @torch.no_grad()
+    def __call__(self, landmarks: Tensor) -> Fit:
+        """Fit.
+
+        Parameters
+        ----------
+        landmarks : (B, 68, 2) pixels, y down, in dlib's order
+
+        Returns
+        -------
+        Fit of B faces
+        """
+        size = box_size(landmarks)
+        whitening = _whitening(landmarks, size)
+        state = self._initial(landmarks)
+        for step in range(RIGID_STEPS + FULL_STEPS):
+            state = self._gauss_newton(state, landmarks, size, whitening, rigid=step < RIGID_STEPS)
+        angles = angles_from_rotation(state.rotation)
+        camera = Camera(angles, state.scale, state.translation)
+        projected = camera.project(self._chosen(state)[0])
+        error = (projected[..., :2] - landmarks).norm(dim=-1).mean(-1) / size
+        shape, expression = state.coefficients.split([self._shape_size, self._expression_size], dim=1)
+        return Fit(camera, shape, expression, error, projected)
+
+    @property
+    def _expression_size(self) -> int:
+        return len(self._model.basis) - self._shape_size
+
+    def _initial(self, landmarks: Tensor) -> "_State":
+        """Mean face under the affine camera that explains the landmarks best, made orthogonal."""
+        count, device = len(landmarks), landmarks.device
+        coefficients = torch.zeros(count, len(self._model.basis), device=device)
+        points = self._model.points(coefficients)
+        front = self._model.choose(points, torch.zeros(count, 3, device=device))
+        x = points.gather(1, front[..., None].expand(-1, -1, 3))
+        x_mean, p_mean = x.mean(1, keepdim=True), landmarks.mean(1, keepdim=True)
+        affine = torch.linalg.lstsq(x - x_mean, landmarks - p_mean).solution.mT
+        rows = affine * affine.new_tensor(MODEL_TO_IMAGE_AXES[:2])[:, None]
+        scale = rows.norm(dim=-1).mean(-1)
+        first = torch.nn.functional.normalize(rows[:, 0], dim=-1)
+        second = torch.nn.functional.normalize(rows[:, 1] - (first * rows[:, 1]).sum(-1, keepdim=True) * first, dim=-1)
+        rotation = torch.stack([first, second, torch.linalg.cross(first, second)], 1)
+        axes = rotation.new_tensor(MODEL_TO_IMAGE_AXES)
+        offset = p_mean[:, 0] - ((x_mean @ rotation.mT) * axes)[:, 0, :2] * scale[:, None]
+        return _State(rotation, scale, offset, coefficients)
+
+    def _chosen(self, state: "_State") -> tuple[Tensor, Tensor]:
+        """The 68 landmark points (B, 68, 3) in metres and their indices (B, 68) among the candidates."""
+        points = self._model.points(state.coefficients)
+        chosen = self._model.choose(points, angles_from_rotation(state.rotation))
+        return points.gather(1, chosen[..., None].expand(-1, -1, 3)), chosen
+
+    def _gauss_newton(
+        self, state: "_State", landmarks: Tensor, size: Tensor, whitening: Tensor, rigid: bool
+    ) -> "_State":
+        x, chosen = self._chosen(state)
+        count = len(x)
+        axes = x.new_tensor(MODEL_TO_IMAGE_AXES)
+        project = state.scale[:, None, None] * axes[:, None] * state.rotation
+        turned = x @ state.rotation.mT
+        seen = (turned * axes * state.scale[:, None, None])[..., :2]
+        residual = landmarks - seen - state.translation[:, None]
+        zero = torch.zeros_like(turned[..., 0])
+        spin_x = torch.stack([zero, turned[..., 2], -turned[..., 1]], -1) * axes[0]
+        spin_y = torch.stack([-turned[..., 2], zero, turned[..., 0]], -1) * axes[1]
+        spin = torch.stack([spin_x, spin_y], 2) * state.scale[:, None, None, None]
+        unit = torch.eye(2, device=x.device).expand(count, 68, 2, 2) * size[:, None, None, None]
+        columns = [spin, seen[..., None], unit]
+        if not rigid:
+            basis = self._model.basis[:, chosen].permute(1, 2, 3, 0)
+            columns.append(project[:, None, :2] @ basis)
+        jacobian = (whitening @ torch.cat(columns, -1)).flatten(1, 2)
+        white = (whitening @ residual[..., None]).flatten(1)
+        normal = jacobian.mT @ jacobian
+        gradient = (jacobian.mT @ white[..., None])[..., 0]
+        if not rigid:
+            normal[:, 6:, 6:] += torch.eye(normal.shape[1] - 6, device=x.device)
+            gradient[:, 6:] -= state.coefficients
+        normal = normal + DAMPING * torch.diag_embed(normal.diagonal(dim1=1, dim2=2))
+        update = torch.linalg.solve(normal, gradient)
+        return self._updated(state, update, size)
+
+    def _updated(self, state: "_State", update: Tensor, size: Tensor) -> "_State":
+        rotation = torch.linalg.matrix_exp(_skew(update[:, :3])) @ state.rotation
+        scale = state.scale * update[:, 3].clamp(-0.5, 0.5).exp()
+        translation = state.translation + update[:, 4:6] * size[:, None]
+        coefficients = state.coefficients
+        if update.shape[1] > 6:
+            coefficients = coefficients + update[:, 6:]
+            expression = coefficients[:, self._shape_size :].clamp(*self._range)
+            coefficients = torch.cat([coefficients[:, : self._shape_size], expression], 1)
+        return _State(rotation, scale, translation, coefficients)
+
+
+def _whitening(landmarks: Tensor, size: Tensor) -> Tensor:
+    """(B, 68, 2, 2) matrices that turn residuals in pixels into standard deviations of the landmarks' noise."""
+    jaw = landmarks[:, :CONTOUR_LANDMARKS]
+    along = torch.cat([jaw[:, 1:2] - jaw[:, :1], jaw[:, 2:] - jaw[:, :-2], jaw[:, -1:] - jaw[:, -2:-1]], 1)
+    along = torch.nn.functional.normalize(along, dim=-1)
+    across = torch.stack([-along[..., 1], along[..., 0]], -1)
+    contour = torch.stack([along / ALONG_CONTOUR_NOISE, across / ACROSS_CONTOUR_NOISE], -2)
+    inner = torch.eye(2, device=landmarks.device) / INNER_NOISE
+    whitening = inner.expand(len(landmarks), 68, 2, 2).clone()
+    whitening[:, :CONTOUR_LANDMARKS] = contour
+    return whitening / size[:, None, None, None]
+
+
+@dataclass(frozen=True)
+class _State:
+    rotation: Tensor
+    scale: Tensor
+    translation: Tensor
+    coefficients: Tensor
+
+
+def _skew(vector: Tensor) -> Tensor:
+    x, y, z = vector.unbind(-1)
+    zero = torch.zeros_like(x)
+    rows = [torch.stack([zero, -z, y], -1), torch.stack([z, zero, -x], -1), torch.stack([-y, x, zero], -1)]
+    return torch.stack(rows, -2)

@@ -1,0 +1,94 @@
+import numpy as np
+import torch
+
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.fitting import Fit, LandmarkFitter, box_size
+from facerecon_ray.geometry.landmarks import projected_landmarks
+from facerecon_ray.geometry.pose import Camera
+
+
+def _cameras(count: int, widest: float, rng: np.random.Generator) -> Camera:
+    angles = rng.uniform([-widest, -15, -15], [widest, 15, 15], (count, 3)).astype(np.float32)
+    scale = rng.uniform(700, 1100, count).astype(np.float32)
+    translation = rng.uniform(110, 140, (count, 2)).astype(np.float32)
+    return Camera(torch.from_numpy(angles), torch.from_numpy(scale), torch.from_numpy(translation))
+
+
+def _people(model: FaceModel, count: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    shape = torch.from_numpy(rng.normal(0, 1, (count, model.shape_size)).astype(np.float32))
+    expression = torch.from_numpy(rng.exponential(0.4, (count, model.expression_size)).astype(np.float32))
+    return shape, expression.clamp(max=model.expression_range[1].item())
+
+
+def test_pose_of_the_mean_face_is_recovered_to_half_a_degree() -> None:
+    model = FaceModel.default()
+    camera = _cameras(32, 60, np.random.default_rng(0))
+    landmarks = projected_landmarks(model, model.mean.expand(32, -1, -1), camera)
+    fit = LandmarkFitter(model)(landmarks[..., :2])
+    assert (fit.camera.angles - camera.angles).abs().max() < 0.5
+    assert ((fit.camera.scale - camera.scale).abs() / camera.scale).max() < 0.01
+
+
+def test_exact_landmarks_recover_at_least_half_of_what_tells_a_person_from_the_mean() -> None:
+    model = FaceModel.default()
+    rng = np.random.default_rng(1)
+    shape, expression = _people(model, 60, rng)
+    vertices = model.vertices(shape, expression)
+    camera = _cameras(60, 30, rng)
+    fit = LandmarkFitter(model)(projected_landmarks(model, vertices, camera)[..., :2])
+    assert _recovered(model, fit, vertices.numpy()) > 0.5
+
+
+def _recovered(model: FaceModel, fit: Fit, truth: np.ndarray) -> float:
+    """Share of the mean head's error that the fit takes away, after similarity alignment of the face region."""
+    from facerecon_ray.geometry.alignment import align, apply_alignment
+
+    face = model.face_vertices.numpy()
+    target = truth[:, face]
+
+    def distance(heads: np.ndarray) -> float:
+        moved = apply_alignment(heads[:, face], *align(heads[:, face], target))
+        return float(np.linalg.norm(moved - target, axis=-1).mean())
+
+    mean = np.broadcast_to(model.mean.numpy(), truth.shape)
+    return 1 - distance(model.vertices(fit.shape, fit.expression).numpy()) / distance(mean)
+
+
+def test_projected_landmarks_of_the_fit_lie_on_the_given_ones() -> None:
+    model = FaceModel.default()
+    rng = np.random.default_rng(2)
+    shape, expression = _people(model, 16, rng)
+    landmarks = projected_landmarks(model, model.vertices(shape, expression), _cameras(16, 40, rng))[..., :2]
+    fit = LandmarkFitter(model)(landmarks)
+    distance = (fit.landmarks[..., :2] - landmarks).norm(dim=-1).mean(-1) / box_size(landmarks)
+    torch.testing.assert_close(fit.error, distance)
+    assert fit.error.max() < 0.015
+
+
+def test_fit_scales_with_the_picture() -> None:
+    model = FaceModel.default()
+    rng = np.random.default_rng(3)
+    landmarks = projected_landmarks(model, model.vertices(*_people(model, 4, rng)), _cameras(4, 30, rng))[..., :2]
+    small, large = LandmarkFitter(model)(landmarks), LandmarkFitter(model)(landmarks * 3)
+    torch.testing.assert_close(large.camera.angles, small.camera.angles, atol=0.05, rtol=0)
+    torch.testing.assert_close(large.camera.scale, small.camera.scale * 3, rtol=1e-3, atol=0)
+    torch.testing.assert_close(large.shape, small.shape, atol=0.02, rtol=0)
+
+
+def test_a_face_is_fitted_the_same_alone_and_in_a_batch() -> None:
+    model = FaceModel.default()
+    rng = np.random.default_rng(4)
+    landmarks = projected_landmarks(model, model.vertices(*_people(model, 5, rng)), _cameras(5, 30, rng))[..., :2]
+    together, alone = LandmarkFitter(model)(landmarks), LandmarkFitter(model)(landmarks[2:3])
+    torch.testing.assert_close(alone.shape[0], together.shape[2], atol=1e-3, rtol=0)
+
+
+def test_expression_stays_in_its_range() -> None:
+    model = FaceModel.default()
+    rng = np.random.default_rng(5)
+    landmarks = torch.from_numpy(rng.uniform(40, 200, (3, 68, 2)).astype(np.float32))
+    fit = LandmarkFitter(model)(landmarks)
+    low, high = model.expression_range.tolist()
+    assert fit.expression.min() >= low
+    assert fit.expression.max() <= high
+    assert torch.isfinite(fit.shape).all()
