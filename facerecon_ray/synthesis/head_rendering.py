@@ -1,0 +1,71 @@
+"""Pictures of random heads, painted, lit and set before a background: to place landmarks, and as sample pictures."""
+
+import cv2
+import numpy as np
+import torch
+
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.pose import Camera
+from facerecon_ray.geometry.rasterizer import interpolate, rasterize
+from facerecon_ray.geometry.shading import vertex_normals
+from facerecon_ray.synthesis.head_painting import HeadFeatures, paint_background, paint_head
+
+SUPERSAMPLING = 2
+
+
+def frontal_camera(angles: torch.Tensor, size: int, face_share: float = 0.5) -> Camera:
+    """Cameras (B,) with the head in the middle of a picture of size x size pixels.
+
+    Parameters
+    ----------
+    angles : (B, 3) degrees
+    size : pixels
+    face_share : width of a head of 0.16 m as a share of the picture
+    """
+    count = len(angles)
+    return Camera(angles, torch.full((count,), face_share * size / 0.16), torch.full((count, 2), size / 2))
+
+
+def render_head(
+    model: FaceModel, vertices: torch.Tensor, camera: Camera, size: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Render one head as a random person under random light.
+
+    Parameters
+    ----------
+    model : gives triangles, regions and the mean that the colours are laid out on
+    vertices : (1, N, 3) metres
+    camera : one camera for a picture of size x size pixels
+    size : pixels
+    rng : decides colours, light and background
+
+    Returns
+    -------
+    (size, size, 3) uint8 RGB
+    """
+    fine = SUPERSAMPLING * size
+    fine_camera = Camera(camera.angles, camera.scale * SUPERSAMPLING, camera.translation * SUPERSAMPLING)
+    points = fine_camera.project(vertices)
+    fragments = rasterize(points, model.triangles, fine, fine, cull_back=True)
+    normals = vertex_normals(points, model.triangles)
+    place = interpolate(fragments, model.triangles, model.mean[None])[0].numpy()
+    normal = interpolate(fragments, model.triangles, normals)[0].numpy()
+    covered = (fragments.triangle[0] >= 0).numpy()
+    region = model.regions[model.triangles].amax(1)[fragments.triangle[0].clamp(min=0)].numpy()
+    albedo = paint_head(place, region, HeadFeatures.of(model), rng)
+    lit = albedo * _random_light(normal, rng)[..., None]
+    picture = np.where(covered[..., None], lit, paint_background(fine, rng))
+    small = cv2.resize(picture.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+    noisy = small + rng.normal(0.0, rng.uniform(0.5, 4.0), small.shape)
+    return noisy.clip(0.0, 255.0).astype(np.uint8)
+
+
+def _random_light(normal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(H, W) brightness: light from everywhere, more from above, and one lamp in front."""
+    unit = normal / np.linalg.norm(normal, axis=-1, keepdims=True).clip(1e-6)
+    lamp = np.array([rng.uniform(-0.8, 0.8), rng.uniform(-0.7, 0.2), 1.0])
+    lamp = lamp / np.linalg.norm(lamp)
+    sky = 0.5 - 0.5 * unit[..., 1]
+    direct = (unit @ lamp).clip(0.0)
+    share = rng.uniform(0.4, 0.75)
+    return rng.uniform(0.85, 1.15) * ((1.0 - share) * (0.7 + 0.4 * sky) + share * 1.15 * direct)
