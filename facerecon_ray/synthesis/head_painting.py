@@ -98,8 +98,7 @@ def _waves(place: np.ndarray, frequency: float, rng: np.random.Generator) -> np.
 def _scalp_hair(x: np.ndarray, y: np.ndarray, z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     hairline = rng.uniform(0.055, 0.085) + 0.008 * np.cos(x * 60.0)
     above = np.maximum(y - hairline - 0.35 * np.maximum(0.0, np.abs(x) - 0.05), (-0.058 - z) * 1.2 + 0.3 * y)
-    texture = 0.85 + 0.15 * np.sin(x * 900.0 + 5.0 * np.sin(y * 120.0))
-    return _smooth(above / 0.004) * texture
+    return _smooth(above / 0.004)
 
 
 def _beard(x: np.ndarray, y: np.ndarray, z: np.ndarray, features: HeadFeatures) -> np.ndarray:
@@ -140,6 +139,6 @@ def _eye(x: np.ndarray, y: np.ndarray, iris: np.ndarray) -> np.ndarray:
 
 def paint_background(size: int, rng: np.random.Generator) -> np.ndarray:
     """(size, size, 3) float32 smooth random picture, 0 to 255."""
-    coarse = rng.uniform(20.0, 235.0, (4, 4, 3)).astype(np.float32)
-    coarse = coarse.mean() + (coarse - coarse.mean()) * rng.uniform(0.2, 1.0)
+    coarse = rng.uniform(20.0, 235.0, (4, 4, 1)) + rng.normal(0.0, 15.0, (4, 4, 3))
+    coarse = coarse.mean() + (coarse - coarse.mean()) * rng.uniform(0.1, 0.8)
     return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC).clip(0.0, 255.0)

@@ -12,6 +12,9 @@ from facerecon_ray.synthesis.head_painting import HeadFeatures, paint_background
 
 SUPERSAMPLING = 2
 
+EXPOSURE = (60.0, 125.0)
+"""Range of the head's mean brightness before the film's soft shoulder: cameras expose dark and light skin alike."""
+
 
 def frontal_camera(angles: torch.Tensor, size: int, face_share: float = 0.5) -> Camera:
     """Cameras (B,) with the head in the middle of a picture of size x size pixels.
@@ -54,6 +57,8 @@ def render_head(
     region = model.regions[model.triangles].amax(1)[fragments.triangle[0].clamp(min=0)].numpy()
     albedo = paint_head(place, region, HeadFeatures.of(model), rng)
     lit = albedo * _random_light(normal, rng)[..., None]
+    exposure = rng.uniform(*EXPOSURE) / lit[covered].mean()
+    lit = 255.0 * (1.0 - np.exp(-exposure * lit / 160.0)) / (1.0 - np.exp(-255.0 / 160.0))
     picture = np.where(covered[..., None], lit, paint_background(fine, rng))
     small = cv2.resize(picture.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
     noisy = small + rng.normal(0.0, rng.uniform(0.5, 4.0), small.shape)
@@ -63,9 +68,9 @@ def render_head(
 def _random_light(normal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(H, W) brightness: light from everywhere, more from above, and one lamp in front."""
     unit = normal / np.linalg.norm(normal, axis=-1, keepdims=True).clip(1e-6)
-    lamp = np.array([rng.uniform(-0.8, 0.8), rng.uniform(-0.7, 0.2), 1.0])
+    lamp = np.array([rng.uniform(-0.6, 0.6), rng.uniform(-0.8, 0.0), 1.0])
     lamp = lamp / np.linalg.norm(lamp)
     sky = 0.5 - 0.5 * unit[..., 1]
     direct = (unit @ lamp).clip(0.0)
-    share = rng.uniform(0.4, 0.75)
+    share = rng.uniform(0.3, 0.65)
     return rng.uniform(0.85, 1.15) * ((1.0 - share) * (0.7 + 0.4 * sky) + share * 1.15 * direct)

@@ -1,0 +1,138 @@
+"""The same face seen from another side: render the fitted head at a new pose with the photo's own texture.
+
+Every pixel of the new view knows which point of the head it sees and therefore which pixel of the photo showed that
+point, if any did. Pixels that the photo did not see are marked; filling them is another module's task.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.pose import Camera
+from facerecon_ray.geometry.rasterizer import Fragments, interpolate, rasterize
+
+FRONTAL_LIMIT, YAW_LIMIT = 45.0, 90.0
+
+DEPTH_TOLERANCE = 0.006
+"""Metres by which a point may lie behind the surface that the photo shows at its pixel and still count as seen."""
+
+GRAZING, FACING = 0.15, 0.40
+"""Cosine of the angle between the normal and the line of sight at which a pixel begins to count, and counts fully."""
+
+
+@dataclass(frozen=True)
+class TurnedView:
+    """Renders of a batch of heads.
+
+    picture    (B, 3, H, W) float32 0 to 255, the photo's pixels where seen > 0
+    seen       (B, 1, H, W) float32 how well the photo saw the point, 0 to 1
+    mirrored   (B, 3, H, W) the photo's pixels of the mirrored point of the head
+    mirror_seen (B, 1, H, W) how well the photo saw the mirrored point, 0 to 1
+    head       (B, 1, H, W) bool, true where the head is
+    face       (B, 1, H, W) bool, true where the face region is
+    photo_head (B, 1, H, W) bool, true where the head is in the photo
+    camera     the cameras of the new view
+    """
+
+    picture: Tensor
+    seen: Tensor
+    mirrored: Tensor
+    mirror_seen: Tensor
+    head: Tensor
+    face: Tensor
+    photo_head: Tensor
+    camera: Camera
+
+
+def turned_yaw(yaw: Tensor, change: float) -> Tensor:
+    """Yaw of the second view: a face nearer to frontal turns further to its side, one nearer to profile to the front.
+
+    Parameters
+    ----------
+    yaw : (B,) degrees
+    change : degrees
+
+    Returns
+    -------
+    (B,) degrees in [-90, 90]
+    """
+    to_side = torch.where(yaw.abs() < FRONTAL_LIMIT, change, -change)
+    side = torch.where(yaw < 0, -1.0, 1.0)
+    return (side * (yaw.abs() + to_side)).clamp(-YAW_LIMIT, YAW_LIMIT)
+
+
+def turn_view(model: FaceModel, photos: Tensor, vertices: Tensor, camera: Camera, angles: Tensor) -> TurnedView:
+    """Render heads at new angles with the texture of their photos.
+
+    The scale stays; the picture is moved so that the middle of the face region stays where it was.
+
+    Parameters
+    ----------
+    model : gives the mesh
+    photos : (B, 3, H, W) float32 0 to 255
+    vertices : (B, N, 3) fitted heads, metres
+    camera : fitted cameras, pixels of the photos
+    angles : (B, 3) new yaw, pitch, roll in degrees
+    """
+    height, width = photos.shape[-2:]
+    points = camera.project(vertices)
+    turned_camera = _recentred(camera, angles, vertices[:, model.face_vertices], points[:, model.face_vertices])
+    photo_fragments = rasterize(points, model.triangles, height, width, cull_back=True)
+    facing = _facing(points, model.triangles)
+    tolerance = DEPTH_TOLERANCE * camera.scale
+    turned = rasterize(turned_camera.project(vertices), model.triangles, height, width, cull_back=True)
+    origin = interpolate(turned, model.triangles, torch.cat([points, facing], -1))
+    mirror_origin = interpolate(turned, model.triangles, torch.cat([points, facing], -1)[:, model.mirror])
+    picture, seen = look_up_colours(photos, photo_fragments, origin, tolerance)
+    mirrored, mirror_seen = look_up_colours(photos, photo_fragments, mirror_origin, tolerance)
+    head = (turned.triangle >= 0)[:, None]
+    in_face = torch.zeros(len(model.triangles) + 1, dtype=torch.bool, device=photos.device)
+    in_face[model.face_triangles] = True
+    return TurnedView(
+        picture,
+        seen * head,
+        mirrored,
+        mirror_seen * head,
+        head,
+        in_face[turned.triangle][:, None],
+        (photo_fragments.triangle >= 0)[:, None],
+        turned_camera,
+    )
+
+
+def _recentred(camera: Camera, angles: Tensor, face: Tensor, points: Tensor) -> Camera:
+    turned = camera.with_angles(angles)
+    middle = (points.amax(1) + points.amin(1)) / 2
+    moved = turned.project(face)
+    return Camera(angles, camera.scale, turned.translation + (middle - (moved.amax(1) + moved.amin(1)) / 2)[:, :2])
+
+
+def _facing(points: Tensor, triangles: Tensor) -> Tensor:
+    """(B, N, 1) cosine between the surface's normal and the line of sight, negative on the far side."""
+    a, b, c = points[:, triangles].unbind(2)
+    normals = torch.linalg.cross(b - a, c - a, dim=-1)
+    sums = torch.zeros_like(points)
+    for corner in range(3):
+        sums.index_add_(1, triangles[:, corner], normals)
+    return -functional.normalize(sums, dim=-1)[..., 2:]
+
+
+def look_up_colours(photos: Tensor, fragments: Fragments, origin: Tensor, tolerance: Tensor) -> tuple[Tensor, Tensor]:
+    """Colours (B, 3, H, W) at places in the photo, and how well they were seen (B, 1, H, W).
+
+    origin : (B, H, W, 4) x, y and z in the photo's image frame, and facing
+    """
+    height, width = photos.shape[-2:]
+    size = origin.new_tensor([width, height])
+    grid = 2 * origin[..., :2] / size - 1
+    colours = functional.grid_sample(photos, grid, padding_mode="border", align_corners=False)
+    depth = functional.grid_sample(
+        fragments.depth[:, None].clamp(min=-1e6), grid, mode="nearest", padding_mode="border", align_corners=False
+    )
+    in_front = origin[..., 2][:, None] > depth - tolerance[:, None, None, None]
+    inside = (grid.abs() < 1).all(-1)[:, None]
+    weight = ((origin[..., 3][:, None] - GRAZING) / (FACING - GRAZING)).clamp(0, 1)
+    return colours, weight * (in_front & inside)

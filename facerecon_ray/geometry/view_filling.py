@@ -1,0 +1,63 @@
+"""Fill what the photo did not see in a turned view: the mirrored half of the face, then smooth colours.
+
+This is where a generator network that repairs the render takes over; it gets the same turned view.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from facerecon_ray.geometry.turned_view import TurnedView
+
+
+def fill_view(view: TurnedView, photos: Tensor) -> Tensor:
+    """Complete a turned view.
+
+    Seen pixels stay; unseen ones take the mirrored point's colour where the photo saw that, else colours spread from
+    around them. Behind the head lies a soft version of the photo's own background.
+
+    Parameters
+    ----------
+    view : the turned view
+    photos : (B, 3, H, W) float32 0 to 255
+
+    Returns
+    -------
+    (B, 3, H, W) float32 0 to 255
+    """
+    from_mirror = (1 - view.seen) * view.mirror_seen
+    known = view.seen + from_mirror
+    colours = view.picture * view.seen + view.mirrored * from_mirror
+    spread = spread_colours(colours, known)
+    head = colours + spread * (1 - known)
+    outside = (~view.photo_head).to(photos.dtype)
+    background = spread_colours(photos * outside, outside)
+    soft_edge = functional.avg_pool2d(view.head.to(photos.dtype), 3, 1, 1, count_include_pad=False)
+    return head * soft_edge + functional.avg_pool2d(background, 9, 1, 4, count_include_pad=False) * (1 - soft_edge)
+
+
+def spread_colours(colours: Tensor, weight: Tensor) -> Tensor:
+    """Smooth colours everywhere from weighted ones: coarse levels of a pyramid fill what finer ones leave open.
+
+    Parameters
+    ----------
+    colours : (B, C, H, W) already multiplied by their weight
+    weight : (B, 1, H, W) 0 to 1
+
+    Returns
+    -------
+    (B, C, H, W)
+    """
+    size = colours.shape[-2:]
+    if min(size) == 1:
+        return colours.sum((-2, -1), keepdim=True) / weight.sum((-2, -1), keepdim=True).clamp(min=1e-6)
+    coarse = spread_colours(
+        functional.avg_pool2d(colours, 2, ceil_mode=True), functional.avg_pool2d(weight, 2, ceil_mode=True)
+    )
+    smooth = functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
+    near = functional.avg_pool2d(colours, 3, 1, 1, count_include_pad=False)
+    near_weight = functional.avg_pool2d(weight, 3, 1, 1, count_include_pad=False)
+    certain = (near_weight * 4).clamp(max=1.0)
+    return torch.where(near_weight > 1e-6, near / near_weight.clamp(min=1e-6), smooth) * certain + smooth * (
+        1 - certain
+    )

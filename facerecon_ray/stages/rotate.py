@@ -1,0 +1,75 @@
+"""Make the second view: fit the face model to the landmarks, turn the head, render it with the photo's own texture."""
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from facerecon_ray.config import RotateSettings
+from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.fitting import LandmarkFitter
+from facerecon_ray.geometry.turned_view import turn_view, turned_yaw
+from facerecon_ray.geometry.view_filling import fill_view
+from facerecon_ray.networks.device import resolve_device
+from facerecon_ray.stages.stage import Batch, Column, Stage
+
+
+class Rotator(Stage):
+    """Fit, turn, render and fill.
+
+    Input columns    crop, crop_transform, landmarks (photo pixels)
+    Output columns   pose           (3,) yaw, pitch, roll of the face in the photo, degrees
+                     camera         (3,) scale in crop pixels a metre, x and y of the model's origin in crop pixels
+                     shape, expression   (S,), (E,) coefficients in standard deviations
+                     fit_error      mean distance of the projected landmarks to the found ones, share of their box size
+                     rotated        (256, 256, 3) the turned face
+                     rotated_yaw    its yaw, degrees
+                     visible_share  share of the turned face's pixels that the photo saw, 0 to 1
+    """
+
+    name: ClassVar[str] = "rotate"
+
+    def __init__(self, settings: RotateSettings) -> None:
+        self._settings = settings
+        self._device = resolve_device(settings.device)
+        self._model = FaceModel.open(settings.face_model).to(self._device)
+        self._fit = LandmarkFitter(self._model)
+        self.outputs = {
+            "pose": Column(np.float32, (3,)),
+            "camera": Column(np.float32, (3,)),
+            "shape": Column(np.float32, (self._model.shape_size,)),
+            "expression": Column(np.float32, (self._model.expression_size,)),
+            "fit_error": Column(np.float32),
+            "rotated": Column(np.uint8, (CROP_SIZE, CROP_SIZE, 3)),
+            "rotated_yaw": Column(np.float32),
+            "visible_share": Column(np.float32),
+        }
+
+    @torch.inference_mode()
+    def process(self, batch: Batch) -> Batch:
+        """Fit and turn the faces of a batch."""
+        landmarks = apply_transform(batch["crop_transform"], batch["landmarks"]).astype(np.float32)
+        fit = self._fit(torch.from_numpy(landmarks).to(self._device))
+        photos = torch.from_numpy(batch["crop"]).to(self._device).permute(0, 3, 1, 2).float()
+        vertices = self._model.vertices(fit.shape, fit.expression)
+        angles = self._turned(fit.camera.angles)
+        view = turn_view(self._model, photos, vertices, fit.camera, angles)
+        rotated = fill_view(view, photos)
+        visible = (view.seen * view.face).sum((1, 2, 3)) / view.face.sum((1, 2, 3)).clamp(min=1)
+        columns = {
+            "pose": fit.camera.angles,
+            "camera": torch.cat([fit.camera.scale[:, None], fit.camera.translation], 1),
+            "shape": fit.shape,
+            "expression": fit.expression,
+            "fit_error": fit.error,
+            "rotated": rotated.round().clamp(0, 255).byte().permute(0, 2, 3, 1),
+            "rotated_yaw": angles[:, 0],
+            "visible_share": visible,
+        }
+        return {name: column.cpu().numpy() for name, column in columns.items()}
+
+    def _turned(self, angles: torch.Tensor) -> torch.Tensor:
+        yaw, pitch, roll = angles.unbind(-1)
+        kept_pitch = pitch if self._settings.keep_pitch else torch.zeros_like(pitch)
+        return torch.stack([turned_yaw(yaw, self._settings.yaw_change), kept_pitch, roll], -1)

@@ -1,0 +1,82 @@
+import pytest
+import torch
+
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.pose import Camera
+from facerecon_ray.geometry.rasterizer import interpolate, rasterize
+from facerecon_ray.geometry.turned_view import TurnedView, turn_view, turned_yaw
+
+SIZE = 256
+
+
+@pytest.mark.parametrize(
+    ("yaw", "expected"),
+    [(0, 30), (10, 40), (-10, -40), (44, 74), (46, 16), (-46, -16), (70, 40), (-90, -60)],
+)
+def test_published_rule_turns_to_the_side_or_to_the_front(yaw: float, expected: float) -> None:
+    assert turned_yaw(torch.tensor([float(yaw)]), 30.0).item() == expected
+
+
+def test_turned_yaw_stays_within_profile() -> None:
+    assert turned_yaw(torch.tensor([40.0, -40.0]), 80.0).tolist() == [90.0, -90.0]
+
+
+def _camera(yaw: float) -> Camera:
+    return Camera(torch.tensor([[yaw, 0.0, 0.0]]), torch.tensor([900.0]), torch.tensor([[128.0, 128.0]]))
+
+
+def _photo_of_places(model: FaceModel, camera: Camera) -> torch.Tensor:
+    """A photo whose colours say where on the mean head a pixel lies: (x, y, z) mapped to 0 to 255."""
+    fragments = rasterize(camera.project(model.mean[None]), model.triangles, SIZE, SIZE, cull_back=True)
+    return _colour_of(interpolate(fragments, model.triangles, model.mean[None])).permute(0, 3, 1, 2)
+
+
+def _colour_of(places: torch.Tensor) -> torch.Tensor:
+    return 128 + places * 800
+
+
+def _turn(model: FaceModel, photo: torch.Tensor, camera: Camera, yaw: float) -> TurnedView:
+    return turn_view(model, photo, model.mean[None], camera, torch.tensor([[yaw, 0.0, 0.0]]))
+
+
+@pytest.mark.parametrize("yaws", [(0.0, 30.0), (20.0, 50.0), (-60.0, -30.0)])
+def test_seen_pixels_show_the_colour_of_their_own_surface_point(yaws: tuple[float, float]) -> None:
+    model = FaceModel.default()
+    camera = _camera(yaws[0])
+    view = _turn(model, _photo_of_places(model, camera), camera, yaws[1])
+    turned = rasterize(view.camera.project(model.mean[None]), model.triangles, SIZE, SIZE, cull_back=True)
+    expected = _colour_of(interpolate(turned, model.triangles, model.mean[None])).permute(0, 3, 1, 2)
+    sure = (view.seen > 0.99) & view.face
+    assert sure.float().mean() > 0.1
+    difference = (view.picture - expected).abs().amax(1, keepdim=True)[sure]
+    assert difference.median() < 1.0
+    assert difference.quantile(0.98) < 6.0, "6 of 255 is 7.5 mm"
+
+
+def test_the_far_cheek_is_unseen_and_its_mirror_image_is_seen() -> None:
+    model = FaceModel.default()
+    camera = _camera(35.0)
+    view = _turn(model, _photo_of_places(model, camera), camera, -35.0)
+    turned = rasterize(view.camera.project(model.mean[None]), model.triangles, SIZE, SIZE, cull_back=True)
+    place = interpolate(turned, model.triangles, model.mean[None])[..., 0][:, None]
+    left_cheek = view.face & (place > 0.05)
+    assert view.seen[left_cheek].mean() < 0.2
+    assert view.mirror_seen[left_cheek].mean() > 0.6
+
+
+def test_turning_by_nothing_gives_the_photo_back() -> None:
+    model = FaceModel.default()
+    camera = _camera(15.0)
+    photo = _photo_of_places(model, camera)
+    view = _turn(model, photo, camera, 15.0)
+    sure = view.seen > 0.99
+    assert ((view.picture - photo).abs().amax(1, keepdim=True)[sure]).quantile(0.99) < 0.5
+
+
+def test_the_face_stays_in_the_middle() -> None:
+    model = FaceModel.default()
+    camera = _camera(0.0)
+    for yaw in (-60.0, 30.0, 90.0):
+        view = _turn(model, _photo_of_places(model, camera), camera, yaw)
+        columns = view.face[0, 0].any(0).nonzero()
+        assert abs((columns.min() + columns.max()).item() / 2 - 128) < 6

@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facerecon_ray.config import RotateSettings
+from facerecon_ray.errors import AssetError
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.landmarks import projected_landmarks
+from facerecon_ray.geometry.pose import Camera
+from facerecon_ray.stages.rotate import Rotator
+from facerecon_ray.stages.stage import FAILED, OK, Batch
+
+PHOTO_SCALE, PHOTO_OFFSET = 0.5, np.array([-20.0, -10.0])
+
+
+def _batch(yaws: list[float]) -> Batch:
+    """Crops of noise with the landmarks of the mean head; photo pixels are crop pixels times two, moved."""
+    model = FaceModel.default()
+    count = len(yaws)
+    angles = torch.tensor([[yaw, 5.0, 0.0] for yaw in yaws])
+    camera = Camera(angles, torch.full((count,), 900.0), torch.full((count, 2), 128.0))
+    in_crop = projected_landmarks(model, model.mean.expand(count, -1, -1), camera)[..., :2].numpy()
+    transform = np.array([[PHOTO_SCALE, 0, PHOTO_OFFSET[0]], [0, PHOTO_SCALE, PHOTO_OFFSET[1]]], np.float32)
+    return {
+        "status": np.full(count, OK, object),
+        "error": np.full(count, "", object),
+        "crop": np.random.default_rng(0).integers(0, 256, (count, 256, 256, 3), dtype=np.uint8),
+        "crop_transform": np.broadcast_to(transform, (count, 2, 3)),
+        "landmarks": ((in_crop - PHOTO_OFFSET) / PHOTO_SCALE).astype(np.float32),
+    }
+
+
+def test_pose_and_turned_yaw_are_reported() -> None:
+    rows = Rotator(RotateSettings())(_batch([0.0, 20.0, -50.0]))
+    assert rows["status"].tolist() == [OK] * 3
+    np.testing.assert_allclose(rows["pose"][:, 0], [0, 20, -50], atol=0.5)
+    np.testing.assert_allclose(np.abs(rows["rotated_yaw"]), [30, 50, 20], atol=0.6)
+    np.testing.assert_allclose(rows["camera"], [[900, 128, 128]] * 3, atol=5)
+    assert rows["rotated"].shape == (3, 256, 256, 3)
+    assert rows["rotated"].dtype == np.uint8
+    assert (rows["visible_share"] > 0.3).all()
+    assert (rows["visible_share"] <= 1).all()
+
+
+def test_a_face_is_turned_the_same_alone_and_in_a_batch() -> None:
+    rotate, batch = Rotator(RotateSettings()), _batch([0.0, 20.0, -50.0])
+    together = rotate(batch)
+    alone = rotate({name: values[1:2] for name, values in batch.items()})
+    difference = together["rotated"][1].astype(int) - alone["rotated"][0]
+    assert np.abs(difference).mean() < 0.5
+
+
+def test_amount_is_a_setting_and_nothing_turned_gives_the_crop_back() -> None:
+    batch = _batch([10.0])
+    rows = Rotator(RotateSettings(yaw_change=0.0, keep_pitch=True))(batch)
+    middle = np.s_[0, 110:150, 110:150]
+    assert np.abs(rows["rotated"][middle].astype(int) - batch["crop"][middle]).mean() < 12
+
+
+def test_landmarks_that_cannot_be_fitted_fail_their_own_row_only() -> None:
+    batch = _batch([0.0, 10.0])
+    batch["landmarks"][0] = np.nan
+    rows = Rotator(RotateSettings())(batch)
+    assert rows["status"].tolist() == [FAILED, OK]
+    assert "rotate" in rows["error"][0]
+    assert rows["rotated"][1].any()
+
+
+def test_missing_face_model_is_an_asset_error(tmp_path: Path) -> None:
+    with pytest.raises(AssetError, match="does not exist"):
+        Rotator(RotateSettings(face_model=tmp_path / "none.npz"))
