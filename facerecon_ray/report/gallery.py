@@ -1,0 +1,226 @@
+"""The gallery: a page of a job's faces that opens from the file system and asks nothing of any network.
+
+OUT/index.html                        the page
+OUT/viewer/viewer.html                trimesh's viewer (three.js), once for all faces
+OUT/viewer/<photo key>/<index>.js     a face for it; scripts, because a page from file:// may not read other files
+"""
+
+import base64
+import hashlib
+import html
+import json
+import re
+import struct
+from collections.abc import Iterator
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+from string import Template
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import trimesh
+
+from facerecon_ray.storage.layout import GALLERY, MESHES, VIEWER
+from facerecon_ray.storage.manifest import Manifest, Totals
+from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.run_record import load_record
+from facerecon_ray.storage.uris import path_of
+
+VIEWER_PAGE = f"{VIEWER}/viewer.html"
+
+_COLUMNS = ["photo_uri", "face_index", "status", "error", "pose", "fit_error", "quality", "mesh_uri", "preview_uri"]
+_STATUS_NAMES = {"no_face": "no face", "unreadable": "unreadable", "failed": "failed"}
+_WIDE_PREVIEW = 2.5
+_PNG_HEADER = struct.Struct(">16xII")
+
+
+def write_gallery(output: Path, gallery_faces: int) -> Path:
+    """Write the gallery of a job's results.
+
+    Parameters
+    ----------
+    output : folder of a job, with its manifest and run.json
+    gallery_faces : at most this many faces, and as many photos without a mesh, are shown
+
+    Returns
+    -------
+    Path of the page
+    """
+    folder = OutputFolder(output)
+    manifest = Manifest(folder)
+    totals = manifest.totals()
+    meshes = totals.rows.get("ok", 0)
+    faces = _choose_faces(output, manifest, gallery_faces)
+    others = list(islice(_rows(manifest, pc.field("status") != "ok"), gallery_faces))
+    cards = [_card(output, row) for row in faces]
+    style, script = _resource("gallery.css"), _resource("gallery.js")
+    page = Template(_resource("gallery.html")).substitute(
+        policy=html.escape(_policy([script], [style], "img-src 'self' file:; frame-src 'self' file:")),
+        style=style,
+        script=script,
+        title=html.escape(_display(output.name)),
+        facts=_facts(output, totals),
+        size="wide" if any("data-wide" in card for card in cards) else "compact",
+        cards="\n".join(cards),
+        faces_note=_note(len(faces), meshes, "faces"),
+        others="\n".join(_problem(row) for row in others),
+        others_note=_note(len(others), sum(totals.rows.values()) - meshes, "photos and faces without a mesh"),
+    )
+    folder.write(VIEWER_PAGE, _viewer_page().encode())
+    folder.write(GALLERY, page.encode())
+    return output / GALLERY
+
+
+def viewer_script(glb: bytes, name: str) -> str:
+    """Script that hands a face to the viewer page.
+
+    Parameters
+    ----------
+    glb : mesh as binary glTF: metres, y up, the face looks along +z
+    name : <photo key>/<face index>; the script's place is OUT/viewer/<name>.js
+    """
+    return f"showFace({json.dumps(name)}, {json.dumps(base64.b64encode(glb).decode())});\n"
+
+
+def _choose_faces(output: Path, manifest: Manifest, limit: int) -> list[dict[str, Any]]:
+    """Rows of at most `limit` faces, those with an interactive view first."""
+    viewable = {script.relative_to(output / VIEWER).as_posix() for script in (output / VIEWER).rglob("*.js")}
+    with_view: list[dict[str, Any]] = []
+    without_view: list[dict[str, Any]] = []
+    for row in _rows(manifest, pc.field("status") == "ok"):
+        row["name"] = _face_name(row["mesh_uri"])
+        row["viewable"] = f"{row['name']}.js" in viewable
+        (with_view if row["viewable"] else without_view).append(row)
+        del without_view[limit:]
+        if len(with_view) >= min(limit, len(viewable)) and len(with_view) + len(without_view) >= limit:
+            break
+    return [*with_view, *without_view][:limit]
+
+
+def _rows(manifest: Manifest, condition: pc.Expression) -> Iterator[dict[str, Any]]:
+    for part in manifest.parts():
+        for batch in pq.ParquetFile(part).iter_batches(columns=_COLUMNS):
+            yield from batch.filter(condition).to_pylist()
+
+
+def _face_name(mesh_uri: str | None) -> str:
+    """<photo key>/<face index> of a mesh."""
+    return mesh_uri.removeprefix(f"{MESHES}/").rpartition(".")[0] if mesh_uri else ""
+
+
+def _card(output: Path, row: dict[str, Any]) -> str:
+    pose, fit_error = row["pose"] or {}, row["fit_error"]
+    name = _photo_name(row["photo_uri"])
+    target = f"#face={quote(row['name'])}" if row["viewable"] else _link(row["preview_uri"] or row["mesh_uri"])
+    values = {
+        "face": row["name"] if row["viewable"] else "",
+        "name": name.lower(),
+        "yaw": _number(pose.get("yaw"), 2),
+        "quality": _number(row["quality"], 4),
+        "fit": _number(fit_error, 4),
+        "mesh": _link(row["mesh_uri"]),
+    }
+    data = " ".join(f'data-{key}="{html.escape(value)}"' for key, value in values.items())
+    angles = " ".join(
+        f"<span>{angle} <b>{_number(pose.get(angle), 0, '°')}</b></span>" for angle in ("yaw", "pitch", "roll")
+    )
+    fit = _number(fit_error * 100, 1, " %") if fit_error is not None else ""
+    return f"""<a class="card" href="{html.escape(target)}" {data}>
+{_picture(output, row["preview_uri"])}
+<span class="name" title="{html.escape(row["photo_uri"])}">{html.escape(name)}<i>face {row["face_index"]}</i></span>
+<span class="values">{angles}
+<span>quality <b>{_number(row["quality"], 2)}</b></span> <span>fit error <b>{fit}</b></span>
+</span></a>"""
+
+
+def _picture(output: Path, uri: str | None) -> str:
+    try:
+        with (output / (uri or "")).open("rb") as file:
+            width, height = _PNG_HEADER.unpack(file.read(_PNG_HEADER.size))
+    except (OSError, struct.error):
+        return '<span class="blank">no preview</span>'
+    wide = " data-wide" if width > _WIDE_PREVIEW * height else ""
+    return f'<img src="{html.escape(_link(uri))}" width="{width}" height="{height}" loading="lazy" alt=""{wide}>'
+
+
+def _problem(row: dict[str, Any]) -> str:
+    name = _photo_name(row["photo_uri"])
+    face = f"<i>face {row['face_index']}</i>" if row["face_index"] is not None else ""
+    status = _STATUS_NAMES.get(row["status"], row["status"])
+    return (
+        f'<tr><td title="{html.escape(row["photo_uri"])}">{html.escape(name)}{face}</td>'
+        f"<td>{html.escape(status)}</td><td>{html.escape(row['error'] or '')}</td></tr>"
+    )
+
+
+def _facts(output: Path, totals: Totals) -> str:
+    facts = [(f"{totals.photos:,}", "photos"), (f"{totals.rows.get('ok', 0):,}", "faces")]
+    facts += [(f"{totals.rows.get(status, 0):,}", name) for status, name in _STATUS_NAMES.items()]
+    record = load_record(output)
+    seconds = sum(run.seconds for run in record.runs) if record else 0.0
+    if record and seconds:
+        facts.append((f"{sum(run.faces for run in record.runs) / seconds:.1f}", "faces a second"))
+    return "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for value, label in facts)
+
+
+def _note(shown: int, total: int, what: str) -> str:
+    return f"Showing {shown:,} of {total:,} {what}; the manifest lists all." if shown < total else ""
+
+
+def _photo_name(uri: str) -> str:
+    return _display(path_of(uri).name)
+
+
+def _display(name: str) -> str:
+    """File name as text; bytes that are none become replacement characters."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _link(uri: str | None) -> str:
+    """Relative URL of a file in the output folder."""
+    return quote(uri or "")
+
+
+def _number(value: float | None, digits: int, unit: str = "") -> str:
+    return f"{value:.{digits}f}{unit}" if value is not None else ""
+
+
+def _viewer_page() -> str:
+    """trimesh's viewer page, changed to take its mesh from `showFace` and to frame and light a face."""
+    archive = trimesh.util.decompress(trimesh.resources.get_bytes("templates/viewer.zip"), file_type="zip")
+    page = archive["viewer.html.template"].read().decode()
+    style, script = _resource("viewer.css"), _resource("viewer.js")
+    for old, new in (
+        ('"$B64GLTF"', "window.glb"),
+        ("camera=gltf.cameras[0]", "camera=frameFace(gltf.scene)"),
+        ("animate();onWindowResize();", "animate();onWindowResize();faceShown();"),
+        ("init();</script>", f"</script>{_resource('viewer.html')}<script>{script}</script>"),
+    ):
+        if page.count(old) != 1:
+            raise RuntimeError(f"trimesh {trimesh.__version__} has another viewer: expected {old!r} in it once")
+        page = page.replace(old, new)
+    page = re.sub("<style>.*?</style>", lambda _: f"<style>{style}</style>", page, count=1, flags=re.DOTALL)
+    scripts = re.findall("<script>(.*?)</script>", page, re.DOTALL)
+    policy = _policy(scripts, [style], "connect-src data: blob:; img-src data: blob:", "'self' file:")
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">'
+    return page.replace("<head>", f"<head>{meta}", 1)
+
+
+def _policy(scripts: list[str], styles: list[str], others: str, more_scripts: str = "") -> str:
+    """Content security policy: only these inline scripts and styles run, and nothing is loaded from anywhere else."""
+
+    def hashes(texts: list[str]) -> str:
+        digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts)
+        return " ".join(f"'sha256-{digest}'" for digest in digests)
+
+    return (
+        f"default-src 'none'; script-src {hashes(scripts)} {more_scripts}; style-src {hashes(styles)}; "
+        f"{others}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _resource(name: str) -> str:
+    return files("facerecon_ray.report").joinpath(name).read_text(encoding="utf-8")
