@@ -32,7 +32,8 @@ class CropSettings(Settings):
     detector: Literal["mmod", "dlib-mmod", "dlib-hog"] = "mmod"
     """mmod: dlib's CNN detector run in torch; dlib-mmod: the same run by dlib; dlib-hog: dlib's HOG detector."""
     detection_side: int = Field(default=640, ge=128)
-    """The detector sees the photo scaled to at most this many pixels on its longer side."""
+    """The detector sees the photo with this many pixels on its longer side, small photos at most doubled; faces of
+    less than 80 of these pixels are not found."""
     min_score: float = 0.0
     """Detections with a lower score are dropped."""
     landmark_model: AbsolutePath | None = None
@@ -42,8 +43,6 @@ class CropSettings(Settings):
 
 
 class RotateSettings(Settings):
-    face_model: AbsolutePath | None = None
-    """A face model (.npz); without one, the embedded model is used."""
     yaw_change: float = Field(default=30.0, ge=0.0, le=90.0)
     """Degrees by which a face is turned: to the side when it is nearer to frontal, else to the front."""
     keep_pitch: bool = False
@@ -57,8 +56,6 @@ class ReconstructSettings(Settings):
     """fitted: the fitted face model as a position map; two-view: the network on the crop and its rotated view."""
     weights: AbsolutePath | None = None
     """Weights of the two-view network (.safetensors); needed by the two-view method."""
-    face_model: AbsolutePath | None = None
-    """A face model (.npz); without one, the embedded model is used."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
 
@@ -70,8 +67,6 @@ class ExportSettings(Settings):
     """dense: one vertex for each pixel of the position map's mask; model: the face model's own vertices."""
     previews: bool = True
     """Write a preview picture of every face."""
-    face_model: AbsolutePath | None = None
-    """A face model (.npz); without one, the embedded model is used."""
 
 
 class PoolSettings(Settings):
@@ -109,6 +104,8 @@ class ReconstructJob(Settings):
     """Folder for meshes, manifest and gallery."""
     limit: int | None = Field(default=None, ge=1)
     """Stop after this many photos."""
+    face_model: AbsolutePath | None = None
+    """A face model (.npz); without one, the embedded model is used."""
     read: ReadSettings = ReadSettings()
     crop: CropSettings = CropSettings()
     rotate: RotateSettings = RotateSettings()

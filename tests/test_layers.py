@@ -13,7 +13,7 @@ FLOORS = (
     {"geometry"},
     {"networks", "storage"},
     {"stages", "synthesis", "report"},
-    {"pipeline", "training", "evaluation"},
+    {"pipeline", "training", "evaluation", "single_photo"},
     {"__init__", "__main__", "cli"},
 )
 RAY_PARTS = {"pipeline", "training", "evaluation"}

@@ -26,6 +26,9 @@ CONTOUR_LANDMARKS = 17
 
 MILLIMETRE = 0.001
 
+USUAL_NOISE, USUAL_CONTOUR_NOISE = 0.012, 0.03
+"""Standard deviations of landmarks, as shares of their box size, where nothing was measured: all others, the jaw."""
+
 
 @dataclass(frozen=True)
 class FaceModel:
@@ -45,6 +48,8 @@ class FaceModel:
     contour_corners   (17, P, 3) int64, for each jaw landmark the path over the surface on which it slides,
                       from its place in a frontal view towards the middle of the face
     contour_weights   (17, P, 3)
+    landmark_noise    (136, 136) covariance of a landmark predictor's errors, in squared shares of the landmarks'
+                      box size, x before y for each landmark
     recipe            how the model was made
     """
 
@@ -61,6 +66,7 @@ class FaceModel:
     landmark_weights: Tensor
     contour_corners: Tensor
     contour_weights: Tensor
+    landmark_noise: Tensor
     recipe: dict[str, Any]
 
     @property
@@ -135,6 +141,20 @@ class FaceModel:
         return FaceModel(**{name: _from_stored(name, value) for name, value in loaded.items()})
 
     @staticmethod
+    def from_bfm(model_path: Path, uv_path: Path) -> "FaceModel":
+        """Read the Basel Face Model from the BFM.mat and BFM_UV.mat of the face3d project.
+
+        Raises
+        ------
+        AssetError
+            when a file is missing, is no MATLAB file, lacks an array, or has one of another shape
+        """
+        # basel.py builds a FaceModel and so imports this module.
+        from facerecon_ray.geometry.basel import load_basel
+
+        return load_basel(model_path, uv_path)
+
+    @staticmethod
     @cache
     def default() -> "FaceModel":
         """The model that comes with the package, on the CPU."""
@@ -145,6 +165,13 @@ class FaceModel:
     def open(path: Path | None) -> "FaceModel":
         """The model in a file, or the default one when there is no path."""
         return FaceModel.load(path) if path else FaceModel.default()
+
+
+def usual_landmark_noise() -> Tensor:
+    """(136, 136) covariance for models on which no landmark predictor was measured."""
+    deviation = torch.full((68, 2), USUAL_NOISE)
+    deviation[:CONTOUR_LANDMARKS] = USUAL_CONTOUR_NOISE
+    return torch.diag(deviation.flatten() ** 2)
 
 
 def _from_stored(name: str, value: np.ndarray) -> Any:

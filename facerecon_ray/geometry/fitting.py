@@ -1,8 +1,10 @@
 """Fit the face model to 68 landmarks: pose, shape and expression by batched Gauss-Newton.
 
-The estimate is the most likely one under the model's Gaussian prior and a noise for each landmark (maximum a
-posteriori): minimise sum_k (q_k - p_k)^T C_k^-1 (q_k - p_k) + |alpha|^2 + |epsilon|^2, where q_k is landmark k of the
-model seen through a scaled orthographic camera and C_k its noise, in shares of the face's size in the picture.
+The estimate is the most likely one under the model's Gaussian prior and the landmarks' noise (maximum a posteriori):
+minimise (q - p)^T C^-1 (q - p) / s^2 + |alpha|^2 + |epsilon|^2, where q are the landmarks of the model seen through a
+scaled orthographic camera, p the given ones, and C the covariance of the predictor's errors, measured on pictures of
+known heads. Landmarks of one picture can be better or worse than usual: s is estimated from what the fit cannot
+explain (MacKay, Bayesian Interpolation, 1992).
 """
 
 from dataclasses import dataclass
@@ -10,16 +12,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, FaceModel
+from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.landmarks import LandmarkModel
 from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from_rotation
 
-INNER_NOISE, ACROSS_CONTOUR_NOISE, ALONG_CONTOUR_NOISE = 0.010, 0.015, 0.08
-"""Standard deviation of a landmark, as a share of the landmarks' box size: brows, nose, eyes and mouth; the jaw across
-and along its outline. Nothing in a picture says how far along the outline a jaw landmark has to be."""
-
-RIGID_STEPS, FULL_STEPS = 3, 8
+RIGID_STEPS, FULL_STEPS, REFINING_STEPS = 3, 6, 4
 DAMPING = 1e-3
+
+LEAST_TRUST, MOST_TRUST = 1.5, 0.2
+"""Limits of the factor by which a face's landmarks may be noisier or cleaner than the model's landmark noise."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class LandmarkFitter:
         self._model = LandmarkModel.of(model)
         self._shape_size = model.shape_size
         self._range = model.expression_range.tolist()
+        self._whitening = torch.linalg.inv(torch.linalg.cholesky(model.landmark_noise))
 
     @torch.no_grad()
     def __call__(self, landmarks: Tensor) -> Fit:
@@ -72,10 +74,12 @@ class LandmarkFitter:
         Fit of B faces
         """
         size = box_size(landmarks)
-        whitening = _whitening(landmarks, size)
+        noise = torch.ones_like(size)
         state = self._initial(landmarks)
-        for step in range(RIGID_STEPS + FULL_STEPS):
-            state = self._gauss_newton(state, landmarks, size, whitening, rigid=step < RIGID_STEPS)
+        for step in range(RIGID_STEPS + FULL_STEPS + REFINING_STEPS):
+            refining = step >= RIGID_STEPS + FULL_STEPS
+            state, estimate = self._gauss_newton(state, landmarks, size, noise, rigid=step < RIGID_STEPS)
+            noise = estimate.clamp(MOST_TRUST, LEAST_TRUST) if refining else noise
         angles = angles_from_rotation(state.rotation)
         camera = Camera(angles, state.scale, state.translation)
         projected = camera.project(self._chosen(state)[0])
@@ -112,8 +116,9 @@ class LandmarkFitter:
         return points.gather(1, chosen[..., None].expand(-1, -1, 3)), chosen
 
     def _gauss_newton(
-        self, state: "_State", landmarks: Tensor, size: Tensor, whitening: Tensor, rigid: bool
-    ) -> "_State":
+        self, state: "_State", landmarks: Tensor, size: Tensor, noise: Tensor, rigid: bool
+    ) -> tuple["_State", Tensor]:
+        """The next state, and the landmarks' noise as the present state explains it, both for each face."""
         x, chosen = self._chosen(state)
         count = len(x)
         axes = x.new_tensor(MODEL_TO_IMAGE_AXES)
@@ -130,16 +135,21 @@ class LandmarkFitter:
         if not rigid:
             basis = self._model.basis[:, chosen].permute(1, 2, 3, 0)
             columns.append(project[:, None, :2] @ basis)
-        jacobian = (whitening @ torch.cat(columns, -1)).flatten(1, 2)
-        white = (whitening @ residual[..., None]).flatten(1)
-        normal = jacobian.mT @ jacobian
+        whitening = self._whitening / (size * noise)[:, None, None]
+        jacobian = whitening @ torch.cat(columns, -1).flatten(1, 2)
+        white = (whitening @ residual.flatten(1)[..., None])[..., 0]
+        explained = normal = jacobian.mT @ jacobian
         gradient = (jacobian.mT @ white[..., None])[..., 0]
         if not rigid:
-            normal[:, 6:, 6:] += torch.eye(normal.shape[1] - 6, device=x.device)
+            prior = torch.ones(normal.shape[1], device=x.device)
+            prior[:6] = 0.0
+            normal = normal + torch.diag(prior)
             gradient[:, 6:] -= state.coefficients
         normal = normal + DAMPING * torch.diag_embed(normal.diagonal(dim1=1, dim2=2))
-        update = torch.linalg.solve(normal, gradient)
-        return self._updated(state, update, size)
+        solved = torch.linalg.solve(normal, torch.cat([gradient[..., None], explained], -1))
+        freedom = 136 - solved[..., 1:].diagonal(dim1=1, dim2=2).sum(-1)
+        estimate = noise * (white.square().sum(-1) / freedom).sqrt()
+        return self._updated(state, solved[..., 0], size), estimate
 
     def _updated(self, state: "_State", update: Tensor, size: Tensor) -> "_State":
         rotation = torch.linalg.matrix_exp(_skew(update[:, :3])) @ state.rotation
@@ -151,19 +161,6 @@ class LandmarkFitter:
             expression = coefficients[:, self._shape_size :].clamp(*self._range)
             coefficients = torch.cat([coefficients[:, : self._shape_size], expression], 1)
         return _State(rotation, scale, translation, coefficients)
-
-
-def _whitening(landmarks: Tensor, size: Tensor) -> Tensor:
-    """(B, 68, 2, 2) matrices that turn residuals in pixels into standard deviations of the landmarks' noise."""
-    jaw = landmarks[:, :CONTOUR_LANDMARKS]
-    along = torch.cat([jaw[:, 1:2] - jaw[:, :1], jaw[:, 2:] - jaw[:, :-2], jaw[:, -1:] - jaw[:, -2:-1]], 1)
-    along = torch.nn.functional.normalize(along, dim=-1)
-    across = torch.stack([-along[..., 1], along[..., 0]], -1)
-    contour = torch.stack([along / ALONG_CONTOUR_NOISE, across / ACROSS_CONTOUR_NOISE], -2)
-    inner = torch.eye(2, device=landmarks.device) / INNER_NOISE
-    whitening = inner.expand(len(landmarks), 68, 2, 2).clone()
-    whitening[:, :CONTOUR_LANDMARKS] = contour
-    return whitening / size[:, None, None, None]
 
 
 @dataclass(frozen=True)

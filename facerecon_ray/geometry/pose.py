@@ -101,6 +101,11 @@ class Camera:
         turned = (points - self._offset()) / self.scale[:, None, None] * axes
         return turned @ rotation_from_angles(self.angles)
 
+    @staticmethod
+    def from_row(pose: Tensor, camera: Tensor) -> "Camera":
+        """Cameras from the columns of a batch: pose (B, 3), and camera (B, 3) scale, x and y of the model's origin."""
+        return Camera(pose, camera[:, 0], camera[:, 1:])
+
     def with_angles(self, angles: Tensor) -> "Camera":
         """Give the same cameras other angles: the head turns about the model's origin."""
         return Camera(angles, self.scale, self.translation)

@@ -1,5 +1,6 @@
 """Make the second view: fit the face model to the landmarks, turn the head, render it with the photo's own texture."""
 
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -30,10 +31,10 @@ class Rotator(Stage):
 
     name: ClassVar[str] = "rotate"
 
-    def __init__(self, settings: RotateSettings) -> None:
+    def __init__(self, settings: RotateSettings, face_model: Path | None = None) -> None:
         self._settings = settings
         self._device = resolve_device(settings.device)
-        self._model = FaceModel.open(settings.face_model).to(self._device)
+        self._model = FaceModel.open(face_model).to(self._device)
         self._fit = LandmarkFitter(self._model)
         self.outputs = {
             "pose": Column(np.float32, (3,)),

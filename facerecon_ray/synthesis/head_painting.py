@@ -63,9 +63,9 @@ def paint_head(place: np.ndarray, region: np.ndarray, features: HeadFeatures, rn
     flush = np.exp(-(((np.abs(x) - 0.035) / 0.018) ** 2) - ((y + 0.005) / 0.016) ** 2)
     colour = colour + flush[..., None] * np.array([14.0, -6.0, -5.0]) * rng.uniform(0.0, 1.0)
     colour = _mix(colour, hair, _scalp_hair(x, y, z, rng) * (rng.random() < 0.85))
-    if rng.random() < 0.35:
-        colour = _mix(colour, hair, 0.7 * rng.random() * _beard(x, y, z, features))
-    colour = _mix(colour, hair * 0.9, _brows(x, y, features, rng))
+    if rng.random() < 0.25:
+        colour = _mix(colour, np.minimum(hair, skin * 0.7), 0.6 * rng.random() * _beard(x, y, z, features))
+    colour = _mix(colour, np.minimum(hair * 0.8, skin * 0.55), _brows(x, y, features, rng))
     lips = skin * rng.uniform([0.75, 0.45, 0.45], [0.95, 0.7, 0.7])
     colour = _mix(colour, lips, _lips(x, y, features) * (np.abs(z - features.mouth[2]) < 0.03))
     colour = np.where((region == REGIONS.index("mouth"))[..., None], (70.0, 30.0, 28.0), colour)
@@ -102,20 +102,20 @@ def _scalp_hair(x: np.ndarray, y: np.ndarray, z: np.ndarray, rng: np.random.Gene
 
 
 def _beard(x: np.ndarray, y: np.ndarray, z: np.ndarray, features: HeadFeatures) -> np.ndarray:
-    below_cheeks = _smooth((-0.018 - y - 0.25 * (0.05 - np.abs(x))) / 0.008)
+    below_cheeks = _smooth((-0.030 - y + 0.6 * (np.abs(x) - 0.035)) / 0.014)
     moustache = np.exp(-((x / 0.026) ** 4) - ((y - features.mouth[1] - 0.013) / 0.006) ** 2)
     not_lips = 1.0 - _lips(x, y, features)
     return np.maximum(below_cheeks * (z > -0.06), moustache) * not_lips
 
 
 def _brows(x: np.ndarray, y: np.ndarray, features: HeadFeatures, rng: np.random.Generator) -> np.ndarray:
-    along = (np.abs(x) - 0.011) / 0.042
+    along = (np.abs(x) - 0.0085) / 0.0445
     eye_height = (features.right_eye[1] + features.left_eye[1]) / 2
-    middle = eye_height + 0.0175 + 0.0065 * np.sin(np.pi * np.clip(0.15 + 0.8 * along, 0.0, 1.0))
+    middle = eye_height + 0.0190 + 0.0060 * np.sin(np.pi * np.clip(0.25 + 0.75 * along, 0.0, 1.0))
     half = rng.uniform(0.0025, 0.0042) * np.clip(1.25 - 0.7 * along, 0.1, 1.1)
     inside = _smooth((half - np.abs(y - middle)) / 0.0012)
     ends = _smooth((along - 0.0) / 0.05) * _smooth((1.0 - along) / 0.06)
-    return rng.uniform(0.6, 0.95) * inside * ends
+    return rng.uniform(0.75, 0.95) * inside * ends
 
 
 def _lips(x: np.ndarray, y: np.ndarray, features: HeadFeatures) -> np.ndarray:

@@ -5,6 +5,7 @@ predictor that learnt from photos still sees painted heads a little differently;
 on real portraits is taken out by moving the points.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from scipy.spatial import cKDTree
 from facerecon_ray.errors import InputError
 from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, REGIONS, FaceModel
 from facerecon_ray.geometry.fitting import LandmarkFitter, box_size
-from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, rotation_from_angles
+from facerecon_ray.geometry.landmarks import projected_landmarks
+from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, rotation_from_angles
 from facerecon_ray.geometry.rasterizer import interpolate, rasterize
 from facerecon_ray.networks.dlib_models import installed_model
-from facerecon_ray.synthesis.head_rendering import frontal_camera, render_head
+from facerecon_ray.synthesis.head_rendering import HeadRenderer, frontal_camera
 
 LANDMARK_MODEL = "shape_predictor_68_face_landmarks.dat"
 
@@ -31,6 +33,20 @@ PATH_END = 0.35
 """How far a path goes: to this share of the angle that its frontal end has around the head's axis."""
 
 RENDER_SIZE = 288
+
+PLACING_POSES = (7.0, 6.0, 4.0)
+NOISE_POSES = (18.0, 8.0, 6.0)
+"""Standard deviations of yaw, pitch and roll in degrees of the heads that landmarks are placed and measured on."""
+
+GROSS_ERROR = 0.08
+"""Mean error over the box size above which a prediction is a miss, not noise."""
+
+NOISE_FLOOR = 0.002
+"""Standard deviation of a landmark that is added to the measured noise, which a limited number of heads underrates."""
+
+MOUTH_LANDMARKS = slice(48, 68)
+"""Not corrected: people smile at portraits, and what is systematic about their mouths is not where a mouth is."""
+
 CORRECTION_ROUNDS, CORRECTION_STEP = 5, 0.7
 
 MIRRORED_LANDMARKS = np.array(
@@ -94,13 +110,7 @@ def place_landmarks(model: FaceModel, heads: int, rng: np.random.Generator) -> F
     heads : number of rendered heads
     rng : decides who they are
     """
-    predictor = dlib.shape_predictor(str(installed_model(LANDMARK_MODEL)))
-    detector = dlib.get_frontal_face_detector()
-    places = []
-    for _ in range(heads):
-        found = _landmark_places(model, detector, predictor, rng)
-        if found is not None:
-            places.append(found)
+    places = [_pointed_at(model, head) for head in _photographed_heads(model, heads, PLACING_POSES, rng)]
     middle = np.nanmedian(np.stack(places), axis=0)
     return with_landmarks(model, _symmetric(middle), SurfaceSamples.of(model))
 
@@ -140,10 +150,35 @@ def correct_landmarks(model: FaceModel, portraits: Path) -> FaceModel:
         residual = torch.nn.functional.pad(landmarks - fit.landmarks[..., :2], (0, 1))
         metres = residual * residual.new_tensor(MODEL_TO_IMAGE_AXES) / fit.camera.scale[:, None, None]
         shift = (metres @ rotation_from_angles(fit.camera.angles))[near_frontal].median(0).values.numpy()
+        shift[MOUTH_LANDMARKS] = 0.0
         places = _symmetric(places + CORRECTION_STEP * shift)
         model = with_landmarks(model, places, samples)
         places = landmark_places(model)
     return model
+
+
+def measure_noise(model: FaceModel, heads: int, rng: np.random.Generator) -> torch.Tensor:
+    """Second moments of dlib's errors on rendered heads: what is systematic there counts as noise.
+
+    Parameters
+    ----------
+    model : a face model with landmarks
+    heads : number of rendered heads
+    rng : decides who they are
+
+    Returns
+    -------
+    (136, 136) float32, in squared shares of the landmarks' box size, x before y for each landmark
+    """
+    errors = []
+    for head in _photographed_heads(model, heads, NOISE_POSES, rng):
+        truth = projected_landmarks(model, head.vertices, head.camera)[0, :, :2]
+        error = (torch.from_numpy(head.found) - truth).numpy() / float(box_size(truth))
+        if np.linalg.norm(error, axis=1).mean() < GROSS_ERROR:
+            errors += [error, error[MIRRORED_LANDMARKS] * [-1.0, 1.0]]
+    flat = np.stack(errors).reshape(len(errors), -1)
+    moments = flat.T @ flat / len(flat) + NOISE_FLOOR**2 * np.eye(flat.shape[1])
+    return torch.from_numpy(moments.astype(np.float32))
 
 
 def landmark_places(model: FaceModel) -> np.ndarray:
@@ -168,26 +203,43 @@ def _symmetric(places: np.ndarray) -> np.ndarray:
     return (places + places[MIRRORED_LANDMARKS] * [-1.0, 1.0, 1.0]) / 2
 
 
-def _landmark_places(
-    model: FaceModel, detector: dlib.fhog_object_detector, predictor: dlib.shape_predictor, rng: np.random.Generator
-) -> np.ndarray | None:
-    """(68, 3) places on the mean head that dlib's landmarks of one random person point at, nan where unknown."""
-    shape = torch.from_numpy(rng.normal(0.0, 1.0, (1, model.shape_size)).astype(np.float32))
-    expression = torch.from_numpy(rng.exponential(0.25, (1, model.expression_size)).astype(np.float32))
-    vertices = model.vertices(shape, expression.clamp(max=1.5))
-    angles = torch.from_numpy(rng.normal(0.0, [[7.0, 6.0, 4.0]]).astype(np.float32))
-    camera = frontal_camera(angles, RENDER_SIZE)
-    picture = render_head(model, vertices, camera, RENDER_SIZE, rng)
-    boxes = detector(picture, 0)
-    if len(boxes) != 1:
-        return None
-    found = np.array([(p.x + 0.5, p.y + 0.5) for p in predictor(picture, boxes[0]).parts()])
-    fragments = rasterize(camera.project(vertices), model.triangles, RENDER_SIZE, RENDER_SIZE, cull_back=True)
+@dataclass(frozen=True)
+class _PhotographedHead:
+    """A random head under its camera (a batch of one) and dlib's landmarks (68, 2) in its picture, pixels."""
+
+    vertices: torch.Tensor
+    camera: Camera
+    found: np.ndarray
+
+
+def _photographed_heads(
+    model: FaceModel, count: int, poses: tuple[float, float, float], rng: np.random.Generator
+) -> Iterator[_PhotographedHead]:
+    """Random people in random poses, those of `count` in whose picture dlib finds one face."""
+    predictor = dlib.shape_predictor(str(installed_model(LANDMARK_MODEL)))
+    detector = dlib.get_frontal_face_detector()
+    render = HeadRenderer(model)
+    for _ in range(count):
+        shape = torch.from_numpy(rng.normal(0.0, 1.0, (1, model.shape_size)).astype(np.float32))
+        expression = torch.from_numpy(rng.exponential(0.25, (1, model.expression_size)).astype(np.float32))
+        vertices = model.vertices(shape, expression.clamp(max=1.5))
+        camera = frontal_camera(torch.from_numpy(rng.normal(0.0, [poses]).astype(np.float32)), RENDER_SIZE)
+        picture = render(vertices, camera, RENDER_SIZE, rng)
+        boxes = detector(picture, 0)
+        if len(boxes) == 1:
+            found = [(point.x + 0.5, point.y + 0.5) for point in predictor(picture, boxes[0]).parts()]
+            yield _PhotographedHead(vertices, camera, np.array(found, np.float32))
+
+
+def _pointed_at(model: FaceModel, head: _PhotographedHead) -> np.ndarray:
+    """(68, 3) places on the mean head that the landmarks of a picture point at, nan where they miss the face."""
+    points = head.camera.project(head.vertices)
+    fragments = rasterize(points, model.triangles, RENDER_SIZE, RENDER_SIZE, cull_back=True)
     place = interpolate(fragments, model.triangles, model.mean[None])[0].numpy()
     region = model.regions[model.triangles].amax(1)[fragments.triangle[0].clamp(min=0)].numpy()
     on_face = (fragments.triangle[0] >= 0).numpy() & (region >= REGIONS.index("skin"))
     pixels = np.argwhere(on_face)[:, ::-1] + 0.5
-    distance, index = cKDTree(pixels).query(found)
+    distance, index = cKDTree(pixels).query(head.found)
     column, row = (pixels[index] - 0.5).astype(int).T
     places = place[row, column]
     places[distance > 0.03 * RENDER_SIZE] = np.nan

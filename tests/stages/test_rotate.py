@@ -70,4 +70,4 @@ def test_landmarks_that_cannot_be_fitted_fail_their_own_row_only() -> None:
 
 def test_missing_face_model_is_an_asset_error(tmp_path: Path) -> None:
     with pytest.raises(AssetError, match="does not exist"):
-        Rotator(RotateSettings(face_model=tmp_path / "none.npz"))
+        Rotator(RotateSettings(), tmp_path / "none.npz")

@@ -1,0 +1,71 @@
+"""Which stages a photo goes through, in which order, and what each stage gets of the machine."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from facerecon_ray.config import PoolSettings, ReconstructJob
+from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
+from facerecon_ray.stages.stage import Batch
+
+Step = Callable[[Batch], Any]
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """Steps that run one after the other in the same worker.
+
+    name    shown to users
+    steps   build the steps, each once for every worker; the worker is where models are loaded
+    pool    number of workers and what each gets
+    """
+
+    name: str
+    steps: tuple[Callable[[], Step], ...]
+    pool: PoolSettings
+
+
+def plan_stages(job: ReconstructJob, files: FaceFiles) -> list[PlannedStage]:
+    """The main job: photo -> crop -> rotate -> reconstruct -> export."""
+    pools = job.pools
+    return [
+        PlannedStage("read", (partial(_reader, job),), pools.read),
+        PlannedStage("crop", (partial(_cropper, job),), pools.crop),
+        PlannedStage("rotate", (partial(_rotator, job),), pools.rotate),
+        PlannedStage("reconstruct", (partial(_reconstructor, job),), pools.reconstruct),
+        PlannedStage("export", (partial(_exporter, job), partial(FaceWriter, files)), pools.export),
+    ]
+
+
+# The stages are imported in the workers only: torch takes seconds and 200 MB that the driver has no use for.
+
+
+def _reader(job: ReconstructJob) -> Step:
+    from facerecon_ray.stages.read import Reader
+
+    return Reader(job.read)
+
+
+def _cropper(job: ReconstructJob) -> Step:
+    from facerecon_ray.stages.crop import Cropper
+
+    return Cropper(job.crop, job.read)
+
+
+def _rotator(job: ReconstructJob) -> Step:
+    from facerecon_ray.stages.rotate import Rotator
+
+    return Rotator(job.rotate, job.face_model)
+
+
+def _reconstructor(job: ReconstructJob) -> Step:
+    from facerecon_ray.stages.reconstruct import Reconstructor
+
+    return Reconstructor(job.reconstruct, job.face_model)
+
+
+def _exporter(job: ReconstructJob) -> Step:
+    from facerecon_ray.stages.export import Exporter
+
+    return Exporter(job.export, job.face_model)

@@ -1,0 +1,187 @@
+"""Faces of one photo, in this process: the job's stages without Ray."""
+
+import io
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from facerecon_ray.config import CropSettings, ExportSettings, ReadSettings, ReconstructSettings, RotateSettings
+from facerecon_ray.errors import InputError, OutputError, PhotoError
+from facerecon_ray.geometry.textured_mesh import FORMATS, TexturedMesh
+from facerecon_ray.stages.crop import Cropper
+from facerecon_ray.stages.export import Exporter, quality
+from facerecon_ray.stages.reconstruct import Reconstructor
+from facerecon_ray.stages.rotate import Rotator
+from facerecon_ray.stages.stage import NO_FACE, OK, Batch
+
+LOADED_SETTINGS = 2
+"""Sets of stages that stay in memory, one for each combination of settings that was used."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face of a photo.
+
+    mesh             vertices, normals, triangles, uv and texture; metres, y up, the face looks along +z
+    pose             (3,) yaw, pitch, roll in the photo, degrees
+    landmarks        (68, 2) photo pixels
+    landmarks_3d     (68, 3) photo pixels, z towards the camera in the same unit
+    bbox             (4,) x0, y0, x1, y1 in photo pixels
+    detection_score  of the face detector
+    quality          0 to 1, how far the mesh can be trusted
+    crop             (256, 256, 3) uint8
+    rotated          (256, 256, 3) uint8, the turned face
+    position_map     (256, 256, 3) float16 UV position map, crop pixels / 256
+    """
+
+    mesh: TexturedMesh = field(repr=False)
+    pose: np.ndarray
+    landmarks: np.ndarray = field(repr=False)
+    landmarks_3d: np.ndarray = field(repr=False)
+    bbox: np.ndarray
+    detection_score: float
+    quality: float
+    crop: np.ndarray = field(repr=False)
+    rotated: np.ndarray = field(repr=False)
+    position_map: np.ndarray = field(repr=False)
+
+    @property
+    def vertices(self) -> np.ndarray:
+        """(V, 3) float32 metres."""
+        return self.mesh.vertices
+
+    @property
+    def triangles(self) -> np.ndarray:
+        """(T, 3) int64, counter-clockwise seen from outside."""
+        return self.mesh.triangles
+
+    @property
+    def uv(self) -> np.ndarray:
+        """(V, 2) float32 place in the texture, v from the top down."""
+        return self.mesh.uv
+
+    @property
+    def texture(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        return self.mesh.texture
+
+    def export(self, path: str | Path) -> Path:
+        """Write the mesh; the suffix says how: .glb in metres, .obj and .ply in millimetres.
+
+        Raises
+        ------
+        OutputError
+            when the suffix is another one, or the file cannot be written
+        """
+        path = Path(path)
+        kind = next((name for name in FORMATS if path.suffix.lower() == f".{name}"), None)
+        if kind is None:
+            raise OutputError(f"{path}: a mesh is written as {', '.join('.' + name for name in FORMATS)}")
+        try:
+            path.write_bytes(self.mesh.encode(kind))
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror}") from None
+        return path
+
+
+def reconstruct(
+    image: str | Path | bytes | np.ndarray | Image.Image,
+    *,
+    method: Literal["fitted", "two-view"] = "fitted",
+    topology: Literal["dense", "model"] = "dense",
+    weights: Path | None = None,
+    face_model: Path | None = None,
+    device: str = "auto",
+) -> list[Face]:
+    """Reconstruct every face in a photo.
+
+    The first call loads the models, which takes seconds; later ones with the same settings use them again.
+
+    Parameters
+    ----------
+    image : path of a photo, contents of a photo file, (H, W, 3) or (H, W) uint8 array, or PIL image
+    method : fitted, or two-view, which needs weights
+    topology : dense, one vertex for each pixel of the UV position map, or model, the face model's own vertices
+    weights : weights of the two-view network (.safetensors)
+    face_model : a face model (.npz); without one, the embedded model is used
+    device : auto, cpu, cuda or cuda:N
+
+    Returns
+    -------
+    The faces, the highest detection score first; none when the photo has no face
+
+    Raises
+    ------
+    InputError
+        when there is no such file, or the array is no photo
+    PhotoError
+        when the photo cannot be used
+    AssetError, SettingsError
+        when a model file is missing or of another kind, or there is no such device
+    """
+    crop, rotate, rebuild, exporter = _stages(
+        CropSettings(device=device),
+        RotateSettings(device=device),
+        ReconstructSettings(method=method, weights=weights, device=device),
+        face_model,
+    )
+    photo: Batch = {
+        "photo_uri": np.array([""], object),
+        "photo_bytes": np.array([_contents(image)], object),
+        "status": np.array([OK], object),
+        "error": np.array([""], object),
+    }
+    batch = rebuild(rotate(crop(photo)))
+    if (batch["status"] == NO_FACE).all():
+        return []
+    failed = np.flatnonzero(batch["status"] != OK)
+    if len(failed):
+        raise PhotoError(batch["error"][failed[0]])
+    columns = zip(
+        exporter.meshes(batch, topology),
+        *(batch[name] for name in ("pose", "landmarks")),
+        exporter.landmarks(batch),
+        batch["bbox"],
+        batch["detection_score"].tolist(),
+        quality(batch["fit_error"], batch["visible_share"]).tolist(),
+        *(batch[name] for name in ("crop", "rotated", "position_map")),
+        strict=True,
+    )
+    return [Face(*values) for values in columns]
+
+
+@lru_cache(maxsize=LOADED_SETTINGS)
+def _stages(
+    crop: CropSettings, rotate: RotateSettings, reconstruct: ReconstructSettings, face_model: Path | None
+) -> tuple[Cropper, Rotator, Reconstructor, Exporter]:
+    return (
+        Cropper(crop, ReadSettings()),
+        Rotator(rotate, face_model),
+        Reconstructor(reconstruct, face_model),
+        Exporter(ExportSettings(), face_model),
+    )
+
+
+def _contents(image: str | Path | bytes | np.ndarray | Image.Image) -> bytes:
+    """The photo as the contents of a file, whatever form it has."""
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, str | Path):
+        try:
+            return Path(image).read_bytes()
+        except OSError as error:
+            raise InputError(f"photo {image}: {error.strerror}") from None
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or not image.size:
+            raise InputError(
+                f"a photo is an (H, W, 3) or (H, W) array of uint8; this one is {image.shape} of {image.dtype}"
+            )
+        image = Image.fromarray(image)
+    contents = io.BytesIO()
+    # TIFF holds every mode of PIL, without loss.
+    ImageOps.exif_transpose(image).save(contents, "TIFF")
+    return contents.getvalue()

@@ -1,0 +1,149 @@
+"""Position maps to what a user opens: meshes, previews, 3D landmarks and a number for each face's quality."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facerecon_ray.config import ExportSettings
+from facerecon_ray.geometry.crop_transform import apply_transform, invert_transform
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.face_texture import face_texture
+from facerecon_ray.geometry.landmarks import landmarks_on_vertices
+from facerecon_ray.geometry.pose import Camera
+from facerecon_ray.geometry.position_map import UvLayout
+from facerecon_ray.geometry.shading import vertex_normals
+from facerecon_ray.geometry.textured_mesh import TexturedMesh
+from facerecon_ray.stages.preview import preview_png
+from facerecon_ray.stages.stage import Batch, Column, Stage
+
+LANDMARKS = 68
+
+WORST_FIT = 0.10
+"""Fit error, as a share of the landmarks' box size, from which on a face's quality is 0."""
+
+
+class Exporter(Stage):
+    """Make the files of each face.
+
+    Input columns   crop, rotated, position_map, crop_transform, pose, camera, fit_error, visible_share
+    Output columns  mesh          file contents of the mesh
+                    preview       PNG, empty when previews are not wanted
+                    viewer        small GLB of the face model's own vertices, for the gallery
+                    landmarks_3d  (68, 3) photo pixels, z towards the camera in the same unit, 0 at the head's origin
+                    quality       0 to 1, see `quality`
+
+    Meshes are in the model frame, whatever the pose in the photo was.
+    """
+
+    name: ClassVar[str] = "export"
+
+    def __init__(self, settings: ExportSettings, face_model: Path | None = None) -> None:
+        self.outputs = {
+            "mesh": Column(bytes),
+            "preview": Column(bytes),
+            "viewer": Column(bytes),
+            "landmarks_3d": Column(np.float32, (LANDMARKS, 3)),
+            "quality": Column(np.float32),
+        }
+        self._settings = settings
+        self._model = FaceModel.open(face_model)
+        self._layout = UvLayout.of(self._model)
+
+    @torch.no_grad()
+    def process(self, batch: Batch) -> Batch:
+        """Encode the faces of a batch."""
+        faces = _Faces(self._layout, batch)
+        meshes = faces.meshes(self._settings.topology)
+        small = meshes if self._settings.topology == "model" else faces.meshes("model")
+        files = [mesh.encode(self._settings.format) for mesh in meshes]
+        same = small is meshes and self._settings.format == "glb"
+        previews = faces.previews() if self._settings.previews else [b""] * len(files)
+        return {
+            "mesh": np.array(files, object),
+            "preview": np.array(previews, object),
+            "viewer": np.array(files if same else [mesh.encode("glb") for mesh in small], object),
+            "landmarks_3d": faces.landmarks(self._model),
+            "quality": quality(batch["fit_error"], batch["visible_share"]),
+        }
+
+    @torch.no_grad()
+    def meshes(self, batch: Batch, topology: Literal["dense", "model"]) -> list[TexturedMesh]:
+        """The faces' meshes as arrays."""
+        return _Faces(self._layout, batch).meshes(topology)
+
+    @torch.no_grad()
+    def landmarks(self, batch: Batch) -> np.ndarray:
+        """(B, 68, 3) the column landmarks_3d."""
+        return _Faces(self._layout, batch).landmarks(self._model)
+
+
+def quality(fit_error: np.ndarray, visible_share: np.ndarray) -> np.ndarray:
+    """How far a mesh can be trusted: (1 - fit_error / 0.10), at least 0, times (1 + visible_share) / 2.
+
+    The first factor falls as the fitted model's landmarks move away from the found ones; the second is 1 when the
+    photo saw all of the turned face and 1/2 when it saw nothing of it.
+
+    Parameters
+    ----------
+    fit_error : (B,) share of the landmarks' box size
+    visible_share : (B,) 0 to 1
+
+    Returns
+    -------
+    (B,) float32, 0 to 1
+    """
+    fit = (1 - fit_error / WORST_FIT).clip(0, 1)
+    return (fit * (1 + visible_share) / 2).astype(np.float32)
+
+
+class _Faces:
+    """The faces of a batch in both frames: B faces, M vertices of the face region."""
+
+    def __init__(self, layout: UvLayout, batch: Batch) -> None:
+        self._layout, self._batch = layout, batch
+        self._maps = torch.from_numpy(batch["position_map"])
+        self._camera = Camera.from_row(torch.from_numpy(batch["pose"]), torch.from_numpy(batch["camera"]))
+        self._points = layout.vertices_from_map(self._maps)
+        self._vertices = self._camera.unproject(self._points)
+
+    def meshes(self, topology: Literal["dense", "model"]) -> list[TexturedMesh]:
+        layout = self._layout
+        vertices, normals = self._vertices, vertex_normals(self._vertices, layout.triangles, "model")
+        triangles, uv = layout.triangles, layout.vertex_uv
+        if topology == "dense":
+            vertices = self._camera.unproject(layout.points_from_map(self._maps))
+            normals = torch.nn.functional.normalize(layout.over_pixels(normals), dim=-1)
+            triangles, uv = layout.grid_triangles, layout.pixel_uv
+        return [
+            TexturedMesh(face.numpy(), normal.numpy(), triangles.numpy(), uv.numpy(), texture)
+            for face, normal, texture in zip(vertices, normals, self._textures, strict=True)
+        ]
+
+    def previews(self) -> list[bytes]:
+        pictures = zip(self._batch["crop"], self._batch["rotated"], strict=True)
+        meshes = zip(self._points, self._vertices, strict=True)
+        return [
+            preview_png(crop, rotated, points, vertices, self._layout.triangles)
+            for (crop, rotated), (points, vertices) in zip(pictures, meshes, strict=True)
+        ]
+
+    def landmarks(self, model: FaceModel) -> np.ndarray:
+        """(B, 68, 3) photo pixels."""
+        vertices = torch.zeros(len(self._vertices), len(model.mean), 3)
+        vertices[:, self._layout.vertices] = self._vertices
+        in_crop = self._camera.project(landmarks_on_vertices(model, vertices, self._camera.angles)).numpy()
+        to_photo = invert_transform(self._batch["crop_transform"])
+        flat = apply_transform(to_photo, in_crop[..., :2])
+        unit = np.sqrt(np.abs(np.linalg.det(to_photo[..., :2])))
+        return np.concatenate([flat, in_crop[..., 2:] * unit[:, None, None]], -1).astype(np.float32)
+
+    @cached_property
+    def _textures(self) -> np.ndarray:
+        """(B, 256, 256, 3) uint8."""
+        photos = torch.from_numpy(self._batch["crop"]).permute(0, 3, 1, 2).float()
+        texture: Tensor = face_texture(self._layout, self._maps, photos, self._camera.scale)
+        return texture.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()

@@ -1,0 +1,81 @@
+"""Faces to UV position maps: the fitted face model's, or the two-view network's."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facerecon_ray.config import ReconstructSettings
+from facerecon_ray.errors import AssetError
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.pose import Camera
+from facerecon_ray.geometry.position_map import MAP_SIZE, UvLayout
+from facerecon_ray.networks.device import resolve_device
+from facerecon_ray.networks.two_view import load_weights
+from facerecon_ray.stages.stage import Batch, Column, Stage
+
+
+class Reconstructor(Stage):
+    """Make a position map of each face.
+
+    Input columns   fitted    pose (3,), camera (3,), shape (S,), expression (E,)
+                    two-view  crop, rotated : (256, 256, 3) uint8
+    Output column   position_map : (256, 256, 3) float16, crop pixels / 256
+    """
+
+    name: ClassVar[str] = "reconstruct"
+
+    def __init__(self, settings: ReconstructSettings, face_model: Path | None = None) -> None:
+        """Load the method's model.
+
+        Raises
+        ------
+        AssetError
+            when the two-view method has no weights, or a file is missing or of another kind
+        """
+        self.outputs = {"position_map": Column(np.float16, (MAP_SIZE, MAP_SIZE, 3))}
+        device = resolve_device(settings.device)
+        self._reconstruct = (
+            _Fitted(face_model, device) if settings.method == "fitted" else _TwoView(settings.weights, device)
+        )
+
+    @torch.inference_mode()
+    def process(self, batch: Batch) -> Batch:
+        """Reconstruct the faces of a batch."""
+        return {"position_map": self._reconstruct(batch).half().cpu().numpy()}
+
+
+class _Fitted:
+    """Evaluates the fitted model and draws it into the UV square."""
+
+    def __init__(self, face_model: Path | None, device: torch.device) -> None:
+        model = FaceModel.open(face_model)
+        self._layout = UvLayout.of(model).to(device)
+        self._model = model.to(device)
+
+    def __call__(self, batch: Batch) -> Tensor:
+        device = self._model.mean.device
+        names = ("pose", "camera", "shape", "expression")
+        pose, camera, shape, expression = (torch.from_numpy(batch[name]).to(device) for name in names)
+        vertices = self._model.vertices(shape, expression)
+        return self._layout.position_map(Camera.from_row(pose, camera).project(vertices))
+
+
+class _TwoView:
+    """Runs the network on a crop and its rotated view."""
+
+    def __init__(self, weights: Path | None, device: torch.device) -> None:
+        if weights is None:
+            raise AssetError("the two-view method needs weights; set reconstruct.weights to a .safetensors file")
+        network = load_weights(weights).to(device)
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._device = device
+
+    def __call__(self, batch: Batch) -> Tensor:
+        views = np.concatenate([batch["crop"], batch["rotated"]], -1)
+        # Channels are the last axis in memory already, which is what channels_last means.
+        pictures = torch.from_numpy(views).to(self._device).permute(0, 3, 1, 2)
+        maps: Tensor = self._network(pictures.float() / 255)
+        return maps.permute(0, 2, 3, 1)

@@ -1,0 +1,88 @@
+"""run.json: what a run was told, what it ran on, and what came of it."""
+
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from facerecon_ray.errors import OutputError
+from facerecon_ray.storage.layout import RUN_RECORD
+from facerecon_ray.storage.outputs import OutputFolder
+
+PACKAGE = "facerecon-ray"
+_VERSIONED = ("ray", "torch", "numpy", "pyarrow", "dlib-bin", "opencv-python-headless", "trimesh")
+
+
+class Run(BaseModel):
+    """One start of the job; a job that was stopped and continued has several."""
+
+    started: str
+    finished: str | None = None
+    outcome: Literal["running", "finished", "stopped", "failed", "killed"] = "running"
+    seconds: float = 0.0
+    photos: int = 0
+    faces: int = 0
+    faces_per_second: float | None = None
+
+
+class RunRecord(BaseModel):
+    """Contents of run.json; counts and seconds cover all runs into the folder."""
+
+    facerecon_ray: str
+    photo_root: str
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    host: dict[str, Any]
+    runs: list[Run] = []
+    photos: int = 0
+    rows: dict[str, int] = {}
+    stage_seconds: dict[str, float] = {}
+
+
+def new_record(settings: dict[str, Any], photo_root: str) -> RunRecord:
+    """Record of a job that has not run yet."""
+    return RunRecord(
+        facerecon_ray=package_version(),
+        photo_root=photo_root,
+        settings=settings,
+        versions={"python": platform.python_version(), **{name: _installed(name) for name in _VERSIONED}},
+        host={"cpus": os.cpu_count(), "machine": platform.machine(), "system": platform.system()},
+    )
+
+
+def load_record(output: Path) -> RunRecord | None:
+    """Record of the earlier runs into an output folder, None when there is none.
+
+    Raises
+    ------
+    OutputError
+        when run.json is there but is not a run's record
+    """
+    path = output / RUN_RECORD
+    try:
+        return RunRecord.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        raise OutputError(f"output {output}: its {RUN_RECORD} cannot be read; choose another output") from None
+
+
+def save_record(output: OutputFolder, record: RunRecord) -> None:
+    """Write run.json."""
+    output.write(RUN_RECORD, (json.dumps(record.model_dump(), indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def package_version() -> str:
+    """Version of this package."""
+    return _installed(PACKAGE)
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,86 @@
+import io
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.position_map import UvLayout
+from facerecon_ray.geometry.shading import vertex_normals
+from facerecon_ray.geometry.textured_mesh import FORMATS, MeshFormat, TexturedMesh
+
+METRES = {"glb": 1.0, "obj": 1000.0, "ply": 1000.0}
+
+
+@pytest.fixture(scope="module")
+def mesh() -> TexturedMesh:
+    """The mean face; red grows to the picture's right, green downwards, blue is 40."""
+    model = FaceModel.default()
+    layout = UvLayout.of(model)
+    vertices = model.mean[layout.vertices]
+    normals = vertex_normals(vertices[None], layout.triangles, "model")[0]
+    ramp = np.linspace(0, 255, 256).astype(np.uint8)
+    texture = np.stack([np.tile(ramp, (256, 1)), np.tile(ramp[:, None], (1, 256)), np.full((256, 256), 40)], -1)
+    arrays = (values.numpy() for values in (vertices, normals, layout.triangles, layout.vertex_uv))
+    return TexturedMesh(*arrays, texture.astype(np.uint8))
+
+
+def load(mesh: TexturedMesh, kind: MeshFormat) -> trimesh.Trimesh:
+    loaded = trimesh.load(io.BytesIO(mesh.encode(kind)), file_type=kind, process=False)
+    if isinstance(loaded, trimesh.Scene):
+        (loaded,) = loaded.geometry.values()
+    return loaded
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_geometry_survives_the_file_in_its_unit(mesh: TexturedMesh, kind: MeshFormat) -> None:
+    loaded = load(mesh, kind)
+    assert loaded.vertices.shape == mesh.vertices.shape
+    assert np.array_equal(loaded.faces, mesh.triangles)
+    assert np.abs(loaded.vertices / METRES[kind] - mesh.vertices).max() < 1e-7
+    assert np.abs(loaded.vertex_normals - mesh.normals).max() < 1e-3
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_nose_points_along_z_and_the_surface_outwards(mesh: TexturedMesh, kind: MeshFormat) -> None:
+    loaded = load(mesh, kind)
+    tip = loaded.vertices[:, 2].argmax()
+    assert loaded.vertices[tip, 2] > loaded.vertices[:, 2].mean() + 0.03 * METRES[kind]
+    around_tip = (loaded.faces == tip).any(1)
+    assert loaded.face_normals[around_tip].mean(0)[2] > 0.7
+    assert loaded.vertex_normals[tip, 2] > 0.7
+    top = loaded.vertices[:, 1] > np.quantile(loaded.vertices[:, 1], 0.9)
+    assert (mesh.uv[top, 1] < 0.4).all()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_colours_are_neither_swapped_nor_mirrored_nor_upside_down(mesh: TexturedMesh, kind: MeshFormat) -> None:
+    loaded = load(mesh, kind)
+    colours = loaded.visual.to_color() if kind == "glb" else loaded.visual
+    found = np.asarray(colours.vertex_colors)[:, :3].astype(float)
+    expected = np.stack([mesh.uv[:, 0] * 255, mesh.uv[:, 1] * 255, np.full(len(mesh.uv), 40.0)], 1)
+    assert np.abs(found - expected).max() < 6
+    right = loaded.vertices[:, 0] > 0.02 * METRES[kind]
+    assert found[right, 0].mean() > 150
+
+
+def test_glb_holds_a_matt_material_with_a_good_jpeg(mesh: TexturedMesh) -> None:
+    photo = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8), (0, 0), 3)
+    material = load(replace(mesh, texture=photo), "glb").visual.material
+    assert (material.metallicFactor, material.roughnessFactor, material.doubleSided) == (0.0, 1.0, True)
+    picture = np.asarray(material.baseColorTexture)
+    assert material.baseColorTexture.format == "JPEG"
+    assert np.abs(picture.astype(float) - photo).mean() < 1.5
+
+
+def test_a_dense_mesh_of_more_than_65535_vertices_keeps_its_indices() -> None:
+    layout = UvLayout.of(FaceModel.default())
+    vertices = torch.cat([layout.pixel_uv, torch.zeros(len(layout.pixel_uv), 1)], 1).numpy()
+    normals = np.tile(np.float32([0, 0, 1]), (len(vertices), 1))
+    texture = np.zeros((256, 256, 3), np.uint8)
+    grid = TexturedMesh(vertices, normals, layout.grid_triangles.numpy(), layout.pixel_uv.numpy(), texture)
+    for kind in ("glb", "ply"):
+        assert np.array_equal(load(grid, kind).faces, grid.triangles)

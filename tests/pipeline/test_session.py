@@ -1,0 +1,41 @@
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = str(Path(__file__).parents[2])
+SCRIPT = """
+import os, ray, warnings
+from facerecon_ray.pipeline.session import ray_session
+class Broken:
+    def __init__(self): raise ValueError("broken")
+    def __call__(self, batch): return batch
+with ray_session():
+    try:
+        ray.data.range(4).map_batches(Broken, compute=ray.data.ActorPoolStrategy(size=2), num_cpus=0.1).materialize()
+    except ray.exceptions.RayError:
+        folder = ray._private.worker.global_worker.node.get_session_dir_path()
+        closed = os.path.dirname(os.path.dirname(folder))
+        assert os.stat(closed).st_mode & 0o777 == 0o700
+assert len(folder) < 80 and not os.path.exists(closed)
+"""
+
+
+def test_ray_says_nothing_on_the_terminal_and_leaves_nothing_behind(tmp_path: Path):
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path / ("long" * 20))}
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=environment | {"PYTHONPATH": ROOT}, capture_output=True, text=True
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cluster_that_does_not_answer_is_one_clear_error_within_seconds():
+    script = "from facerecon_ray.pipeline.session import ray_session\nwith ray_session('127.0.0.1:1'): pass"
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": ROOT},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "FaceReconError: cannot connect to the Ray cluster 127.0.0.1:1" in result.stderr

@@ -1,0 +1,137 @@
+import io
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from facerecon_ray.config import ExportSettings
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.landmarks import projected_landmarks
+from facerecon_ray.geometry.pose import Camera
+from facerecon_ray.geometry.position_map import UvLayout
+from facerecon_ray.stages.export import Exporter, quality
+from facerecon_ray.stages.stage import FAILED, OK, Batch
+
+RED, BLUE = (220, 20, 30), (20, 30, 220)
+
+
+def exported_batch(pose: tuple[float, float, float] = (10.0, -5.0, 15.0)) -> Batch:
+    """One mean head whose crop is red on the subject's right half of the face and blue on the left."""
+    model = FaceModel.default()
+    camera = Camera(torch.tensor([pose]), torch.tensor([900.0]), torch.tensor([[128.0, 120.0]]))
+    layout = UvLayout.of(model)
+    maps = layout.position_map(camera.project(model.mean[None]))
+    chin_and_brow = camera.project(torch.tensor([[[0.0, -0.2, 0.05], [0.0, 0.2, 0.05]]]))[0, :, :2].numpy()
+    (x0, y0), (x1, y1) = chin_and_brow
+    y, x = np.mgrid[:256, :256] + 0.5
+    right = x - x0 - (y - y0) * (x1 - x0) / (y1 - y0) < 0
+    crop = np.where(right[..., None], np.uint8(RED), np.uint8(BLUE))
+    return {
+        "status": np.array([OK], object),
+        "error": np.array([""], object),
+        "crop": crop[None],
+        "rotated": np.full((1, 256, 256, 3), 7, np.uint8),
+        "position_map": maps.half().numpy(),
+        "crop_transform": np.float32([[[0.5, 0.0, -20.0], [0.0, 0.5, -30.0]]]),
+        "pose": np.float32([pose]),
+        "camera": np.float32([[900.0, 128.0, 120.0]]),
+        "fit_error": np.float32([0.02]),
+        "visible_share": np.float32([0.9]),
+    }
+
+
+def load(contents: bytes, kind: str) -> trimesh.Trimesh:
+    loaded = trimesh.load(io.BytesIO(contents), file_type=kind, process=False)
+    if isinstance(loaded, trimesh.Scene):
+        (loaded,) = loaded.geometry.values()
+    return loaded
+
+
+@pytest.mark.parametrize(("kind", "unit"), [("glb", 1.0), ("obj", 1000.0), ("ply", 1000.0)])
+def test_mesh_is_the_face_in_its_own_frame_with_the_photos_colours(kind: str, unit: float) -> None:
+    result = Exporter(ExportSettings(format=kind, topology="model"))(exported_batch())
+    assert result["error"][0] == ""
+    mesh = load(result["mesh"][0], kind)
+    model = FaceModel.default()
+    expected = model.mean[model.face_vertices].numpy()
+    assert np.linalg.norm(mesh.vertices / unit - expected, axis=1).mean() < 0.0005
+    assert np.array_equal(mesh.faces, UvLayout.of(model).triangles.numpy())
+    colours = np.asarray((mesh.visual.to_color() if kind == "glb" else mesh.visual).vertex_colors)[:, :3]
+    frontal = mesh.vertex_normals[:, 2] > 0.7
+    for side, colour in ((expected[:, 0] < -0.01, RED), (expected[:, 0] > 0.01, BLUE)):
+        error = np.abs(colours[side & frontal].astype(int) - colour).max(1)
+        assert np.median(error) < 10
+        # Creases that the camera hardly sees take some colour from the other side.
+        assert (error < 60).mean() > 0.8
+
+
+def test_pose_does_not_change_the_mesh() -> None:
+    exporter = Exporter(ExportSettings(topology="model"))
+    first, second = (exporter.meshes(exported_batch(pose), "dense")[0] for pose in ((0, 0, 0), (35, -20, 30)))
+    assert np.linalg.norm(first.vertices - second.vertices, axis=1).max() < 0.0004
+
+
+def test_dense_mesh_has_one_vertex_for_each_pixel_of_the_mask() -> None:
+    result = Exporter(ExportSettings())(exported_batch())
+    mesh = load(result["mesh"][0], "glb")
+    layout = UvLayout.of(FaceModel.default())
+    assert len(mesh.vertices) == int(layout.mask.sum())
+    assert len(mesh.faces) == len(layout.grid_triangles)
+    tip = mesh.vertices[:, 2].argmax()
+    assert mesh.vertex_normals[tip, 2] > 0.7
+    assert abs(mesh.vertices[tip, 0]) < 0.01
+    assert (mesh.face_normals * mesh.vertex_normals[mesh.faces[:, 0]]).sum(1).mean() > 0.95
+
+
+def test_viewer_mesh_is_a_small_glb_whatever_the_format() -> None:
+    result = Exporter(ExportSettings(format="ply"))(exported_batch())
+    viewer = load(result["viewer"][0], "glb")
+    assert len(viewer.vertices) == len(FaceModel.default().face_vertices)
+    assert len(result["viewer"][0]) < 250_000
+
+
+def test_landmarks_3d_are_the_fitted_landmarks_in_photo_pixels() -> None:
+    batch = exported_batch()
+    found = Exporter(ExportSettings(topology="model"))(batch)["landmarks_3d"][0]
+    model = FaceModel.default()
+    camera = Camera.from_row(torch.from_numpy(batch["pose"]), torch.from_numpy(batch["camera"]))
+    expected = projected_landmarks(model, model.mean[None], camera)[0].numpy()
+    expected[:, :2] = (expected[:, :2] + (20, 30)) / 0.5
+    expected[:, 2] /= 0.5
+    assert np.linalg.norm(found - expected, axis=1).max() < 3.0
+    assert np.linalg.norm(found - expected, axis=1).mean() < 0.8
+
+
+def test_preview_starts_with_the_crop_and_holds_the_rotated_view() -> None:
+    batch = exported_batch()
+    result = Exporter(ExportSettings(topology="model"))(batch)
+    picture = cv2.imdecode(np.frombuffer(result["preview"][0], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    assert picture.shape == (512, 768, 3)
+    assert np.array_equal(picture[:256, :256], batch["crop"][0])
+    assert np.array_equal(picture[:256, 512:], batch["rotated"][0])
+
+
+def test_no_preview_when_none_is_wanted() -> None:
+    result = Exporter(ExportSettings(topology="model", previews=False))(exported_batch())
+    assert result["preview"][0] == b""
+    assert result["mesh"][0]
+
+
+def test_a_row_that_failed_before_gets_no_files() -> None:
+    batch = {name: np.repeat(values, 2, 0) for name, values in exported_batch().items()}
+    batch["status"][1] = FAILED
+    result = Exporter(ExportSettings(topology="model"))(batch)
+    assert [bool(result[name][0]) for name in ("mesh", "preview", "viewer")] == [True, True, True]
+    assert [result[name][1] for name in ("mesh", "preview", "viewer")] == [b"", b"", b""]
+    assert result["quality"].tolist() == [pytest.approx(0.8 * 0.95), 0.0]
+
+
+def test_quality_falls_with_the_fit_error_and_rises_with_what_was_seen() -> None:
+    errors, shares = np.meshgrid(np.linspace(0, 0.2, 9), np.linspace(0, 1, 5))
+    values = quality(errors, shares)
+    assert values.dtype == np.float32
+    assert (values.min(), values.max()) == (0.0, 1.0)
+    assert (np.diff(values, axis=1) <= 0).all()
+    assert (np.diff(values, axis=0) >= 0).all()

@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from facerecon_ray.errors import OutputError
+from facerecon_ray.storage.manifest import Manifest
+from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.schema import MANIFEST_SCHEMA, manifest_rows
+
+
+def batch(*photos: tuple[str, str]) -> dict[str, np.ndarray]:
+    """Columns of all stages for (photo_uri, status) rows, with random numbers where a stage has been."""
+    rows, random = len(photos), np.random.default_rng(0)
+    status = np.array([status for _, status in photos], object)
+    cropped = np.isin(status, ["ok", "failed"])
+    shapes = {"crop_transform": (2, 3), "landmarks": (68, 2), "landmarks_3d": (68, 3), "pose": (3,), "shape": (6,)}
+    shapes |= {"expression": (5,)} | dict.fromkeys(
+        ("detection_score", "fit_error", "rotated_yaw", "visible_share", "quality", "crop_ms", "rotate_ms"), ()
+    )
+    columns = {name: random.random((rows, *shape)).astype(np.float32) for name, shape in shapes.items()}
+    return columns | {
+        "photo_uri": np.array([uri for uri, _ in photos], object),
+        "status": status,
+        "error": np.where(status == "ok", "", "a reason").astype(object),
+        "photo_width": np.where(status == "unreadable", 0, 640).astype(np.int32),
+        "photo_height": np.where(status == "unreadable", 0, 480).astype(np.int32),
+        "face_count": np.ones(rows, np.int32),
+        "face_index": np.zeros(rows, np.int32),
+        "bbox": cropped[:, None] * np.array([10, 20, 30, 40], np.float32),
+        "camera": (status == "ok")[:, None] * np.array([900, 128, 130], np.float32),
+        "mesh_uri": np.where(status == "ok", "meshes/a/0.glb", "").astype(object),
+        "preview_uri": np.full(rows, "", object),
+    }
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    return Manifest(OutputFolder(tmp_path))
+
+
+def test_rows_come_back_from_parquet_as_the_arrays_they_were(manifest: Manifest):
+    columns = batch(("/a.jpg", "ok"), ("/b.jpg", "ok"))
+    manifest.append(manifest_rows(columns))
+    (part,) = manifest.parts()
+    table = pq.read_table(part)
+    assert table.schema.equals(MANIFEST_SCHEMA) and table.schema.metadata == MANIFEST_SCHEMA.metadata
+    for name in ("bbox", "crop_transform", "landmarks", "landmarks_3d", "shape", "expression", "quality", "fit_error"):
+        np.testing.assert_array_equal(np.array(table[name].to_pylist(), np.float32), columns[name])
+    poses = [[pose[name] for name in ("yaw", "pitch", "roll")] for pose in table["pose"].to_pylist()]
+    np.testing.assert_array_equal(np.array(poses, np.float32), columns["pose"])
+    assert table["timings"][0]["rotate"].as_py() == columns["rotate_ms"][0]
+
+
+def test_what_a_row_does_not_have_is_null():
+    rows = manifest_rows(batch(("/a", "ok"), ("/b", "failed"), ("/c", "no_face"), ("/d", "unreadable"))).to_pylist()
+    nulls = [{name for name, value in row.items() if value is None} for row in rows]
+    of_export = {"mesh_uri", "landmarks_3d", "quality"}
+    of_fit = of_export | {"pose", "camera", "shape", "expression", "fit_error", "rotated_yaw", "visible_share"}
+    of_crop = of_fit | {"bbox", "detection_score", "crop_transform", "landmarks", "face_index"}
+    assert nulls[0] == {"error", "preview_uri"}
+    assert nulls[1] == of_fit | {"preview_uri"}
+    assert nulls[2] == of_crop | {"preview_uri"}
+    assert nulls[3] == of_crop | {"preview_uri", "photo_width", "photo_height"}
+    assert [row["face_count"] for row in rows] == [1, 1, 0, 0]
+
+
+def test_parts_are_added_in_order_and_their_photos_are_known(manifest: Manifest):
+    for uri in ("/a", "/b", "/c"):
+        manifest.append(manifest_rows(batch((uri, "ok"))))
+    assert [part.name for part in manifest.parts()] == [f"part-{number:06d}.parquet" for number in range(3)]
+    assert manifest.photos() == {"/a", "/b", "/c"}
+
+
+def test_totals_count_photos_rows_and_seconds_and_name_the_first_errors(manifest: Manifest):
+    columns = batch(("/a", "ok"), ("/a", "ok"), ("/b", "unreadable"), ("/c", "no_face"), ("/d", "failed"))
+    manifest.append(manifest_rows(columns))
+    totals = manifest.totals(errors=1)
+    assert totals.photos == 4
+    assert totals.rows == {"ok": 2, "unreadable": 1, "no_face": 1, "failed": 1}
+    assert totals.stage_seconds["crop"] == pytest.approx(columns["crop_ms"].sum() / 1000, abs=1e-3)
+    assert totals.first_errors == [("unreadable", "/b", "a reason")]
+
+
+def test_a_manifest_that_is_not_there_is_empty(manifest: Manifest):
+    assert manifest.photos() == set() and manifest.totals().rows == {}
+
+
+def test_a_damaged_part_is_named(manifest: Manifest, tmp_path: Path):
+    (tmp_path / "manifest").mkdir()
+    (tmp_path / "manifest" / "part-000000.parquet").write_bytes(b"PAR1 damaged")
+    with pytest.raises(OutputError, match=r"part-000000\.parquet cannot be read"):
+        manifest.photos()
+
+
+def test_rows_of_another_schema_are_refused(manifest: Manifest):
+    with pytest.raises(ValueError, match="schema"):
+        manifest.append(pa.table({"photo_uri": ["/a"]}))

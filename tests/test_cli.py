@@ -1,0 +1,158 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from facerecon_ray.cli import main
+from facerecon_ray.storage.run_record import load_record
+
+PHOTOS = Path(__file__).parent.parent / "facerecon_ray" / "assets" / "photos"
+
+
+def facerecon(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), cwd=cwd, capture_output=True, text=True, timeout=240, env=environment())
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-c", "from facerecon_ray.cli import main; main()", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(PHOTOS.parents[2]), "COLUMNS": "150"}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Bundled portraits and files that give no face."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for photo in sorted(PHOTOS.glob("*.jpg"))[:2]:
+        shutil.copy(photo, folder)
+    (folder / "broken.jpg").write_bytes(next(folder.glob("*.jpg")).read_bytes()[:2000])
+    (folder / "empty.png").touch()
+    (folder / "notes.txt").write_text("x")
+    return folder
+
+
+def test_help_names_the_commands_and_loads_nothing_heavy(tmp_path: Path):
+    script = "import sys, facerecon_ray.cli; print({'torch', 'ray', 'pyarrow', 'pydantic'} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True)
+    assert loaded.stdout.strip() == "set()"
+    shown = facerecon("--help", cwd=tmp_path)
+    assert shown.returncode == 0
+    assert all(name in shown.stdout for name in ("reconstruct", "demo", "model"))
+    assert "Examples" in facerecon("reconstruct", "--help", cwd=tmp_path).stdout
+
+
+def test_version_is_printed(tmp_path: Path):
+    assert facerecon("--version", cwd=tmp_path).stdout.startswith("facerecon ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing", "-o", "out"], "no such file or folder"),
+        (["s3://bucket/photos", "-o", "out"], "s3:// is not supported"),
+        (["nothing", "-o", "out"], "no photo found"),
+        (["photos"], "setting 'output': "),
+        (["-o", "out"], "setting 'input': "),
+        (["photos", "-o", "photos/notes.txt"], "is not a folder"),
+        (["photos", "-o", "taken"], "meshes in it is not the result of a job"),
+        (["photos", "-o", "out", "--set", "rotate.jaw=3"], "'rotate.jaw': there is no such setting"),
+        (["photos", "-o", "out", "--config", "missing.yaml"], "missing.yaml: No such file"),
+        (["photos", "-o", "out", "--method", "two-view"], "needs weights"),
+        (["photos", "-o", "out", "--method", "two-view", "--weights", "w.safetensors"], "w.safetensors: No such file"),
+        (["photos", "-o", "out", "--limit", "0"], "'limit': "),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2_and_writes_nothing(
+    photos: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["facerecon", "reconstruct", *arguments])
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "taken" / "meshes").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit) as exit:
+        main()
+    assert exit.value.code == 2
+    stdout, stderr = capsys.readouterr()
+    assert stdout == ""
+    assert stderr.startswith("error: ") and stderr.count("\n") == 1 and message in stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_dry_run_says_what_would_happen_and_writes_nothing(photos: Path, tmp_path: Path):
+    before = sorted(tmp_path.rglob("*"))
+    result = facerecon("reconstruct", photos, "-o", "out", "--set", "pools.crop.workers=3", "--dry-run", cwd=tmp_path)
+    assert result.returncode == 0
+    assert f"4 photos in {photos}, 1 other files passed over" in result.stderr
+    assert all(stage in result.stdout for stage in ("read", "crop", "rotate", "reconstruct", "export"))
+    assert f"Would write to {tmp_path / 'out'}" in result.stdout
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_photos_become_meshes_without_a_word_from_ray(photos: Path, tmp_path: Path):
+    result = facerecon("reconstruct", photos, "--output", "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    rows = {Path(row["photo_uri"]).name: row for row in pq.read_table(tmp_path / "out" / "manifest").to_pylist()}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        **{photo.name: "ok" for photo in sorted(PHOTOS.glob("*.jpg"))[:2]},
+        "broken.jpg": "unreadable",
+        "empty.png": "unreadable",
+    }
+    for row in rows.values():
+        if row["status"] == "ok":
+            assert (tmp_path / "out" / row["mesh_uri"]).read_bytes()[:4] == b"glTF"
+            assert (tmp_path / "out" / row["preview_uri"]).read_bytes()[:4] == b"\x89PNG"
+            assert row["quality"] is not None and row["timings"]["rotate"] > 0
+    assert f"Open {(tmp_path / 'out' / 'index.html').as_uri()}" in result.stdout
+    assert "empty.png: the file is empty" in result.stderr
+    lines = [line for line in result.stderr.splitlines() if "faces" not in line]
+    assert all(line.startswith(("4 photos", "unreadable: ")) for line in lines)
+
+
+def test_ctrl_c_stops_with_130_and_the_same_command_finishes_the_job(tmp_path: Path):
+    folder, portrait = tmp_path / "photos", min(PHOTOS.glob("*.jpg"))
+    folder.mkdir()
+    for number in range(40):
+        shutil.copy(portrait, folder / f"{number}.jpg")
+    arguments = ("reconstruct", folder, "-o", "out", "--set", "export.previews=false")
+    job = subprocess.Popen(
+        command(*arguments), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert job.stderr is not None
+    while "faces" not in (line := job.stderr.readline()):
+        assert line, "the job ended before its first face"
+    os.killpg(job.pid, signal.SIGINT)
+    _, errors = job.communicate(timeout=60)
+    assert job.returncode == 130
+    assert "The same command continues" in errors and "Traceback" not in errors
+    assert facerecon(*arguments, cwd=tmp_path).returncode == 0
+    uris = pq.read_table(tmp_path / "out" / "manifest", columns=["photo_uri"])["photo_uri"].to_pylist()
+    assert sorted(uris) == sorted(str(folder / f"{number}.jpg") for number in range(40))
+    record = load_record(tmp_path / "out")
+    assert record is not None and [run.outcome for run in record.runs] == ["stopped", "finished"]
+
+
+def test_model_build_names_the_missing_package(tmp_path: Path):
+    hide = "import sys; sys.modules['anny'] = None; from facerecon_ray.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", hide, "model", "build", "--output", "model.npz"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2 and "error: " in result.stderr and "anny" in result.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,106 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import trimesh
+from PIL import Image
+
+import facerecon_ray
+from facerecon_ray.errors import InputError, OutputError, PhotoError
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    """(512, 512, 3) uint8, one face."""
+    return skimage.data.astronaut()
+
+
+@pytest.fixture(scope="module")
+def face(photo: np.ndarray) -> facerecon_ray.Face:
+    (face,) = facerecon_ray.reconstruct(photo, device="cpu")
+    return face
+
+
+def test_a_photo_gives_a_mesh_with_pose_and_landmarks(face: facerecon_ray.Face) -> None:
+    assert face.vertices.shape == (256 * 256, 3)
+    assert face.triangles.max() == len(face.vertices) - 1
+    assert face.texture.shape == (256, 256, 3)
+    assert face.uv.shape == (len(face.vertices), 2)
+    width = np.ptp(face.vertices[:, 0])
+    assert 0.10 < width < 0.20
+    assert np.abs(face.pose).max() < 25
+    assert 0.5 < face.quality <= 1.0
+    assert face.position_map.shape == face.crop.shape == face.rotated.shape == (256, 256, 3)
+
+
+def test_3d_landmarks_lie_on_the_2d_ones(face: facerecon_ray.Face) -> None:
+    low, high = face.landmarks.min(0), face.landmarks.max(0)
+    distance = np.linalg.norm(face.landmarks_3d[:, :2] - face.landmarks, axis=1)
+    assert distance.mean() < 0.04 * np.sqrt((high - low).prod())
+    centre = (face.bbox[:2] + face.bbox[2:]) / 2
+    assert (low < centre).all()
+    assert (centre < high).all()
+    nose_tip, ear = face.landmarks_3d[30], face.landmarks_3d[0]
+    assert nose_tip[2] > ear[2] + 0.3 * (high - low)[0]
+
+
+def test_the_texture_is_the_photos(face: facerecon_ray.Face, photo: np.ndarray) -> None:
+    """The colours at the landmarks' places in the photo are those of the mesh's nearest vertices."""
+    colours = face.mesh.vertex_colours().astype(float)
+    nose = face.vertices[:, 2].argmax()
+    x, y = face.landmarks_3d[30, :2].astype(int)
+    assert np.abs(colours[nose] - photo[y - 2 : y + 3, x - 2 : x + 3].mean((0, 1))).max() < 40
+
+
+@pytest.mark.parametrize("suffix", [".glb", ".obj", ".PLY"])
+def test_export_writes_a_file_that_opens(face: facerecon_ray.Face, tmp_path: Path, suffix: str) -> None:
+    path = face.export(tmp_path / f"face{suffix}")
+    mesh = trimesh.load(path, process=False, force="mesh")
+    assert len(mesh.vertices) == len(face.vertices)
+    height = np.ptp(face.vertices[:, 1]) * (1.0 if suffix == ".glb" else 1000.0)
+    assert np.ptp(mesh.vertices[:, 1]) == pytest.approx(height, rel=1e-4)
+
+
+def test_export_refuses_other_suffixes_and_missing_folders(face: facerecon_ray.Face, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"\.glb, \.obj, \.ply"):
+        face.export(tmp_path / "face.stl")
+    with pytest.raises(OutputError, match="cannot be written"):
+        face.export(tmp_path / "nowhere" / "face.glb")
+
+
+def test_every_form_of_an_image_gives_the_same_face(
+    face: facerecon_ray.Face, photo: np.ndarray, tmp_path: Path
+) -> None:
+    picture = Image.fromarray(photo)
+    contents = io.BytesIO()
+    picture.save(contents, "PNG")
+    path = tmp_path / "photo.png"
+    path.write_bytes(contents.getvalue())
+    for image in (picture, contents.getvalue(), path, str(path)):
+        (other,) = facerecon_ray.reconstruct(image, device="cpu")
+        assert np.abs(other.vertices - face.vertices).max() < 3e-4
+
+
+def test_model_topology_has_the_models_vertices(photo: np.ndarray) -> None:
+    (face,) = facerecon_ray.reconstruct(photo, topology="model", device="cpu")
+    assert 1000 < len(face.vertices) < 4000
+
+
+def test_a_photo_without_a_face_gives_no_faces() -> None:
+    assert facerecon_ray.reconstruct(skimage.data.page(), device="cpu") == []
+
+
+def test_what_is_no_photo_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"missing\.jpg: No such file"):
+        facerecon_ray.reconstruct(tmp_path / "missing.jpg", device="cpu")
+    with pytest.raises(InputError, match="float64"):
+        facerecon_ray.reconstruct(np.zeros((64, 64, 3)), device="cpu")
+    with pytest.raises(PhotoError, match="not a JPEG"):
+        facerecon_ray.reconstruct(b"hello", device="cpu")
+
+
+def test_only_what_exists_can_be_imported() -> None:
+    with pytest.raises(AttributeError, match="nothing_of_that_name"):
+        _ = facerecon_ray.nothing_of_that_name
