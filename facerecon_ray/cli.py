@@ -147,6 +147,7 @@ def model_build(
     heads: Annotated[int, typer.Option(help="Sampled heads for the shape statistics.", min=2)] = 3000,
     shape_components: Annotated[int, typer.Option(help="Shape coefficients of the model.", min=1)] = 80,
     landmark_heads: Annotated[int, typer.Option(help="Rendered heads on which landmarks are found.", min=1)] = 300,
+    noise_heads: Annotated[int, typer.Option(help="Rendered heads on which landmarks are measured.", min=1)] = 800,
     portraits: Annotated[
         Path | None, typer.Option(help="Folder of near-frontal portraits on which landmarks are corrected.")
     ] = None,
@@ -160,6 +161,7 @@ def model_build(
         heads=heads,
         shape_components=shape_components,
         landmark_heads=landmark_heads,
+        noise_heads=noise_heads,
         portraits=portraits,
         seed=seed,
         report=lambda line: err.print(line, markup=False),

@@ -160,9 +160,9 @@ def _facts(output: Path, totals: Totals) -> str:
     facts = [(f"{totals.photos:,}", "photos"), (f"{totals.rows.get('ok', 0):,}", "faces")]
     facts += [(f"{totals.rows.get(status, 0):,}", name) for status, name in _STATUS_NAMES.items()]
     record = load_record(output)
-    seconds = sum(run.seconds for run in record.runs) if record else 0.0
-    if record and seconds:
-        facts.append((f"{sum(run.faces for run in record.runs) / seconds:.1f}", "faces a second"))
+    rates = [run.faces_per_second for run in record.runs if run.faces_per_second] if record else []
+    if rates:
+        facts.append((f"{rates[-1]:.1f}", "faces a second"))
     return "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for value, label in facts)
 
 

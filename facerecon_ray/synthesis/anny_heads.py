@@ -4,6 +4,7 @@ anny is needed only to build the face model and to make synthetic subjects; ever
 """
 
 import re
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,9 +43,11 @@ class HeadSampler:
             import anny
         except ImportError:
             raise AssetError("making heads needs the package anny: pip install 'facerecon_ray[model]'") from None
-        self._model = anny.Anny(
-            rig="anny-head", topology="head", local_changes="default", facial_actions="all", phenotypes="all"
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Fallback to lbs skinning")
+            self._model = anny.Anny(
+                rig="anny-head", topology="head", local_changes="default", facial_actions="all", phenotypes="all"
+            )
         self.triangles: np.ndarray = self._model.get_triangular_faces().numpy().astype(np.int64)
         self.action_names: list[str] = list(self._model.facial_action_labels)
         self._local_names = [name for name in self._model.local_change_labels if FACIAL_PARTS.match(name)]

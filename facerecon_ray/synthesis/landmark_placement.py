@@ -44,9 +44,6 @@ GROSS_ERROR = 0.08
 NOISE_FLOOR = 0.002
 """Standard deviation of a landmark that is added to the measured noise, which a limited number of heads underrates."""
 
-MOUTH_LANDMARKS = slice(48, 68)
-"""Not corrected: people smile at portraits, and what is systematic about their mouths is not where a mouth is."""
-
 CORRECTION_ROUNDS, CORRECTION_STEP = 5, 0.7
 
 MIRRORED_LANDMARKS = np.array(
@@ -150,7 +147,6 @@ def correct_landmarks(model: FaceModel, portraits: Path) -> FaceModel:
         residual = torch.nn.functional.pad(landmarks - fit.landmarks[..., :2], (0, 1))
         metres = residual * residual.new_tensor(MODEL_TO_IMAGE_AXES) / fit.camera.scale[:, None, None]
         shift = (metres @ rotation_from_angles(fit.camera.angles))[near_frontal].median(0).values.numpy()
-        shift[MOUTH_LANDMARKS] = 0.0
         places = _symmetric(places + CORRECTION_STEP * shift)
         model = with_landmarks(model, places, samples)
         places = landmark_places(model)
