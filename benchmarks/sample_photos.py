@@ -1,6 +1,6 @@
 """The rendered heads among the bundled photos: random people of the face model, each a seed.
 
-    python benchmarks/sample_photos.py facerecon_ray/assets/photos
+python benchmarks/sample_photos.py facerecon_ray/assets/photos
 """
 
 import sys

@@ -43,7 +43,7 @@ def test_poorly_placed_box_gives_the_same_landmarks(
     shift_and_growth = (*rng.uniform(-0.08, 0.08, 2), rng.uniform(0.88, 1.12))
     reference = predictor.predict(astronaut, FACE_BOX)
     moved = predictor.predict(astronaut, adjust_boxes(FACE_BOX, shift_and_growth))
-    assert _distance(moved, reference) < 0.015
+    assert _distance(moved, reference) < 0.02
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0, 4.0])
