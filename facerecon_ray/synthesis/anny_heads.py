@@ -42,7 +42,9 @@ class HeadSampler:
         try:
             import anny
         except ImportError:
-            raise AssetError("making heads needs the package anny: pip install 'facerecon_ray[model]'") from None
+            raise AssetError(
+                "making heads needs the packages anny and roma: pip install --no-deps anny==0.6.2 roma==1.8.0"
+            ) from None
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Fallback to lbs skinning")
             self._model = anny.Anny(

@@ -64,7 +64,7 @@ def _job(folder: Path, rows: list[dict], with_view: int = 99) -> OutputFolder:
     output = OutputFolder(folder)
     Manifest(output).append(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA))
     record = new_record({}, "/photos")
-    record.runs = [Run(started="2026-01-01T00:00:00", seconds=2.0, faces=3), Run(started="2026-01-02T00:00:00")]
+    record.runs = [Run(started="2026-01-01T00:00:00", faces_per_second=1.5), Run(started="2026-01-02T00:00:00")]
     save_record(output, record)
     glb = _bumpy_head((200, 160, 130))
     for row in [row for row in rows if row["status"] == "ok"][:with_view]:
