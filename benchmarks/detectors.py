@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facerecon_ray.config import CropSettings, ReadSettings
+from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
 from facerecon_ray.errors import PhotoError
 from facerecon_ray.networks.mmod import Detections
 from facerecon_ray.stages.detect import Detector, build_detector

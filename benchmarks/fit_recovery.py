@@ -11,7 +11,7 @@ import argparse
 import numpy as np
 import torch
 
-from facerecon_ray.config import CropSettings
+from facerecon_ray.config.reconstruct import CropSettings
 from facerecon_ray.geometry.alignment import align, apply_alignment
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import LandmarkFitter

@@ -9,7 +9,13 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from facerecon_ray.config import CropSettings, ExportSettings, ReadSettings, ReconstructSettings, RotateSettings
+from facerecon_ray.config.reconstruct import (
+    CropSettings,
+    ExportSettings,
+    ReadSettings,
+    ReconstructSettings,
+    RotateSettings,
+)
 from facerecon_ray.errors import InputError, OutputError, PhotoError
 from facerecon_ray.geometry.textured_mesh import FORMATS, TexturedMesh
 from facerecon_ray.stages.crop import Cropper

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facerecon_ray.config import ReconstructJob
+from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.errors import AssetError, OutputError, SettingsError
 from facerecon_ray.pipeline.face_files import FaceFiles
 from facerecon_ray.storage.inputs import canonical_input, list_photos

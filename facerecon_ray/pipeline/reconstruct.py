@@ -12,7 +12,8 @@ import ray
 import ray.data
 from rich.console import Console
 
-from facerecon_ray.config import PoolSettings, ReconstructJob
+from facerecon_ray.config.reconstruct import ReconstructJob
+from facerecon_ray.config.settings import PoolSettings
 from facerecon_ray.errors import OutputError, SettingsError
 from facerecon_ray.pipeline.face_files import FaceFiles
 from facerecon_ray.pipeline.manifest_writer import ManifestWriter

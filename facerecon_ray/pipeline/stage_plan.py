@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from facerecon_ray.config import PoolSettings, ReconstructJob
+from facerecon_ray.config.reconstruct import ReconstructJob
+from facerecon_ray.config.settings import PoolSettings
 from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.stages.stage import Batch
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from facerecon_ray.config import CropSettings, ReadSettings
+from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
 from facerecon_ray.errors import PhotoError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, crop_transform, cut_crop
 from facerecon_ray.networks.mmod import Detections

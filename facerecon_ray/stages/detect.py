@@ -7,7 +7,7 @@ import cv2
 import dlib
 import numpy as np
 
-from facerecon_ray.config import CropSettings
+from facerecon_ray.config.reconstruct import CropSettings
 from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.networks.dlib_models import installed_model
 from facerecon_ray.networks.mmod import MIN_SIDE, Detections, MmodDetector

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facerecon_ray.config import ExportSettings
+from facerecon_ray.config.reconstruct import ExportSettings
 from facerecon_ray.geometry.crop_transform import apply_transform, invert_transform
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.face_texture import face_texture

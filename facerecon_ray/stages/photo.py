@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFile, JpegImagePlugin
 
-from facerecon_ray.config import ReadSettings
+from facerecon_ray.config.reconstruct import ReadSettings
 from facerecon_ray.errors import PhotoError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from facerecon_ray.config import ReadSettings
+from facerecon_ray.config.reconstruct import ReadSettings
 from facerecon_ray.errors import PhotoError
 from facerecon_ray.stages.stage import OK, UNREADABLE, Batch
 from facerecon_ray.storage.uris import path_of

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facerecon_ray.config import ReconstructSettings
+from facerecon_ray.config.reconstruct import ReconstructSettings
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from facerecon_ray.config import RotateSettings
+from facerecon_ray.config.reconstruct import RotateSettings
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import LandmarkFitter

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from facerecon_ray.config import load_job
+from facerecon_ray.config.reconstruct import ReconstructJob
+from facerecon_ray.config.settings import load_job
 from facerecon_ray.errors import FaceReconError
 from facerecon_ray.pipeline.preparation import PreparedJob, prepare
 from facerecon_ray.storage.manifest import Manifest
@@ -20,7 +21,9 @@ def photos(tmp_path: Path) -> Path:
 
 
 def prepared(photos: Path, output: Path, overwrite: bool = False, **settings: object) -> PreparedJob:
-    return prepare(load_job(None, {"input": str(photos), "output": str(output), **settings}), overwrite)
+    return prepare(
+        load_job(ReconstructJob, None, {"input": str(photos), "output": str(output), **settings}), overwrite
+    )
 
 
 def leave_results(job: PreparedJob, photo: str) -> RunRecord:

@@ -16,7 +16,8 @@ import toy_stages
 from rich.console import Console
 from toy_stages import run_toy, separate_plan, toy_plan
 
-from facerecon_ray.config import PoolSettings, load_job
+from facerecon_ray.config.reconstruct import ReconstructJob
+from facerecon_ray.config.settings import PoolSettings, load_job
 from facerecon_ray.errors import AssetError, OutputError, SettingsError
 from facerecon_ray.pipeline.preparation import prepare
 from facerecon_ray.pipeline.reconstruct import JobResult, build_dataset, rows_per_call, run_reconstruct
@@ -161,7 +162,7 @@ def test_an_error_of_a_worker_reaches_the_user_as_it_was_raised(toy_photos: Phot
 def test_an_error_while_a_worker_starts_reaches_the_user_as_it_was_raised(
     toy_photos: Photos, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
-    job = load_job(None, {"input": str(toy_photos(a="faces=1")), "output": str(tmp_path / "out")})
+    job = load_job(ReconstructJob, None, {"input": str(toy_photos(a="faces=1")), "output": str(tmp_path / "out")})
 
     def plan(job, files):
         return [toy_plan(job, files)[0], toy_stages.PlannedStage("rotate", (toy_stages.no_asset,), PoolSettings())]
@@ -173,7 +174,7 @@ def test_an_error_while_a_worker_starts_reaches_the_user_as_it_was_raised(
 
 
 def test_stages_are_separate_operators_that_stream_into_each_other(toy_photos: Photos, tmp_path: Path):
-    job = load_job(None, {"input": str(toy_photos(a="faces=1")), "output": str(tmp_path / "out")})
+    job = load_job(ReconstructJob, None, {"input": str(toy_photos(a="faces=1")), "output": str(tmp_path / "out")})
     dataset = build_dataset(["a"] * 3, separate_plan(job, prepare(job).files))
     dataset = dataset.materialize()
     operators = [line.split()[2].rstrip(":") for line in dataset.stats().splitlines() if line.startswith("Operator ")]
@@ -182,7 +183,7 @@ def test_stages_are_separate_operators_that_stream_into_each_other(toy_photos: P
 
 
 def test_pools_that_do_not_fit_the_cluster_are_refused_at_once(toy_photos: Photos, tmp_path: Path):
-    job = load_job(None, {"input": str(toy_photos(a="faces=1")), "output": str(tmp_path / "out")})
+    job = load_job(ReconstructJob, None, {"input": str(toy_photos(a="faces=1")), "output": str(tmp_path / "out")})
 
     def plan(job, files):
         stages = toy_plan(job, files)
@@ -230,6 +231,8 @@ def test_interrupt_keeps_complete_photos_and_says_so_in_the_record(toy_photos: P
 
 
 def test_two_runs_never_write_to_one_folder(toy_photos: Photos, tmp_path: Path):
-    prepared = prepare(load_job(None, {"input": str(toy_photos(a="faces=1")), "output": str(tmp_path / "out")}))
+    prepared = prepare(
+        load_job(ReconstructJob, None, {"input": str(toy_photos(a="faces=1")), "output": str(tmp_path / "out")})
+    )
     with prepared.output.claimed(), pytest.raises(OutputError, match="another run"):
         run_reconstruct(prepared, Console(stderr=True), plan=partial(toy_plan))

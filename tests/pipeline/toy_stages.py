@@ -16,7 +16,8 @@ from typing import ClassVar
 import numpy as np
 from rich.console import Console
 
-from facerecon_ray.config import PoolSettings, ReadSettings, ReconstructJob, load_job
+from facerecon_ray.config.reconstruct import ReadSettings, ReconstructJob
+from facerecon_ray.config.settings import PoolSettings, load_job
 from facerecon_ray.errors import AssetError, OutputError, PhotoError
 from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.pipeline.preparation import prepare
@@ -141,7 +142,7 @@ def separate_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0) -
 def run_toy(
     source: Path, output: Path, overwrite: bool = False, seconds: float = 0.0, **settings: object
 ) -> JobResult:
-    job = load_job(None, {"input": str(source), "output": str(output), **settings})
+    job = load_job(ReconstructJob, None, {"input": str(source), "output": str(output), **settings})
     plan = partial(toy_plan, seconds=seconds)
     return run_reconstruct(prepare(job, overwrite), Console(stderr=True), plan=plan)
 

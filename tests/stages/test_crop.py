@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facerecon_ray.config import CropSettings, ReadSettings
+from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform, crop_transform
 from facerecon_ray.stages.crop import Cropper
 from facerecon_ray.stages.stage import FAILED, NO_FACE, OK, UNREADABLE, Batch

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from facerecon_ray.config import CropSettings
+from facerecon_ray.config.reconstruct import CropSettings
 from facerecon_ray.networks.mmod import Detections
 from facerecon_ray.stages.detect import DETECTORS, Detector, build_detector, scale_for_detection
 

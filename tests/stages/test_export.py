@@ -6,7 +6,7 @@ import pytest
 import torch
 import trimesh
 
-from facerecon_ray.config import ExportSettings
+from facerecon_ray.config.reconstruct import ExportSettings
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.landmarks import projected_landmarks
 from facerecon_ray.geometry.pose import Camera

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facerecon_ray.config import CropSettings
+from facerecon_ray.config.reconstruct import CropSettings
 from facerecon_ray.errors import AssetError
 from facerecon_ray.networks.dlib_models import installed_model
 from facerecon_ray.stages.detect import build_detector

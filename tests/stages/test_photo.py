@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facerecon_ray.config import ReadSettings
+from facerecon_ray.config.reconstruct import ReadSettings
 from facerecon_ray.errors import PhotoError
 from facerecon_ray.stages.photo import Photo, decode_photo
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facerecon_ray.config import ReadSettings
+from facerecon_ray.config.reconstruct import ReadSettings
 from facerecon_ray.stages.read import Reader
 from facerecon_ray.storage.uris import uri_of
 

