@@ -6,17 +6,17 @@ Model for Pose and Illumination Invariant Face Recognition, 2009) with the expre
 are micrometres; its frame is the model frame: x to the subject's left, y up, the face looks along +z.
 """
 
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 from scipy.spatial import KDTree
 
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, REGIONS, FaceModel, usual_landmark_noise
+from facerecon_ray.geometry.matlab_file import read_matlab
+
+BASEL = "Basel Face Model"
 
 MICROMETRE = 1e-6
 
@@ -31,7 +31,8 @@ def load_basel(model_path: Path, uv_path: Path) -> FaceModel:
 
     The face region is made of the triangles whose three corners have UV coordinates. The files know nothing of
     regions, mirror symmetry and sliding contours: all vertices are skin, the mirror is the nearest vertex to the
-    mirrored place, and the jaw's landmarks stay where they are.
+    mirrored place, and the jaw's landmarks stay where they are. The recipe keeps the standard deviations, because
+    data sets made with these files give coefficients that are not divided by them.
 
     Parameters
     ----------
@@ -72,25 +73,18 @@ def load_basel(model_path: Path, uv_path: Path) -> FaceModel:
         contour_corners=torch.from_numpy(corners[contour][:, None]),
         contour_weights=_floats(weights[contour][:, None]),
         landmark_noise=usual_landmark_noise(),
-        recipe={"source": "Basel Face Model", "files": [model_path.name, uv_path.name]},
+        recipe={
+            "source": BASEL,
+            "files": [model_path.name, uv_path.name],
+            "shape_deviations": _array(model_path, model, "shapeEV", (-1, 1))[:, 0].tolist(),
+            "expression_deviations": _array(model_path, model, "expEV", (-1, 1))[:, 0].tolist(),
+        },
     )
-
-
-def _open(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with path.open("rb") as file:
-            contents: dict[str, np.ndarray] = loadmat(file)
-    except NotImplementedError:
-        raise AssetError(f"{path}: MATLAB 7.3 files cannot be read; save it with -v7") from None
-    except (OSError, ValueError, TypeError, EOFError, zlib.error, MatReadError) as error:
-        reason = isinstance(error, OSError) and error.strerror
-        raise AssetError(f"{path}: {reason or 'this is no MATLAB file'}") from None
-    return contents
 
 
 def _structure(path: Path) -> np.void:
     """The fields of `model`."""
-    contents = _open(path)
+    contents = read_matlab(path)
     if "model" not in contents:
         raise AssetError(f"{path}: it has no structure 'model'; the BFM.mat of the face3d project is expected")
     model = contents["model"]
@@ -130,7 +124,7 @@ def _basis(path: Path, model: np.void, kind: str, count: int) -> np.ndarray:
 
 def _uv(path: Path, count: int) -> np.ndarray:
     """(N, 2) with v from the top down; v counts from the bottom up in the file."""
-    contents = _open(path)
+    contents = read_matlab(path)
     if "UV" not in contents:
         raise AssetError(f"{path}: it has no array 'UV'")
     uv = np.asarray(contents["UV"])

@@ -52,6 +52,8 @@ def test_a_loaded_model_is_in_metres_with_bases_in_standard_deviations(tmp_path:
     moved = model.vertices(torch.tensor([[0.0, 2.0, 0.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, -1.0]]))[0]
     expected = mean.ravel() + (2 * 600 * arrays["shapePC"][:, 1] - 100 * arrays["expPC"][:, 2]) * 1e-6
     assert np.allclose(moved.numpy().ravel(), expected, atol=1e-7)
+    assert model.recipe["shape_deviations"] == [900.0, 600.0, 400.0, 300.0, 200.0]
+    assert model.recipe["expression_deviations"] == [500.0, 300.0, 100.0]
 
 
 def test_indices_count_from_zero_and_uv_from_the_top(tmp_path: Path) -> None:
