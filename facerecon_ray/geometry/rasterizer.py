@@ -9,7 +9,7 @@ Front-facing triangles are counter-clockwise when seen from outside with y up, a
 area (b - a) x (c - a) in pixels, where y is down, is negative.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -41,7 +41,14 @@ class Fragments:
 
 
 @torch.no_grad()
-def rasterize(points: Tensor, triangles: Tensor, height: int, width: int, cull_back: bool = False) -> Fragments:
+def rasterize(
+    points: Tensor,
+    triangles: Tensor,
+    height: int,
+    width: int,
+    cull_back: bool = False,
+    shown: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Fragments:
     """Find the nearest triangle at each pixel centre.
 
     Triangles of no area and triangles with a corner that is not finite are skipped. A pixel centre exactly on a
@@ -53,6 +60,8 @@ def rasterize(points: Tensor, triangles: Tensor, height: int, width: int, cull_b
     triangles : (T, 3) int64, corners as indices into points
     height, width : size of the picture in pixels
     cull_back : skip triangles that face away from the camera
+    shown : for triangles with holes: given (P,) triangle and (P,) pixel, row * width + column, it returns (P,) bool,
+        false where the triangle is not drawn; in a batch of one only
 
     Returns
     -------
@@ -71,6 +80,8 @@ def rasterize(points: Tensor, triangles: Tensor, height: int, width: int, cull_b
     for part in _chunks(area):
         pixel, depth, owner = _pixels([values[part] for values in corners], top[part], rows[part], width)
         key = (_ordered_bits(depth) << 32) | triangle[part].index_select(0, owner)
+        if shown is not None:
+            key = key.where(shown(triangle[part].index_select(0, owner), pixel), NOTHING)
         nearest.scatter_reduce_(0, image[part].index_select(0, owner) * (height * width) + pixel, key, "amax")
     return _fragments(nearest.view(batch, height, width), points, triangles)
 

@@ -1,7 +1,14 @@
+import sys
+from pathlib import Path
+
 import pytest
 
 from facerecon_ray.synthesis.anny_heads import HeadSampler
+from facerecon_ray.synthesis.head_geometry import HeadGeometry
 from facerecon_ray.synthesis.head_topology import HeadTopology, build_head_topology
+from facerecon_ray.synthesis.subjects import SubjectSampler
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +21,13 @@ def sampler() -> HeadSampler:
 @pytest.fixture(scope="session")
 def topology(sampler: HeadSampler) -> HeadTopology:
     return build_head_topology(sampler.average(), sampler.triangles)
+
+
+@pytest.fixture(scope="session")
+def geometry(sampler: HeadSampler) -> HeadGeometry:
+    return HeadGeometry(sampler)
+
+
+@pytest.fixture(scope="session")
+def people(geometry: HeadGeometry) -> SubjectSampler:
+    return SubjectSampler(geometry=geometry)
