@@ -51,8 +51,11 @@ class HeadSampler:
                 rig="anny-head", topology="head", local_changes="default", facial_actions="all", phenotypes="all"
             )
         self.triangles: np.ndarray = self._model.get_triangular_faces().numpy().astype(np.int64)
+        self.texture_triangles: np.ndarray = self._model.face_texture_coordinate_indices.numpy().astype(np.int64)
+        self.texture_coordinates: np.ndarray = self._model.texture_coordinates.numpy()
         self.action_names: list[str] = list(self._model.facial_action_labels)
         self._local_names = [name for name in self._model.local_change_labels if FACIAL_PARTS.match(name)]
+        self._phenotype_rows = self._model.phenotype_blendshape_projection.numpy()
 
     def average(self) -> np.ndarray:
         """(V, 3) anny's own default head with a neutral expression, metres."""
@@ -68,6 +71,52 @@ class HeadSampler:
         phenotypes, changes = self._random_shape(count, rng)
         actions = self._random_actions(count, rng)
         return Heads(self._vertices(phenotypes, changes, actions), actions.astype(np.float32))
+
+    def shape_names(self) -> list[str]:
+        """Names of the local shape changes of the face, the ears, the skull and the neck; values are -1 to 1."""
+        return list(self._local_names)
+
+    def head(self, phenotypes: dict[str, float], changes: dict[str, float], actions: dict[str, float]) -> np.ndarray:
+        """One head, equal to the bit on a machine whatever the number of its threads.
+
+        Parameters
+        ----------
+        phenotypes : value of each of anny's phenotypes; those that are left out have 0.5
+        changes : local shape changes by name, -1 to 1
+        actions : facial actions by name, 0 to 1
+
+        Returns
+        -------
+        (V, 3) float32 metres, y up, the face looks along +z
+        """
+        from anny.models.phenotype import phenotype_blendshape_weights
+
+        model = self._model
+        values = torch.tensor([[phenotypes.get(name, 0.5) for name in model.phenotype_labels]], dtype=torch.float64)
+        with torch.inference_mode():
+            products = phenotype_blendshape_weights(
+                values, model.phenotype_labels, model.anchors, model.stacked_phenotype_blend_shapes_mask, False
+            )[0].numpy()
+        used = np.flatnonzero(products)
+        phenotype = np.einsum("k,kn->n", products[used], self._phenotype_rows[used])
+        facial = np.array([actions.get(name, 0.0) for name in self.action_names])
+        local = np.array([changes.get(name, 0.0) for name in model.local_change_labels])
+        signed = np.stack([local.clip(0.0), (-local).clip(0.0)], 1).ravel()
+        weights = np.concatenate([phenotype, facial, signed])
+        vertices = _weighted_sum(weights, model.template_vertices, model.blendshapes)
+        orientation = _weighted_sum(
+            weights, model.bone_template_orientation_matrices, model.bone_orientation_blendshapes
+        )
+        poses = np.tile(np.eye(4), (len(orientation), 1, 1))
+        left, _, right = np.linalg.svd(orientation)
+        left[:, :, 2] *= np.linalg.det(left @ right)[:, None]
+        poses[:, :3, :3] = left @ right
+        poses[:, :3, 3] = _weighted_sum(weights, model.template_bone_heads, model.bone_heads_blendshapes)
+        with torch.inference_mode():
+            moves = model.get_bone_transforms(None, torch.from_numpy(poses)[None])[0][0].numpy()
+        skinning = np.einsum("vb,bij->vij", model.dense_vertex_bone_weights.numpy(), moves[:, :3])
+        posed = np.einsum("vij,vj->vi", skinning[:, :, :3], vertices) + skinning[:, :, 3]
+        return posed.astype(np.float32)
 
     def action_offsets(self) -> np.ndarray:
         """(A, V, 3) displacement of the default head by each action at full strength, metres."""
@@ -130,3 +179,10 @@ class HeadSampler:
                 )
             chunks.append(posed["vertices"].numpy().astype(np.float32))
         return np.concatenate(chunks)
+
+
+def _weighted_sum(weights: np.ndarray, template: torch.Tensor, rows: torch.Tensor) -> np.ndarray:
+    """Template plus weighted rows; einsum adds in a fixed order, a BLAS product in one that depends on its threads."""
+    active = np.flatnonzero(weights)
+    moved = np.einsum("k,kn->n", weights[active], rows.flatten(1).numpy()[active])
+    return template.numpy() + moved.reshape(template.shape)
