@@ -1,40 +1,91 @@
-"""How much of a person the fit recovers: rendered anny heads, fitted to exact landmarks and to dlib's.
+"""How much of a person the fit recovers: photos of synthetic people, fitted to exact landmarks and to dlib's.
 
-Prints, for heads within 30 degrees of yaw, the mean distance to the true surface after similarity alignment of the
-face region, of the mean head and of the fitted head, and how much smaller the second is.
+Prints, for heads within 30 degrees of yaw, the error of dlib's landmarks, the mean distance to the true surface after
+similarity alignment of the face region, of the mean head and of the fitted head, and how much smaller the second is.
 
     python benchmarks/fit_recovery.py --heads 100
+    python benchmarks/fit_recovery.py --heads 100 --photos portraits/      skin from photos
+    python benchmarks/fit_recovery.py --heads 100 --pictures plain         the pictures that placed the landmarks
 """
 
 import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from facerecon_ray.config.photos import PhotoTextureSettings
 from facerecon_ray.config.reconstruct import CropSettings
+from facerecon_ray.config.synthesis import SubjectSettings, ViewSettings
 from facerecon_ray.geometry.alignment import align, apply_alignment
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.fitting import LandmarkFitter
-from facerecon_ray.geometry.landmarks import projected_landmarks
-from facerecon_ray.stages.detect import build_detector
-from facerecon_ray.stages.landmarks import LandmarkPredictor, adjust_boxes
-from facerecon_ray.synthesis.anny_heads import HeadSampler
+from facerecon_ray.geometry.fitting import LandmarkFitter, box_size
+from facerecon_ray.geometry.landmarks import landmarks_in_picture
+from facerecon_ray.stages.face_finder import FaceFinder
 from facerecon_ray.synthesis.head_rendering import HeadRenderer, frontal_camera
-from facerecon_ray.synthesis.head_topology import build_head_topology
+from facerecon_ray.synthesis.photo_library import PhotoLibrary
+from facerecon_ray.synthesis.scene_rendering import SceneRenderer
+from facerecon_ray.synthesis.subjects import SubjectSampler
+from facerecon_ray.synthesis.view_sampling import ViewSampler
 
 PICTURE_SIZE = 400
 MOST_YAW, MOST_PITCH, MOST_ROLL = 30.0, 10.0, 10.0
+DISTANCE = (1.0, 3.0)
+"""Metres from the camera: usual for portraits; nearer, the perspective is part of the error."""
 
 
-def true_heads(model: FaceModel, count: int, rng: np.random.Generator, expressive: bool) -> np.ndarray:
-    """(count, N, 3) anny heads that the model was not built from, in the model's frame."""
-    sampler = HeadSampler()
-    topology = build_head_topology(sampler.average(), sampler.triangles)
-    heads = sampler.expressive(count, rng).vertices if expressive else sampler.shapes(count, rng)
-    surfaces = topology.surface(heads)
-    face = model.face_vertices.numpy()
-    mean = np.broadcast_to(model.mean.numpy(), surfaces.shape)
-    return apply_alignment(surfaces, *align(surfaces[:, face], mean[:, face])).astype(np.float32)
+@dataclass(frozen=True)
+class Sample:
+    """One picture: (S, S, 3) uint8; the head (N, 3) in metres; its points (N, 3) in the image frame; its angles."""
+
+    image: np.ndarray
+    head: np.ndarray
+    points: np.ndarray
+    angles: tuple[float, float, float]
+
+
+class Sitters:
+    """People, each a pure function of a seed, and pictures of them.
+
+    Parameters
+    ----------
+    model : gives the mesh
+    pictures : plain or dressed
+    photos : folder whose photos give the skin, or None
+    """
+
+    def __init__(self, model: FaceModel, pictures: str, photos: str | None) -> None:
+        self._model = model
+        self._plain = HeadRenderer(model) if pictures == "plain" else None
+        self._renderer = SceneRenderer()
+        self._views = ViewSampler(ViewSettings(size=PICTURE_SIZE, distance=DISTANCE))
+        self._people = {share: SubjectSampler(SubjectSettings(neutral_share=share)) for share in (0.0, 1.0)}
+        geometry = self._people[0.0].geometry
+        self._library = PhotoLibrary.open(photos, geometry, PhotoTextureSettings(), report=print) if photos else None
+
+    def __call__(self, count: int, seed: int, expressive: bool) -> Iterator[Sample]:
+        """Pictures of people in random poses; the same seed gives the same people, whatever the pictures."""
+        people = self._people[0.0 if expressive else 1.0]
+        for number in range(count):
+            rng = np.random.default_rng([seed, number])
+            widest = np.array([MOST_YAW, MOST_PITCH, MOST_ROLL])
+            yaw, pitch, roll = (float(angle) for angle in rng.uniform(-widest, widest))
+            subject = people.subject(int(rng.integers(2**62)))
+            if self._plain is not None:
+                surface = people.geometry.surface(subject.vertices)
+                head, camera = torch.from_numpy(surface)[None], frontal_camera(torch.tensor([[yaw, pitch, roll]]), 400)
+                image = self._plain(head, camera, PICTURE_SIZE, rng)
+                yield Sample(image, surface, camera.project(head)[0].numpy(), (yaw, pitch, roll))
+                continue
+            skin = None
+            if self._library is not None:
+                painted = people.dresser.skin(subject)
+                skin = self._library.skin(painted, rng).over(painted)
+            scene = people.dress(subject, skin)
+            view = replace(self._views.view(seed, number % 8), angles=(yaw, pitch, roll), occluder_seed=None)
+            rendering = self._renderer.render(scene, view)
+            yield Sample(rendering.image, scene.surface, rendering.points.astype(np.float32), (yaw, pitch, roll))
 
 
 def distances(model: FaceModel, heads: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -44,46 +95,39 @@ def distances(model: FaceModel, heads: np.ndarray, truth: np.ndarray) -> np.ndar
     return np.asarray(np.linalg.norm(moved - truth[:, face], axis=-1).mean(1) * 1000)
 
 
-def dlib_landmarks(model: FaceModel, heads: torch.Tensor, angles: torch.Tensor, seed: int) -> np.ndarray:
-    """(B, 68, 2) landmarks that the crop stage's parts find in pictures of the heads, nan where no face is found."""
-    detector, predictor = build_detector(CropSettings(detection_side=PICTURE_SIZE)), LandmarkPredictor()
-    render = HeadRenderer(model)
-    found = np.full((len(heads), 68, 2), np.nan, np.float32)
-    for i in range(len(heads)):
-        camera = frontal_camera(angles[i : i + 1], PICTURE_SIZE)
-        picture = render(heads[i : i + 1], camera, PICTURE_SIZE, np.random.default_rng([seed, i]))
-        boxes = detector.detect([picture])[0].boxes
-        if len(boxes):
-            found[i] = predictor.predict(picture, adjust_boxes(boxes[:1], detector.box_adjustment)[0])
-    return found
-
-
 def main() -> None:
     """Run the comparison and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--heads", type=int, default=100)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--pictures", choices=("dressed", "plain"), default="dressed")
+    parser.add_argument("--photos", help="folder of near-frontal photos for the skin")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = FaceModel.default()
-    fit = LandmarkFitter(model)
-    print("heads        landmarks  found  mean head      fit closer by   error of yaw, pitch, roll")
+    fit, find = LandmarkFitter(model), FaceFinder(CropSettings(detection_side=PICTURE_SIZE))
+    sitters = Sitters(model, arguments.pictures, arguments.photos)
+    print("heads        landmarks  found   error  mean head      fit closer by   error of yaw, pitch, roll")
     for expressive in (False, True):
-        rng = np.random.default_rng(arguments.seed)
-        truth = true_heads(model, arguments.heads, rng, expressive)
-        widest = [MOST_YAW, MOST_PITCH, MOST_ROLL]
-        angles = torch.from_numpy(rng.uniform(np.negative(widest), widest, (len(truth), 3)).astype(np.float32))
-        heads = torch.from_numpy(truth)
-        exact = projected_landmarks(model, heads, frontal_camera(angles, PICTURE_SIZE))[..., :2].numpy()
-        for name, landmarks in (("exact", exact), ("dlib", dlib_landmarks(model, heads, angles, arguments.seed))):
-            rows = ~np.isnan(landmarks).any((1, 2))
-            result = fit(torch.from_numpy(landmarks[rows]))
+        samples = list(sitters(arguments.heads, arguments.seed, expressive))
+        points = torch.from_numpy(np.stack([sample.points for sample in samples]))
+        angles = torch.tensor([sample.angles for sample in samples])
+        truth = np.stack([sample.head for sample in samples])
+        exact = landmarks_in_picture(model, points, angles[:, 2])[..., :2]
+        nowhere = np.full((68, 2), np.nan)
+        guessed = [find(sample.image) for sample in samples]
+        predicted = np.stack([nowhere if marks is None else marks for marks in guessed]).astype(np.float32)
+        for name, landmarks in (("exact", exact), ("dlib", torch.from_numpy(predicted))):
+            rows = ~landmarks.isnan().any(-1).any(-1)
+            off = ((landmarks - exact)[rows].norm(dim=-1).mean(-1) / box_size(exact[rows])).mean()
+            result = fit(landmarks[rows])
             fitted = distances(model, model.vertices(result.shape, result.expression).numpy(), truth[rows]).mean()
             mean = distances(model, np.broadcast_to(model.mean.numpy(), truth[rows].shape), truth[rows]).mean()
             pose = (result.camera.angles - angles[rows]).abs().mean(0).tolist()
             print(
-                f"{'expressive' if expressive else 'neutral':12} {name:10} {rows.sum():5d} {mean:7.2f} mm "
-                f"{fitted:5.2f} mm {1 - fitted / mean:8.1%} {pose[0]:8.1f} {pose[1]:5.1f} {pose[2]:5.1f}"
+                f"{'expressive' if expressive else 'neutral':12} {name:10} {int(rows.sum()):5d} {off:7.2%} "
+                f"{mean:7.2f} mm {fitted:5.2f} mm {1 - fitted / mean:8.1%} "
+                f"{pose[0]:8.1f} {pose[1]:5.1f} {pose[2]:5.1f}"
             )
 
 

@@ -35,6 +35,27 @@ def crop_transform(landmarks: np.ndarray) -> np.ndarray:
     return transform
 
 
+def transform_beside(transform: np.ndarray, face: np.ndarray, turned: np.ndarray) -> np.ndarray:
+    """Square of a photo of the same head in another pose that belongs beside a crop.
+
+    The rotate stage's rule: the scale stays, and so does the middle of the face region.
+
+    Parameters
+    ----------
+    transform : (..., 2, 3) photo pixels to crop pixels
+    face : (..., M, 2 or more) the face region's vertices in the photo, pixels
+    turned : (..., M, 2 or more) the same vertices in the other photo, pixels
+
+    Returns
+    -------
+    (..., 2, 3) float64 pixels of the other photo to crop pixels
+    """
+    beside = np.array(transform, np.float64)
+    middle, moved = (apply_transform(beside, _middle(points[..., :2])) for points in (face, turned))
+    beside[..., 2] += (middle - moved)[..., 0, :]
+    return beside
+
+
 def apply_transform(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Map points (..., N, 2) by transforms (..., 2, 3)."""
     return points @ np.swapaxes(transform[..., :2], -1, -2) + transform[..., None, :, 2]
@@ -68,3 +89,8 @@ def cut_crop(photo: np.ndarray, transform: np.ndarray) -> np.ndarray:
     side = CROP_SIZE * oversampling
     fine = cv2.warpAffine(photo, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return fine if oversampling == 1 else cv2.resize(fine, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
+
+
+def _middle(points: np.ndarray) -> np.ndarray:
+    """(..., 1, 2) middle of the bounding box of points (..., N, 2)."""
+    return (points.max(-2, keepdims=True) + points.min(-2, keepdims=True)) / 2

@@ -99,7 +99,9 @@ class LandmarkFitter:
         front = self._model.choose(points, torch.zeros(count, 3, device=device))
         x = points.gather(1, front[..., None].expand(-1, -1, 3))
         x_mean, p_mean = x.mean(1, keepdim=True), landmarks.mean(1, keepdim=True)
-        affine = torch.linalg.lstsq(x - x_mean, landmarks - p_mean).solution.mT
+        centred = x - x_mean
+        # Normal equations: torch.linalg.lstsq rounds differently from call to call.
+        affine = torch.linalg.solve(centred.mT @ centred, centred.mT @ (landmarks - p_mean)).mT
         rows = affine * affine.new_tensor(MODEL_TO_IMAGE_AXES[:2])[:, None]
         scale = rows.norm(dim=-1).mean(-1)
         first = torch.nn.functional.normalize(rows[:, 0], dim=-1)

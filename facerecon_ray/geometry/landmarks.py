@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, FaceModel
-from facerecon_ray.geometry.pose import Camera, rotation_from_angles
+from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, rotation_from_angles
 
 CHIN = CONTOUR_LANDMARKS // 2
 
@@ -88,3 +88,18 @@ def landmarks_on_vertices(model: FaceModel, vertices: Tensor, angles: Tensor) ->
 def projected_landmarks(model: FaceModel, vertices: Tensor, camera: Camera) -> Tensor:
     """(B, 68, 3) landmarks in the image frame, pixels, for vertices (B, N, 3) in metres."""
     return camera.project(landmarks_on_vertices(model, vertices, camera.angles))
+
+
+def landmarks_in_picture(model: FaceModel, points: Tensor, roll: Tensor) -> Tensor:
+    """(B, 68, 3) landmarks on vertices (B, N, 3) that are in the image frame, whatever camera brought them there.
+
+    Parameters
+    ----------
+    points : (B, N, 3) image frame, pixels
+    roll : (B,) degrees; the jaw's landmarks are the furthest outward with the face upright
+    """
+    axes = points.new_tensor(MODEL_TO_IMAGE_AXES)
+    zero = torch.zeros_like(roll)
+    rotation = rotation_from_angles(torch.stack([zero, zero, roll], -1))
+    upright = (points * axes) @ rotation
+    return landmarks_on_vertices(model, upright, torch.zeros_like(points[:, 0])) @ rotation.mT * axes

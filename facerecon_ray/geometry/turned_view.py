@@ -64,6 +64,19 @@ def turned_yaw(yaw: Tensor, change: float) -> Tensor:
     return (side * (yaw.abs() + to_side)).clamp(-YAW_LIMIT, YAW_LIMIT)
 
 
+def target_angles(angles: Tensor, yaw_change: float, keep_pitch: bool) -> Tensor:
+    """Angles (B, 3) of the second view, degrees: turned in yaw, level unless the pitch is kept, with the same roll.
+
+    Parameters
+    ----------
+    angles : (B, 3) yaw, pitch, roll in degrees
+    yaw_change : degrees
+    keep_pitch : whether the pitch stays
+    """
+    yaw, pitch, roll = angles.unbind(-1)
+    return torch.stack([turned_yaw(yaw, yaw_change), pitch if keep_pitch else torch.zeros_like(pitch), roll], -1)
+
+
 def turn_view(model: FaceModel, photos: Tensor, vertices: Tensor, camera: Camera, angles: Tensor) -> TurnedView:
     """Render heads at new angles with the texture of their photos.
 
@@ -79,9 +92,9 @@ def turn_view(model: FaceModel, photos: Tensor, vertices: Tensor, camera: Camera
     """
     height, width = photos.shape[-2:]
     points = camera.project(vertices)
-    turned_camera = _recentred(camera, angles, vertices[:, model.face_vertices], points[:, model.face_vertices])
+    turned_camera = recentred(camera, angles, vertices[:, model.face_vertices], points[:, model.face_vertices])
     photo_fragments = rasterize(points, model.triangles, height, width, cull_back=True)
-    facing = _facing(points, model.triangles)
+    facing = facing_camera(points, model.triangles)
     tolerance = DEPTH_TOLERANCE * camera.scale
     turned = rasterize(turned_camera.project(vertices), model.triangles, height, width, cull_back=True)
     origin = interpolate(turned, model.triangles, torch.cat([points, facing], -1))
@@ -103,14 +116,15 @@ def turn_view(model: FaceModel, photos: Tensor, vertices: Tensor, camera: Camera
     )
 
 
-def _recentred(camera: Camera, angles: Tensor, face: Tensor, points: Tensor) -> Camera:
+def recentred(camera: Camera, angles: Tensor, face: Tensor, points: Tensor) -> Camera:
+    """Cameras with other angles that keep the middle of the face region, (B, M, 3) metres, where its points were."""
     turned = camera.with_angles(angles)
     middle = (points.amax(1) + points.amin(1)) / 2
     moved = turned.project(face)
     return Camera(angles, camera.scale, turned.translation + (middle - (moved.amax(1) + moved.amin(1)) / 2)[:, :2])
 
 
-def _facing(points: Tensor, triangles: Tensor) -> Tensor:
+def facing_camera(points: Tensor, triangles: Tensor) -> Tensor:
     """(B, N, 1) cosine between the surface's normal and the line of sight, negative on the far side."""
     a, b, c = points[:, triangles].unbind(2)
     normals = torch.linalg.cross(b - a, c - a, dim=-1)

@@ -7,6 +7,7 @@ from facerecon_ray.geometry.crop_transform import (
     crop_transform,
     cut_crop,
     invert_transform,
+    transform_beside,
 )
 
 
@@ -81,3 +82,14 @@ def test_beyond_the_photo_its_border_is_repeated() -> None:
     crop = cut_crop(photo, np.array([[1.0, 0.0, 96.0], [0.0, 1.0, 96.0]]))
     assert np.all(crop[:, :97] == (200, 100, 50))
     assert np.all(crop[:, 159:] == (10, 20, 30))
+
+
+def test_square_beside_a_crop_keeps_its_scale_and_the_middle_of_the_face() -> None:
+    rng = np.random.default_rng(3)
+    face, turned = rng.uniform(50, 250, (2, 40, 3)), rng.uniform(80, 200, (2, 40, 3))
+    transform = crop_transform(rng.uniform(50, 250, (2, 68, 2)))
+    beside = transform_beside(transform, face, turned)
+    np.testing.assert_allclose(beside[..., :2], transform[..., :2])
+    boxes = [apply_transform(t, p[..., :2]) for t, p in ((transform, face), (beside, turned))]
+    middles = [(box.max(1) + box.min(1)) / 2 for box in boxes]
+    np.testing.assert_allclose(middles[0], middles[1])

@@ -1,7 +1,12 @@
 import torch
 
 from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, FaceModel
-from facerecon_ray.geometry.landmarks import LandmarkModel, landmarks_on_vertices, projected_landmarks
+from facerecon_ray.geometry.landmarks import (
+    LandmarkModel,
+    landmarks_in_picture,
+    landmarks_on_vertices,
+    projected_landmarks,
+)
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.rasterizer import rasterize
 
@@ -50,3 +55,12 @@ def test_landmark_model_agrees_with_the_full_model() -> None:
         ]
     )
     torch.testing.assert_close(mine, full, atol=1e-5, rtol=0)
+
+
+def test_landmarks_in_a_picture_are_those_of_the_head_before_the_camera() -> None:
+    model = FaceModel.default()
+    angles = torch.tensor([[-70.0, 12.0, 25.0], [20.0, -18.0, -40.0]])
+    camera = Camera(angles, torch.tensor([800.0, 900.0]), torch.tensor([[120.0, 130.0], [200.0, 90.0]]))
+    vertices = model.mean.expand(2, -1, -1)
+    expected = projected_landmarks(model, vertices, camera)
+    assert torch.allclose(landmarks_in_picture(model, camera.project(vertices), angles[:, 2]), expected, atol=0.01)

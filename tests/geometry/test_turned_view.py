@@ -4,7 +4,7 @@ import torch
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.rasterizer import interpolate, rasterize
-from facerecon_ray.geometry.turned_view import TurnedView, turn_view, turned_yaw
+from facerecon_ray.geometry.turned_view import TurnedView, target_angles, turn_view, turned_yaw
 
 SIZE = 256
 
@@ -80,3 +80,9 @@ def test_the_face_stays_in_the_middle() -> None:
         view = _turn(model, _photo_of_places(model, camera), camera, yaw)
         columns = view.face[0, 0].any(0).nonzero()
         assert abs((columns.min() + columns.max()).item() / 2 - 128) < 6
+
+
+def test_target_is_level_unless_the_pitch_is_kept_and_has_the_same_roll() -> None:
+    angles = torch.tensor([[-50.0, 12.0, 7.0], [10.0, -9.0, -3.0]])
+    assert target_angles(angles, 30.0, keep_pitch=False).tolist() == [[-20.0, 0.0, 7.0], [40.0, 0.0, -3.0]]
+    assert target_angles(angles, 30.0, keep_pitch=True).tolist() == [[-20.0, 12.0, 7.0], [40.0, -9.0, -3.0]]
