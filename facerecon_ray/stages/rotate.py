@@ -10,7 +10,7 @@ from facerecon_ray.config.reconstruct import RotateSettings
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import LandmarkFitter
-from facerecon_ray.geometry.turned_view import turn_view, turned_yaw
+from facerecon_ray.geometry.turned_view import target_angles, turn_view
 from facerecon_ray.geometry.view_filling import fill_view
 from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.stages.stage import Batch, Column, Stage
@@ -31,10 +31,11 @@ class Rotator(Stage):
 
     name: ClassVar[str] = "rotate"
 
-    def __init__(self, settings: RotateSettings, face_model: Path | None = None) -> None:
+    def __init__(self, settings: RotateSettings, face_model: FaceModel | Path | None = None) -> None:
         self._settings = settings
         self._device = resolve_device(settings.device)
-        self._model = FaceModel.open(face_model).to(self._device)
+        model = face_model if isinstance(face_model, FaceModel) else FaceModel.open(face_model)
+        self._model = model.to(self._device)
         self._fit = LandmarkFitter(self._model)
         self.outputs = {
             "pose": Column(np.float32, (3,)),
@@ -54,7 +55,7 @@ class Rotator(Stage):
         fit = self._fit(torch.from_numpy(landmarks).to(self._device))
         photos = torch.from_numpy(batch["crop"]).to(self._device).permute(0, 3, 1, 2).float()
         vertices = self._model.vertices(fit.shape, fit.expression)
-        angles = self._turned(fit.camera.angles)
+        angles = target_angles(fit.camera.angles, self._settings.yaw_change, self._settings.keep_pitch)
         view = turn_view(self._model, photos, vertices, fit.camera, angles)
         rotated = fill_view(view, photos)
         visible = (view.seen * view.face).sum((1, 2, 3)) / view.face.sum((1, 2, 3)).clamp(min=1)
@@ -69,8 +70,3 @@ class Rotator(Stage):
             "visible_share": visible,
         }
         return {name: column.cpu().numpy() for name, column in columns.items()}
-
-    def _turned(self, angles: torch.Tensor) -> torch.Tensor:
-        yaw, pitch, roll = angles.unbind(-1)
-        kept_pitch = pitch if self._settings.keep_pitch else torch.zeros_like(pitch)
-        return torch.stack([turned_yaw(yaw, self._settings.yaw_change), kept_pitch, roll], -1)
