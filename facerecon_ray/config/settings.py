@@ -1,16 +1,33 @@
 """What all settings have in common: their base, workers of a stage, and reading a job file."""
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from facerecon_ray.errors import SettingsError
 
+COMMAND = "command"
+"""The line of a job file that says which command it is for."""
+
 
 class Settings(BaseModel):
-    """Base of all settings: unknown names are errors, values are checked, instances do not change."""
+    """Base of all settings: unknown names are errors, values are checked, instances do not change.
+
+    A job's settings name the command that the job file is for.
+    """
+
+    command: ClassVar[str] = ""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -19,17 +36,52 @@ AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().abs
 """A path that means the same file in every worker process; a relative one starts at the current folder."""
 
 
-class PoolSettings(Settings):
-    """Workers of one stage."""
+class WorkerRange(Settings):
+    """Between how many workers a pool may grow and shrink."""
 
-    workers: int = Field(default=1, ge=1)
-    """Processes that run the stage."""
-    cpus: float = Field(default=0.1, gt=0.0)
-    """CPUs that Ray reserves for each worker; it decides how many workers fit a machine, not how fast one runs."""
-    gpus: float = Field(default=0.0, ge=0.0)
-    """GPUs that Ray reserves for each worker; fractions share a GPU."""
-    batch_size: int = Field(default=8, ge=1)
-    """Faces (photos, for read and crop) in one call."""
+    min: int = Field(default=1, ge=1)
+    """Workers that are started at once and kept."""
+    max: int = Field(ge=1)
+    """Workers when there is work for them and the cluster has room."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is more than max {self.max}")
+        return self
+
+
+def _worker_count(value: Any) -> Any:
+    """Say what is allowed in one message: a union's own messages name Python types."""
+    if value is None or isinstance(value, dict | WorkerRange):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError("expected an integer of at least 1, {min: M, max: N}, or null to have it chosen")
+    return value
+
+
+class PoolSettings(Settings):
+    """Workers of one stage. What is null is chosen from measured costs of the stages and the cluster's size."""
+
+    workers: Annotated[WorkerRange | int | None, BeforeValidator(_worker_count)] = None
+    """Processes that run the stage: a number, or {min: M, max: N} between which the pool follows the work."""
+    cpus: float | None = Field(default=None, gt=0.0)
+    """CPUs that Ray reserves for each worker, and (rounded down, at least 1) the threads it computes with."""
+    gpus: float | None = Field(default=None, ge=0.0)
+    """GPUs that Ray reserves for each worker: whole ones, or a fraction of one that workers share; 0: none."""
+    batch_size: int | None = Field(default=None, ge=1)
+    """Faces (photos, for read and crop) in one call; large ones save Ray's driver work, small ones start sooner."""
+    resources: dict[str, float] = {}
+    """Custom resources of Ray that each worker needs, for example {rotation_gpu: 1}; only nodes with them run it."""
+    labels: dict[str, str] = {}
+    """Labels of the nodes that may run it, for example {ray.io/accelerator-type: A100}."""
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_or_fraction(cls, value: float | None) -> float | None:
+        if value is not None and value > 1 and value != int(value):
+            raise ValueError("more than one GPU must be a whole number")
+        return value
 
 
 Job = TypeVar("Job", bound=Settings)
@@ -47,9 +99,13 @@ def load_job(kind: type[Job], path: Path | None, overrides: dict[str, Any]) -> J
     Raises
     ------
     SettingsError
-        when the file is missing or no YAML mapping, or a setting is unknown or has a value that is not allowed
+        when the file is missing, no YAML mapping or for another command, or a setting is unknown or has a value that
+        is not allowed
     """
-    tree = _read_yaml(path) if path else {}
+    tree = read_job_file(path) if path else {}
+    command = tree.pop(COMMAND, kind.command)
+    if command != kind.command:
+        raise SettingsError(f"job file {path}: it is for `facerecon {command}`, not for `facerecon {kind.command}`")
     for name, value in overrides.items():
         node = tree
         *parents, leaf = name.split(".")
@@ -64,8 +120,10 @@ def load_job(kind: type[Job], path: Path | None, overrides: dict[str, Any]) -> J
         return kind.model_validate({name: value for name, value in tree.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "job"
-        problem = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+        # Between the names of settings pydantic puts names of its own validators, which have brackets.
+        where = ".".join(str(part) for part in first["loc"] if "[" not in str(part)) or "job"
+        unknown = first["type"] == "extra_forbidden"
+        problem = "there is no such setting" if unknown else first["msg"].removeprefix("Value error, ")
         raise SettingsError(f"setting {where!r}: {problem}") from None
 
 
@@ -80,7 +138,14 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         raise SettingsError(f"--set {text!r}: the value is not valid YAML") from None
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_job_file(path: Path) -> dict[str, Any]:
+    """Contents of a job file.
+
+    Raises
+    ------
+    SettingsError
+        when it is missing or no YAML mapping
+    """
     try:
         tree = yaml.safe_load(path.read_text()) or {}
     except OSError as error:

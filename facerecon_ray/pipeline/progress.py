@@ -3,23 +3,54 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-_LINE_SECONDS = 10.0
+from facerecon_ray.pipeline.metrics import JobMeter
+
+LINE_SECONDS = 10.0
+PROGRESS_EVENT = "progress"
+PHOTOS_AND_FACES = ("photos", "faces")
 _SECONDS_FOR_A_RATE = 1.0
 
 
+class Timeline:
+    """What had arrived by when, for the page about the run; long runs get coarser samples, not more of them."""
+
+    def __init__(self, seconds: float = 1.0, most: int = 240) -> None:
+        self._seconds, self._most = seconds, most
+        self._start = time.monotonic()
+        self.samples: list[tuple[float, int, int, int]] = []
+
+    def add(self, photos: int, faces: int, failed: int, last: bool = False) -> None:
+        """Keep a sample (seconds since the start, photos, faces, failed) when it is time or the last."""
+        now = time.monotonic() - self._start
+        if not last and self.samples and now - self.samples[-1][0] < self._seconds:
+            return
+        self.samples.append((round(now, 1), photos, faces, failed))
+        if len(self.samples) > self._most:
+            self.samples = self.samples[1::2]
+            self._seconds *= 2
+
+
 class JobProgress:
-    """Counts what arrives and shows it.
+    """Counts what arrives, shows it, and keeps the metrics that other programs read.
 
     Speed is measured from the first arrival on: what comes before is the start of the workers.
+
+    Parameters
+    ----------
+    total : photos to do; None while they are still being listed, and set later
+    nouns : what is counted, and what comes of it
     """
 
-    def __init__(self, total: int) -> None:
-        self.total = total
+    def __init__(self, total: int | None, nouns: tuple[str, str] = PHOTOS_AND_FACES) -> None:
+        self.total, self.nouns = total, nouns
         self.photos = self.faces = self.failed = 0
+        self.timeline = Timeline()
+        self._meter = JobMeter()
         self._first: tuple[float, int, int] | None = None
 
     def add(self, photos: int, faces: int, failed: int) -> None:
@@ -29,11 +60,22 @@ class JobProgress:
         self.failed += failed
         if self._first is None:
             self._first = (time.monotonic(), self.photos, self.faces)
+        self._meter.add(photos, faces, failed, self.left)
+        self.timeline.add(self.photos, self.faces, self.failed)
         self.show()
+
+    def close(self) -> None:
+        """Keep the final counts, and show them where they are not shown yet."""
+        self.timeline.add(self.photos, self.faces, self.failed, last=True)
 
     def show(self) -> None:
         """Show the counts."""
         raise NotImplementedError
+
+    @property
+    def left(self) -> int | None:
+        """Photos still to do, None while their number is not known."""
+        return None if self.total is None else self.total - self.photos
 
     def rates(self) -> tuple[float, float] | None:
         """Photos and faces a second, None while it is too early to say."""
@@ -45,71 +87,116 @@ class JobProgress:
             return None
         return (self.photos - photos) / seconds, (self.faces - faces) / seconds
 
-    def speed(self) -> str:
-        """Photos a second and the time left, as text."""
+    def seconds_left(self) -> float | None:
+        """Until the last photo, None while nobody can say."""
         rates = self.rates()
-        if rates is None:
-            return ""
-        left = f", {_clock((self.total - self.photos) / rates[0])} left" if self.photos < self.total else ""
-        return f"{rates[0]:.1f} photos/s{left}"
+        return self.left / rates[0] if rates and self.left is not None else None
 
 
 class BarProgress(JobProgress):
     """A bar that rich redraws."""
 
-    def __init__(self, total: int, bar: Progress) -> None:
-        super().__init__(total)
+    def __init__(self, total: int | None, bar: Progress, nouns: tuple[str, str] = PHOTOS_AND_FACES) -> None:
+        super().__init__(total, nouns)
         self._bar = bar
-        self._task = bar.add_task("starting workers", total=total, faces=0, failed="", speed="")
+        self._task = bar.add_task("starting workers", total=total, parts="", failed="", speed="")
 
     def show(self) -> None:
         """Hand the counts to the bar."""
         failed = f"{self.failed} failed" if self.failed else ""
         self._bar.update(
             self._task,
-            description="photos",
+            description=self.nouns[0],
+            total=self.total,
             completed=self.photos,
-            faces=self.faces,
+            parts=f"{self.faces} {self.nouns[1]}",
             failed=failed,
-            speed=self.speed(),
+            speed=self._speed(),
         )
+
+    def close(self) -> None:
+        super().close()
+        self.show()
+
+    def _speed(self) -> str:
+        rates, left = self.rates(), self.seconds_left()
+        speed = f"{rates[0]:.1f} {self.nouns[0]}/s" if rates else ""
+        return f"{speed}, {_clock(left)} left" if left else speed
 
 
 class LineProgress(JobProgress):
-    """A line every few seconds, and one at the end."""
+    """A line every few seconds and one at the end, of NAME=VALUE pairs that a program can read."""
 
-    def __init__(self, total: int, console: Console, seconds: float = _LINE_SECONDS) -> None:
-        super().__init__(total)
+    def __init__(
+        self, total: int | None, console: Console, seconds: float, nouns: tuple[str, str] = PHOTOS_AND_FACES
+    ) -> None:
+        super().__init__(total, nouns)
         self._console, self._seconds = console, seconds
         self._last_line = float("-inf")
+        self._shown = -1
 
     def show(self) -> None:
         """Print a line when it is time."""
-        if time.monotonic() - self._last_line < self._seconds and self.photos < self.total:
-            return
-        self._last_line = time.monotonic()
-        counts = f"{self.photos}/{self.total} photos, {self.faces} faces, {self.failed} failed"
-        line = ", ".join(filter(None, (counts, self.speed())))
-        self._console.print(line, highlight=False, soft_wrap=True)
+        if time.monotonic() - self._last_line >= self._seconds:
+            self._print()
+
+    def close(self) -> None:
+        super().close()
+        if self._shown != self.photos:
+            self._print()
+
+    def _print(self) -> None:
+        self._last_line, self._shown = time.monotonic(), self.photos
+        rates, left = self.rates(), self.seconds_left()
+        values = {
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "event": PROGRESS_EVENT,
+            self.nouns[0]: self.photos,
+            "total": self.total,
+            self.nouns[1]: self.faces,
+            "failed": self.failed,
+            f"{self.nouns[0]}_per_second": round(rates[0], 2) if rates else None,
+            "seconds_left": round(left) if left is not None else None,
+        }
+        line = " ".join(f"{name}={value}" for name, value in values.items() if value is not None)
+        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager
-def show_progress(total: int, console: Console) -> Iterator[JobProgress]:
-    """Progress display for a number of photos, open for the duration."""
+def show_progress(
+    total: int | None, console: Console, seconds: float = LINE_SECONDS, nouns: tuple[str, str] = PHOTOS_AND_FACES
+) -> Iterator[JobProgress]:
+    """Progress display for a number of photos, open for the duration.
+
+    Parameters
+    ----------
+    total : photos to do, None while their number is not known
+    console : where it is shown: as a bar on a terminal, as lines elsewhere
+    seconds : between two lines
+    nouns : what is counted, and what comes of it
+    """
     if not console.is_terminal:
-        yield LineProgress(total, console)
+        progress = LineProgress(total, console, seconds, nouns)
+        try:
+            yield progress
+        finally:
+            progress.close()
         return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[faces]} faces"),
+        TextColumn("{task.fields[parts]}"),
         TextColumn("[red]{task.fields[failed]}"),
         TextColumn("{task.fields[speed]}"),
     )
     with Progress(*columns, console=console) as bar:
-        yield BarProgress(total, bar)
+        shown = BarProgress(total, bar, nouns)
+        try:
+            yield shown
+        finally:
+            shown.close()
 
 
 def _clock(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """Which stages a photo goes through, in which order, and what each stage gets of the machine."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,23 +19,37 @@ class PlannedStage:
 
     name    shown to users
     steps   build the steps, each once for every worker; the worker is where models are loaded
-    pool    number of workers and what each gets
+    pool    number of workers and what each gets; sizing.size_stages decides what the settings leave open
+    cost    its name in assets/stage_costs.yaml, "" for a stage whose cost is not known
     """
 
     name: str
     steps: tuple[Callable[[], Step], ...]
     pool: PoolSettings
+    cost: str = ""
 
 
 def plan_stages(job: ReconstructJob, files: FaceFiles) -> list[PlannedStage]:
     """The main job: photo -> crop -> rotate -> reconstruct -> export."""
+    steps = {
+        "read": (partial(_reader, job),),
+        "crop": (partial(_cropper, job),),
+        "rotate": (partial(_rotator, job),),
+        "reconstruct": (partial(_reconstructor, job),),
+        "export": (partial(_exporter, job), partial(FaceWriter, files)),
+    }
+    return [replace(stage, steps=steps[stage.name]) for stage in outline(job)]
+
+
+def outline(job: ReconstructJob) -> list[PlannedStage]:
+    """The stages in order without their steps: as much as a plan needs of a job that does not run."""
     pools = job.pools
     return [
-        PlannedStage("read", (partial(_reader, job),), pools.read),
-        PlannedStage("crop", (partial(_cropper, job),), pools.crop),
-        PlannedStage("rotate", (partial(_rotator, job),), pools.rotate),
-        PlannedStage("reconstruct", (partial(_reconstructor, job),), pools.reconstruct),
-        PlannedStage("export", (partial(_exporter, job), partial(FaceWriter, files)), pools.export),
+        PlannedStage("read", (), pools.read, "read"),
+        PlannedStage("crop", (), pools.crop, f"crop.{job.crop.detector}"),
+        PlannedStage("rotate", (), pools.rotate, "rotate"),
+        PlannedStage("reconstruct", (), pools.reconstruct, f"reconstruct.{job.reconstruct.method}"),
+        PlannedStage("export", (), pools.export, f"export.{job.export.topology}"),
     ]
 
 
@@ -45,7 +59,7 @@ def plan_stages(job: ReconstructJob, files: FaceFiles) -> list[PlannedStage]:
 def _reader(job: ReconstructJob) -> Step:
     from facerecon_ray.stages.read import Reader
 
-    return Reader(job.read)
+    return Reader(job.read, job.s3)
 
 
 def _cropper(job: ReconstructJob) -> Step:

@@ -1,0 +1,5 @@
+"""`python -m facerecon_ray` is the same as `facerecon`."""
+
+from facerecon_ray.cli import main
+
+main()

@@ -1,0 +1,127 @@
+"""`facerecon plan`: what a job will do on a cluster, before anything runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from facerecon_ray.cli.app import app, err, out
+from facerecon_ray.cli.options import AssignmentsOption, overrides_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from facerecon_ray.pipeline.cluster import Cluster
+    from facerecon_ray.pipeline.sizing import SizedStage
+    from facerecon_ray.pipeline.throughput import Forecast
+
+PLAN_EXAMPLES = """
+[bold]Examples[/bold]
+
+facerecon plan --photos 10000
+
+facerecon plan jobs/reconstruct_photos.yaml --photos 5000000 --nodes 8x32cpu --nodes 4x16cpu+1gpu --cost-per-hour 25
+
+facerecon plan jobs/reconstruct_photos.yaml --photos 5000000 --address ray://head:10001
+"""
+
+
+@app.command(epilog=PLAN_EXAMPLES)
+def plan(
+    job_file: Annotated[Path | None, typer.Argument(metavar="[JOB.yaml]", help="Job file of `reconstruct`.")] = None,
+    photos: Annotated[int, typer.Option(help="Photos of the collection.", min=1)] = 1000,
+    nodes: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COUNTxCPUScpu+GPUSgpu", help="Nodes of the cluster; may be repeated."),
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="Plan for this running Ray cluster.")] = None,
+    faces_per_photo: Annotated[float, typer.Option(help="On average, photos without a face included.", min=0.0)] = 1.0,
+    cost_per_hour: Annotated[
+        float | None, typer.Option(help="Price of the whole cluster for an hour.", min=0.0)
+    ] = None,
+    assignments: AssignmentsOption = None,
+) -> None:
+    """Show stages, workers, bottleneck, photos a second, hours and cost on a cluster, by default this machine."""
+    from facerecon_ray.config.reconstruct import ReconstructJob
+    from facerecon_ray.config.settings import load_job
+    from facerecon_ray.errors import SettingsError
+    from facerecon_ray.pipeline.sizing import size_stages
+    from facerecon_ray.pipeline.stage_plan import outline
+    from facerecon_ray.pipeline.throughput import forecast
+
+    # Input and output do not matter to a plan, so a job file need not name them.
+    fallback = {} if job_file else {"input": "photos", "output": "out"}
+    job = load_job(ReconstructJob, job_file, {**fallback, **overrides_of({}, assignments)})
+    cluster = _cluster(nodes, address)
+    stages = size_stages(outline(job), cluster, strict=False)
+    outlook = forecast(stages, cluster, faces_per_photo)
+    out.print(f"Cluster: {cluster.describe()}")
+    out.print(" -> ".join(["photos", *(stage.name for stage in stages), "meshes"]))
+    out.print(pools_table(stages, outlook))
+    if outlook.problem:
+        raise SettingsError(outlook.problem)
+    _print_outlook(outlook, photos, cost_per_hour)
+
+
+def pools_table(stages: "Sequence[SizedStage]", outlook: "Forecast") -> "Table":
+    """Stages with their workers, costs and rates."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table("stage", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("workers", "CPUs each", "GPUs each", "batch", "ms/photo", "photos/s", "busy"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for stage in stages:
+        pool, rate = stage.pool, outlook.rates[stage.name]
+        workers = f"{pool.workers}" if pool.workers == pool.min_workers else f"{pool.min_workers}-{pool.workers}"
+        table.add_row(
+            stage.name,
+            workers,
+            f"{pool.cpus:g}",
+            f"{pool.gpus:g}",
+            f"{pool.batch_size}",
+            f"{stage.seconds * 1000:.1f}",
+            f"{rate:.1f}",
+            f"{outlook.photos_per_second / rate:.0%}",
+        )
+    return table
+
+
+def _cluster(nodes: list[str] | None, address: str | None) -> "Cluster":
+    from facerecon_ray.errors import SettingsError
+    from facerecon_ray.pipeline.cluster import live_cluster, parse_nodes, this_machine
+
+    if nodes and address:
+        raise SettingsError("--nodes and --address: give one of them")
+    if nodes:
+        return parse_nodes(nodes)
+    if address is None:
+        return this_machine()
+    from facerecon_ray.pipeline.session import ray_session
+
+    with ray_session(address):
+        return live_cluster()
+
+
+def _print_outlook(outlook: "Forecast", photos: int, cost_per_hour: float | None) -> None:
+    from facerecon_ray.pipeline.stage_costs import cost_table
+
+    hours = outlook.hours(photos)
+    out.print(f"Bottleneck: {outlook.bottleneck}")
+    out.print(f"{photos:,} photos at {outlook.photos_per_second:.1f} photos/s: {_duration(hours)}")
+    if cost_per_hour is not None:
+        out.print(f"Cost: {hours * cost_per_hour:,.2f} at {cost_per_hour:g} an hour")
+    out.print(
+        "Costs of the stages are measured for photos of 640 pixels with one face on one make of CPU.", style="dim"
+    )
+    if not cost_table().gpu_measured and "GPUs" in outlook.limits and outlook.limits["GPUs"] != float("inf"):
+        err.print("warning: costs on a GPU are estimates, not measured; see benchmarks/stage_costs.py", style="yellow")
+    for warning in outlook.warnings:
+        err.print(f"warning: {warning}", style="yellow", markup=False)
+
+
+def _duration(hours: float) -> str:
+    if hours < 1 / 60:
+        return f"{hours * 3600:.0f} seconds"
+    return f"{hours * 60:.0f} minutes" if hours < 2 else f"{hours:,.1f} hours"

@@ -1,0 +1,103 @@
+"""What a cluster has: nodes with CPUs, GPUs, custom resources and labels, as a user or Ray describes them."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from facerecon_ray.errors import SettingsError
+
+_NODES = re.compile(r"(?:(?P<count>\d+)x)?(?P<cpus>[\d.]+)cpu(?P<others>(?:\+[^+]+)*)")
+_GPUS = re.compile(r"([\d.]+)gpu")
+_RESOURCE = re.compile(r"([A-Za-z_][\w-]*):([\d.]+)")
+
+
+@dataclass(frozen=True)
+class Node:
+    """Some equal nodes; amounts are those of one."""
+
+    cpus: float
+    gpus: float = 0.0
+    resources: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    count: int = 1
+
+    def amount(self, name: str) -> float:
+        """How much one node has of CPU, GPU or a custom resource."""
+        return {"CPU": self.cpus, "GPU": self.gpus}.get(name, self.resources.get(name, 0.0))
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Nodes of a cluster."""
+
+    nodes: tuple[Node, ...]
+
+    def total(self, name: str) -> float:
+        """How much all nodes together have of CPU, GPU or a custom resource."""
+        return sum(node.count * node.amount(name) for node in self.nodes)
+
+    def describe(self) -> str:
+        """The nodes in one line."""
+        return ", ".join(_describe(node) for node in self.nodes)
+
+
+def parse_nodes(descriptions: Iterable[str]) -> Cluster:
+    """Cluster from descriptions such as "4x16cpu", "2x8cpu+1gpu" or "8cpu+4gpu+rotation_gpu:4".
+
+    Raises
+    ------
+    SettingsError
+        when a description cannot be understood
+    """
+    return Cluster(tuple(map(_parse, descriptions)))
+
+
+def live_cluster() -> Cluster:
+    """The nodes that run in the cluster that this process is connected to; Ray does not tell how far it may grow."""
+    import ray
+
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    return Cluster(tuple(_node(node["Resources"], node.get("Labels", {})) for node in alive))
+
+
+def this_machine() -> Cluster:
+    """What Ray would find if it were started here."""
+    from ray._private.accelerators import NvidiaGPUAcceleratorManager
+    from ray._private.utils import get_num_cpus
+
+    return Cluster((Node(get_num_cpus(), NvidiaGPUAcceleratorManager.get_current_node_num_accelerators()),))
+
+
+def _parse(text: str) -> Node:
+    match = _NODES.fullmatch(text.replace(" ", ""))
+    if match is None:
+        raise _unreadable(text)
+    gpus, resources = 0.0, {}
+    for part in match["others"].split("+")[1:]:
+        if found := _GPUS.fullmatch(part):
+            gpus = float(found[1])
+        elif found := _RESOURCE.fullmatch(part):
+            resources[found[1]] = float(found[2])
+        else:
+            raise _unreadable(text)
+    return Node(float(match["cpus"]), gpus, resources, count=int(match["count"] or 1))
+
+
+def _unreadable(text: str) -> SettingsError:
+    return SettingsError(f"nodes {text!r}: write COUNTxCPUScpu+GPUSgpu, for example 4x16cpu or 2x8cpu+1gpu+mark:1")
+
+
+def _node(resources: Mapping[str, float], labels: Mapping[str, str]) -> Node:
+    own = {
+        name: amount
+        for name, amount in resources.items()
+        if name not in ("CPU", "GPU", "memory", "object_store_memory") and not name.startswith("node:")
+    }
+    return Node(resources.get("CPU", 0.0), resources.get("GPU", 0.0), own, dict(labels))
+
+
+def _describe(node: Node) -> str:
+    parts = [f"{node.cpus:g} CPUs"]
+    parts += [f"{node.gpus:g} GPUs"] if node.gpus else []
+    parts += [f"{name} {amount:g}" for name, amount in node.resources.items()]
+    return f"{node.count} x ({', '.join(parts)})"

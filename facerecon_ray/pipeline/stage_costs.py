@@ -1,0 +1,54 @@
+"""Measured costs of the stages, from assets/stage_costs.yaml, which says how they were measured."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What one photo with one face costs in a stage, in seconds.
+
+    cpu    of one CPU thread, where no GPU is used
+    gpu    of a GPU; None where the stage cannot use one
+    host   of the CPU thread beside the GPU
+    wait   that the worker waits for storage, with nothing to compute
+    """
+
+    cpu: float = 0.0
+    gpu: float | None = None
+    host: float = 0.0
+    wait: float = 0.0
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """All costs, and what they are worth.
+
+    gpu_measured                whether the GPU figures are measured or estimates
+    efficiency                  of a whole job against what its slowest part could do alone
+    executor_tasks_per_second   batches that Ray Data's driver can hand out, all stages together
+    stages                      cost by <stage>.<variant>
+    """
+
+    gpu_measured: bool
+    efficiency: float
+    executor_tasks_per_second: float
+    stages: dict[str, StageCost]
+
+    def of(self, name: str) -> StageCost:
+        """Cost of a stage; nothing for one that is not in the table."""
+        return self.stages.get(name, StageCost())
+
+
+@cache
+def cost_table() -> CostTable:
+    """The table that comes with the package."""
+    tree = yaml.safe_load(files("facerecon_ray.assets").joinpath("stage_costs.yaml").read_text("utf-8"))
+    stages = {
+        name: StageCost(**{kind: milliseconds / 1000 for kind, milliseconds in figures.items()})
+        for name, figures in tree["stages"].items()
+    }
+    return CostTable(tree["gpu_measured"], tree["efficiency"], tree["executor_tasks_per_second"], stages)

@@ -1,0 +1,67 @@
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from facerecon_ray.cli import main
+
+JOB_FILE = Path(__file__).parents[2] / "jobs" / "reconstruct_photos.yaml"
+
+
+@pytest.fixture
+def plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Call `facerecon plan`; returns exit code, stdout and stderr."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["facerecon", "plan", *arguments])
+        with pytest.raises(SystemExit) as exit_info:
+            main()
+        captured = capsys.readouterr()
+        return int(exit_info.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+def test_a_plan_shows_stages_bottleneck_time_and_cost(plan):
+    code, out, err = plan(str(JOB_FILE), "--photos", "90000000", "--nodes", "4x16cpu", "--cost-per-hour", "3")
+    assert code == 0 and err == ""
+    assert "photos -> read -> crop -> rotate -> reconstruct -> export -> meshes" in out
+    assert [line.split()[0] for line in out.splitlines() if "%" in line] == [
+        "read",
+        "crop",
+        "rotate",
+        "reconstruct",
+        "export",
+    ]
+    rate = float(re.search(r"90,000,000 photos at ([\d.]+) photos/s: ([\d.]+)", out)[1])
+    hours = float(re.search(r"photos/s: ([\d.]+) hours", out)[1])
+    assert hours == pytest.approx(90e6 / rate / 3600, abs=0.1)
+    assert float(re.search(r"Cost: ([\d.,]+) at 3 an hour", out)[1]) == pytest.approx(3 * 90e6 / rate / 3600, rel=0.01)
+    assert "Bottleneck: " in out
+
+
+def test_unmeasured_figures_and_starved_stages_are_warned_of(plan):
+    code, _, err = plan("--nodes", "8x8cpu+1gpu", "--set", "pools.rotate.workers=1", "--set", "pools.crop.workers=8")
+    assert code == 0
+    assert "costs on a GPU are estimates, not measured" in err and "set pools.rotate.workers to" in err
+
+
+def test_without_a_cluster_the_plan_is_for_this_machine(plan):
+    code, out, _ = plan("--photos", "10")
+    assert code == 0 and out.startswith("Cluster: 1 x (")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--nodes", "lots"], "nodes 'lots': write COUNTxCPUScpu"),
+        (["--nodes", "8cpu", "--address", "1.2.3.4:6379"], "--nodes and --address: give one of them"),
+        (["--nodes", "8cpu", "--set", "pools.rotate.gpus=1"], "need 1 GPUs, Ray has 0"),
+        (["nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_mistakes_are_one_line(plan, arguments: list[str], message: str):
+    code, _, err = plan(*arguments)
+    assert code == 2 and message in err and len(err.strip().splitlines()) == 1
