@@ -23,3 +23,23 @@ class AssetError(FaceReconError):
 
 class PhotoError(FaceReconError):
     """One photo cannot be used; the job writes a row with the reason and goes on."""
+
+
+class StorageError(FaceReconError):
+    """A folder or an object store refuses what was asked of it, or does not answer."""
+
+
+class MissingObject(StorageError):
+    """There is no object of that name."""
+
+
+class StoreUnavailable(StorageError):
+    """The store did not answer within the time limit; the same may work later."""
+
+
+class ObjectTooLarge(StorageError):
+    """The object has more bytes than the reader allows; none of them were read."""
+
+    def __init__(self, message: str, size: int) -> None:
+        super().__init__(message)
+        self.size = size

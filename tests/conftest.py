@@ -1,7 +1,13 @@
+import os
 import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from s3_server import CREDENTIALS, S3Server
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -11,6 +17,19 @@ def children_heed_ctrl_c() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_s3_credentials() -> Iterator[None]:
+    """Tests know only their own S3 server, as do the processes that they start."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    for name in kept:
+        del os.environ[name]
+    os.environ.update(CREDENTIALS, AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE=os.devnull)
+    yield
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(kept)
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """One Ray cluster for all tests: starting one takes seconds."""
@@ -18,3 +37,11 @@ def ray_cluster() -> Iterator[None]:
 
     with ray_session():
         yield
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[S3Server]:
+    """One S3 server for all tests; each takes a bucket of its own by `seaweed.bucket()`."""
+    server = S3Server()
+    yield server
+    server.stop()

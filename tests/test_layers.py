@@ -14,7 +14,8 @@ FLOORS = (
     {"networks", "storage"},
     {"stages", "synthesis", "report"},
     {"pipeline", "training", "evaluation", "single_photo"},
-    {"__init__", "__main__", "cli"},
+    {"cli"},
+    {"__init__", "__main__"},
 )
 RAY_PARTS = {"pipeline", "training", "evaluation"}
 MAX_LINES = 350

@@ -24,9 +24,12 @@ facerecon reconstruct 'photos/**/*.png' --output out --format obj --topology mod
 
 facerecon reconstruct list.csv --output out --set rotate.yaw_change=20 --set pools.crop.workers=4
 
+facerecon reconstruct s3://bucket/photos --output s3://bucket/meshes
+
 facerecon reconstruct --config jobs/reconstruct_photos.yaml --dry-run
 
 The same command again finishes what is missing and redoes nothing. Look at OUT/index.html afterwards.
+Credentials for S3 come from the environment, a profile or a role, as the AWS tools find them.
 """
 
 
@@ -35,11 +38,13 @@ def reconstruct(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="INPUT", help="A photo, a folder, a quoted glob pattern, or a list (.txt, .csv, .parquet)."
+            metavar="INPUT",
+            help="A photo, a folder, a quoted glob pattern, or a list (.txt, .csv, .parquet); a path or s3://bucket/...",
         ),
     ] = None,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", help="Folder for meshes, manifest and gallery.")
+        str | None,
+        typer.Option("--output", "-o", help="Folder or s3://bucket/prefix for the results."),
     ] = None,
     method: Annotated[
         Literal["fitted", "two-view"] | None,
@@ -52,10 +57,16 @@ def reconstruct(
         typer.Option(help="A vertex for each pixel of the position map, or the face model's own vertices."),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Stop after this many photos.")] = None,
+    endpoint_url: Annotated[
+        str | None, typer.Option(help="Address of an S3-compatible store; AWS_ENDPOINT_URL is honoured too.")
+    ] = None,
     config: ConfigOption = None,
     assignments: AssignmentsOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete the results of an earlier run in the output folder first.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Do photos again that failed or could not be read.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be read and written, and write nothing.")
@@ -71,11 +82,11 @@ def reconstruct(
         "export.format": mesh_format,
         "export.topology": topology,
         "limit": limit,
+        "s3.endpoint_url": endpoint_url,
     }
-    prepared = _prepare(config, options, assignments, overwrite)
-    _describe_input(prepared)
+    prepared = _prepare(config, options, assignments, overwrite, retry_failed)
     if dry_run:
-        _describe_plan(prepared)
+        _describe(prepared)
     else:
         _run(prepared, address)
 
@@ -90,40 +101,36 @@ def demo(
     """Reconstruct the faces of the bundled photos."""
     photos = Path(__file__).parent.parent / "assets" / "photos"
     prepared = _prepare(None, {"input": str(photos), "output": output}, None, overwrite)
-    _describe_input(prepared)
     _run(prepared, None)
 
 
 def _prepare(
-    config: Path | None, options: dict[str, Any], assignments: list[str] | None, overwrite: bool
+    config: Path | None,
+    options: dict[str, Any],
+    assignments: list[str] | None,
+    overwrite: bool,
+    retry_failed: bool = False,
 ) -> "PreparedJob":
     from facerecon_ray.config.reconstruct import ReconstructJob
     from facerecon_ray.config.settings import load_job
     from facerecon_ray.pipeline.preparation import prepare
 
-    return prepare(load_job(ReconstructJob, config, overrides_of(options, assignments)), overwrite)
+    return prepare(load_job(ReconstructJob, config, overrides_of(options, assignments)), overwrite, retry_failed)
 
 
-def _describe_input(prepared: "PreparedJob") -> None:
-    photos, done = len(prepared.photos), prepared.done()
-    ignored = f", {prepared.ignored} other files passed over" if prepared.ignored else ""
-    err.print(f"{photos} photos in {prepared.job.input}{ignored}", markup=False)
-    if done:
-        left = sum(photo not in done for photo in prepared.photos)
-        err.print(f"Continuing: {photos - left} of them are done, {left} to do", markup=False)
+def _describe(prepared: "PreparedJob") -> None:
+    from facerecon_ray.cli.plan import pools_table
+    from facerecon_ray.pipeline.cluster import this_machine
+    from facerecon_ray.pipeline.preparation import describe_photos
+    from facerecon_ray.pipeline.sizing import size_stages
+    from facerecon_ray.pipeline.stage_plan import outline
+    from facerecon_ray.pipeline.throughput import forecast
 
-
-def _describe_plan(prepared: "PreparedJob") -> None:
-    from rich.table import Table
-
-    from facerecon_ray.pipeline.stage_plan import plan_stages
-
-    table = Table("stage", "workers", "CPUs each", "GPUs each", "batch")
-    for stage in plan_stages(prepared.job, prepared.files):
-        pool = stage.pool
-        table.add_row(stage.name, f"{pool.workers}", f"{pool.cpus:g}", f"{pool.gpus:g}", f"{pool.batch_size}")
-    out.print(table)
-    out.print(f"Would write to {prepared.output.path}; nothing was written.", markup=False)
+    describe_photos(err, prepared, *prepared.count())
+    machine = this_machine()
+    stages = size_stages(outline(prepared.job), machine, strict=False)
+    out.print(pools_table(stages, forecast(stages, machine)))
+    out.print(f"Would write to {prepared.output.uri}; nothing was written.", markup=False)
 
 
 def _run(prepared: "PreparedJob", address: str | None) -> None:
@@ -132,7 +139,7 @@ def _run(prepared: "PreparedJob", address: str | None) -> None:
     try:
         result = run_reconstruct(prepared, err, address)
     except KeyboardInterrupt:
-        err.print(f"Stopped. The same command continues where this run ended: {prepared.output.path}", markup=False)
+        err.print(f"Stopped. The same command continues where this run ended: {prepared.output.uri}", markup=False)
         sys.exit(EXIT_STOPPED)
     _summarise(result)
 
@@ -153,4 +160,5 @@ def _summarise(result: "JobResult") -> None:
     out.print(table)
     for status, photo, error in result.totals.first_errors:
         err.print(f"{status}: {photo}: {error}", style="yellow", markup=False)
-    out.print(f"Open {result.gallery.as_uri()}", markup=False)
+    out.print(f"Open {result.gallery}", markup=False)
+    out.print(f"How the run went: {result.report}", markup=False)

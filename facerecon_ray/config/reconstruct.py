@@ -3,11 +3,12 @@
 Text under a field is its documentation.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from facerecon_ray.config.settings import AbsolutePath, PoolSettings, Settings
+from facerecon_ray.config.storage import Location, S3Settings
 
 
 class ReadSettings(Settings):
@@ -17,6 +18,8 @@ class ReadSettings(Settings):
     """Files larger than this are refused before they are read."""
     max_side: int = Field(default=1024, ge=256)
     """Photos are scaled down to at most this many pixels on their longer side; crops are cut from the scaled photo."""
+    threads: int = Field(default=8, ge=1)
+    """Photos that a worker reads at the same time."""
 
 
 class CropSettings(Settings):
@@ -62,7 +65,7 @@ class ExportSettings(Settings):
 
 class PoolsSettings(Settings):
     read: PoolSettings = PoolSettings()
-    crop: PoolSettings = PoolSettings(workers=2)
+    crop: PoolSettings = PoolSettings()
     rotate: PoolSettings = PoolSettings()
     reconstruct: PoolSettings = PoolSettings()
     export: PoolSettings = PoolSettings()
@@ -71,19 +74,34 @@ class PoolsSettings(Settings):
 class ReportSettings(Settings):
     gallery_faces: int = Field(default=200, ge=0)
     """Faces shown in index.html; each costs about 300 KB for its interactive view."""
+    progress_seconds: float = Field(default=10.0, gt=0.0)
+    """Without a terminal, a line of progress is printed every so many seconds."""
+
+
+class FaultSettings(Settings):
+    batch_seconds: float = Field(default=600.0, gt=0.0, le=1500.0)
+    """A worker that needs longer for one batch is ended; the photos of the batch are then tried one by one, and a
+    photo that twice more takes as long, or ends its process, becomes a failed row."""
 
 
 class ReconstructJob(Settings):
     """Everything that `facerecon reconstruct` can be told by a job file."""
 
+    command: ClassVar[str] = "reconstruct"
+
     input: str
-    """A photo, a folder, a glob pattern, or a list of photos (.txt, .csv, .parquet)."""
-    output: AbsolutePath
-    """Folder for meshes, manifest and gallery."""
+    """A photo, a folder, a glob pattern, or a list of photos (.txt, .csv, .parquet); a path or s3://bucket/..."""
+    output: Location
+    """Folder or s3://bucket/prefix for meshes, manifest and gallery."""
     limit: int | None = Field(default=None, ge=1)
     """Stop after this many photos."""
     face_model: AbsolutePath | None = None
     """A face model (.npz); without one, the embedded model is used."""
+    shard_photos: int = Field(default=256, ge=16)
+    """Photos whose rows come into the manifest together; the first shards of a job are smaller. What a killed run has
+    not brought there is done again."""
+    s3: S3Settings = S3Settings()
+    faults: FaultSettings = FaultSettings()
     read: ReadSettings = ReadSettings()
     crop: CropSettings = CropSettings()
     rotate: RotateSettings = RotateSettings()

@@ -1,37 +1,47 @@
 """Everything that can be known or refused before Ray starts and before anything is written."""
 
+import hashlib
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.errors import AssetError, OutputError, SettingsError
 from facerecon_ray.pipeline.face_files import FaceFiles
-from facerecon_ray.storage.inputs import canonical_input, list_photos
+from facerecon_ray.storage.inputs import PhotoListing, canonical_input, list_photos
+from facerecon_ray.storage.known_photos import KnownPhotos
+from facerecon_ray.storage.layout import PLAN
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.photo_plan import PhotoPlan
 from facerecon_ray.storage.run_record import RunRecord, load_record, new_record
 
 # What may differ when a job is continued: how much and how fast, but not what comes out for a photo.
-_FREE_SETTINGS = ("output", "limit", "pools", "report")
+_FREE_SETTINGS = ("output", "limit", "pools", "report", "shard_photos", "s3", "faults")
+_FREE_READ_SETTINGS = ("threads",)
+_CHUNK = 1000
+_EMBEDDED_MODEL = Path(__file__).parents[1] / "assets" / "face_model.npz"
 
 
 @dataclass(frozen=True)
 class PreparedJob:
     """A job that may start.
 
-    photos     URIs of all photos of the job, those of an earlier run included
-    ignored    files in the input that are no photos
-    earlier    record of the run that the output folder holds already
-    record     the earlier run's record when the job continues it, else a new one
+    listing       finds the photos of the input, once
+    earlier       record of the run that the output holds already
+    record        the earlier run's record when the job continues it, else a new one
+    retry_failed  whether photos with a failed or unreadable row are done again
     """
 
     job: ReconstructJob
     output: OutputFolder
-    photos: list[str]
-    ignored: int
+    listing: PhotoListing
     earlier: RunRecord | None
     record: RunRecord
+    retry_failed: bool = False
 
     @property
     def continues(self) -> bool:
@@ -42,55 +52,86 @@ class PreparedJob:
     def files(self) -> FaceFiles:
         """Where the files of the faces go."""
         return FaceFiles(
-            output=self.output.path,
+            output=self.output.uri,
+            s3=self.job.s3,
             photo_root=self.record.photo_root,
             mesh_suffix=self.job.export.format,
-            viewer_photos=frozenset(self.photos[: self.job.report.gallery_faces]),
+            viewer_photos=self.job.report.gallery_faces,
         )
 
-    def done(self) -> set[str]:
-        """Photos that the manifest has already."""
-        return Manifest(self.output).photos() if self.continues else set()
+    def count(self) -> tuple[int, int]:
+        """Photos of the job and how many of them are done, found out by listing the whole input."""
+        plan = PhotoPlan(self.output.store, self.job.shard_photos)
+        shards = set(Manifest(self.output).shards()) if self.continues else set()
+        known, done = KnownPhotos(), 0
+        for _, stored in plan.stored() if self.continues else ():
+            for shard in stored:
+                known.add_new(shard.photos)
+                done += len(shard.photos) if shard.number in shards else 0
+        photos = iter(self.listing)
+        while chunk := list(islice(photos, _CHUNK)):
+            known.add_new(chunk)
+        return min(len(known), self.job.limit or len(known)), done
 
 
-def prepare(job: ReconstructJob, overwrite: bool = False) -> PreparedJob:
-    """List the photos and check settings, assets and output; writes nothing.
+def describe_photos(console: Console, prepared: PreparedJob, photos: int, done: int) -> None:
+    """Say what the input holds and how much of it is done."""
+    others = f", {prepared.listing.ignored} other files passed over" if prepared.listing.ignored else ""
+    console.print(f"{photos} photos in {prepared.job.input}{others}", markup=False, soft_wrap=True)
+    if done:
+        rest = "those that failed are done again" if prepared.retry_failed else f"{photos - done} to do"
+        console.print(f"Continuing: {done} of them are done, {rest}", markup=False, soft_wrap=True)
+
+
+def prepare(job: ReconstructJob, overwrite: bool = False, retry_failed: bool = False) -> PreparedJob:
+    """Find the input's first photo and check settings, assets and output; writes nothing.
 
     Parameters
     ----------
     job : what to do
-    overwrite : start anew where the output folder holds an earlier run
+    overwrite : start anew where the output holds an earlier run
+    retry_failed : do photos again whose row is failed or unreadable
 
     Raises
     ------
     FaceReconError
         when the job cannot start, with what to do about it
     """
-    _check_assets(job)
-    found = list_photos(job.input)
-    output = OutputFolder(job.output)
+    job = job.model_copy(update={"s3": job.s3.resolved()})
+    assets = _checked_assets(job)
+    output = OutputFolder(job.output, job.s3)
+    listing = list_photos(job.input, job.s3, output.uri)
+    listing.require_one()
     output.check_writable()
     settings = _result_settings(job)
-    earlier = load_record(output.path)
+    earlier = load_record(output.store)
     if earlier is None and (names := output.own_names()):
         raise OutputError(
-            f"output {output.path}: {', '.join(names)} in it is not the result of a job; choose an empty folder"
+            f"output {output.uri}: {', '.join(names)} in it is not the result of a job; choose an empty folder"
         )
     if earlier is None or overwrite or not Manifest(output).parts():
-        record = new_record(settings, found.root)
+        record = new_record(settings, listing.root, assets)
     else:
-        _check_same(settings, earlier.settings, output.path)
+        if PLAN not in output.own_names():
+            raise OutputError(
+                f"output {output.uri} holds a run of an earlier version, which cannot be continued; "
+                "choose another output, or add --overwrite to delete that run"
+            )
+        _check_same({**settings, **assets}, {**earlier.settings, **earlier.assets}, output.uri)
         record = earlier
-    return PreparedJob(job, output, found.photos[: job.limit], found.ignored, earlier, record)
+    return PreparedJob(job, output, listing, earlier, record, retry_failed)
 
 
 def _result_settings(job: ReconstructJob) -> dict[str, Any]:
-    """Settings that decide what comes out for a photo, as JSON values."""
+    """Settings that decide what comes out for a photo, as JSON values; model files count by their contents."""
     settings = job.model_dump(mode="json", exclude=set(_FREE_SETTINGS))
-    return {**settings, "input": str(canonical_input(job.input))}
+    for name in _FREE_READ_SETTINGS:
+        del settings["read"][name]
+    del settings["face_model"], settings["crop"]["landmark_model"], settings["reconstruct"]["weights"]
+    return {**settings, "input": canonical_input(job.input)}
 
 
-def _check_same(now: dict[str, Any], earlier: dict[str, Any], output: Path) -> None:
+def _check_same(now: dict[str, Any], earlier: dict[str, Any], output: str) -> None:
     flat_now, flat_earlier = dict(_flatten(now)), dict(_flatten(earlier))
     changed = [
         f"{name} was {flat_earlier.get(name)}, now is {flat_now.get(name)}"
@@ -111,20 +152,24 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return flat
 
 
-def _check_assets(job: ReconstructJob) -> None:
+def _checked_assets(job: ReconstructJob) -> dict[str, str]:
+    """SHA-256 of the model files that the results depend on, by setting; those of installed packages have versions."""
     if job.reconstruct.method == "two-view" and job.reconstruct.weights is None:
         raise SettingsError(
             "setting 'reconstruct.weights': the two-view method needs weights; add --weights FILE.safetensors"
         )
     assets = {
         "crop.landmark_model": job.crop.landmark_model,
-        "face_model": job.face_model,
+        "face_model": job.face_model or _EMBEDDED_MODEL,
         "reconstruct.weights": job.reconstruct.weights,
     }
+    checksums = {}
     for name, path in assets.items():
         if path is None:
             continue
         try:
-            path.open("rb").close()
+            with path.open("rb") as file:
+                checksums[name] = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise AssetError(f"setting {name!r}: {path}: {error.strerror}") from None
+    return checksums

@@ -3,9 +3,15 @@
 import sys
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import ray
+
 from facerecon_ray.errors import FaceReconError
-from facerecon_ray.pipeline.stage_plan import PlannedStage
-from facerecon_ray.stages.stage import Batch
+from facerecon_ray.pipeline.ledger import GO, ONE_BY_ONE, Item
+from facerecon_ray.pipeline.metrics import WorkerMeter
+from facerecon_ray.pipeline.sizing import SizedStage
+from facerecon_ray.stages.stage import FAILED, OK, Batch, select
 
 
 class WorkerError(Exception):
@@ -13,34 +19,89 @@ class WorkerError(Exception):
 
 
 class StageWorker:
-    """Builds a stage's steps once and passes batches through them.
+    """Builds a stage's steps once and passes batches through them, each entered in the ledger while it is in hand.
 
     An error while building waits for the first batch: raised there it reaches the driver and ends the job, where an
     error in a constructor would make Ray report a dead actor.
+
+    Parameters
+    ----------
+    stage : what to do
+    ledger : handle of the run's ledger
+    admits : whether this stage is the first, which begins a block only when the ledger has room for it
     """
 
-    def __init__(self, stage: PlannedStage) -> None:
+    def __init__(self, stage: SizedStage, ledger: Any, admits: bool) -> None:
+        context = ray.get_runtime_context()
+        self._stage, self._ledger, self._admits = stage.name, ledger, admits
+        self._handle, self._worker = context.current_actor, context.get_actor_id()
         self._error: Exception | None = None
-        try:
-            self._steps = [build() for build in stage.steps]
-        except Exception as error:  # noqa: BLE001 - raised by the first call
-            self._error = error
+        if ray.get(ledger.start.remote(self._worker)):
+            try:
+                self._steps = [build() for build in stage.steps]
+            except Exception as error:  # noqa: BLE001 - raised by the first call
+                self._error = error
+            ledger.started.remote(self._worker)
+        else:
+            self._error = FaceReconError(
+                f"stage {stage.name}: its worker process died each time it started; there may be too little memory"
+            )
         _limit_threads(max(1, int(stage.pool.cpus)))
+        self._meter = WorkerMeter(stage.name, has_gpu=stage.pool.gpus > 0)
 
     def __call__(self, batch: Batch) -> Any:
         try:
             if self._error is not None:
                 raise self._error
-            for step in self._steps:
-                batch = step(batch)
-            return batch
+            if self._admits:
+                ray.get(self._ledger.admit.remote(int(batch["position"][0]), len(batch["position"])))
+            return self._attempt(batch)
         except FaceReconError as error:
             raise WorkerError(error) from None
 
+    def _attempt(self, batch: Batch) -> Any:
+        items = _items(batch)
+        verdict = ray.get(self._ledger.begin.remote(self._stage, items, self._worker, self._handle))
+        if verdict == ONE_BY_ONE:
+            return _join([self._attempt(select(batch, np.array([row]))) for row in range(len(items))])
+        if verdict != GO:
+            batch = _given_up(batch, verdict[1])
+        result = self._run(batch)
+        self._ledger.end.remote(self._stage, items, self._worker)
+        return result
 
-def worker_class(stage: PlannedStage) -> type[StageWorker]:
+    def _run(self, batch: Batch) -> Any:
+        before = batch["status"]
+        with self._meter.call():
+            for step in self._steps:
+                batch = step(batch)
+        self._meter.count(before, (str(status) for status in batch["status"]))
+        return batch
+
+
+def worker_class(stage: SizedStage) -> type[StageWorker]:
     """Worker under the stage's name, which Ray shows in its dashboard and statistics."""
     return type(stage.name, (StageWorker,), {})
+
+
+def _items(batch: Batch) -> list[Item]:
+    positions = batch["position"].tolist()
+    faces = batch["face_index"].tolist() if "face_index" in batch else [-1] * len(positions)
+    return list(zip(positions, faces, strict=True))
+
+
+def _given_up(batch: Batch, reason: str) -> Batch:
+    """Rows that stages pass on untouched: failed, those that were ok until here."""
+    ok = batch["status"] == OK
+    status, error = batch["status"].copy(), batch["error"].copy()
+    status[ok], error[ok] = FAILED, reason
+    return {**batch, "status": status, "error": error}
+
+
+def _join(results: list[Any]) -> Any:
+    if isinstance(results[0], pa.Table):
+        return pa.concat_tables(results)
+    return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
 
 
 def _limit_threads(threads: int) -> None:

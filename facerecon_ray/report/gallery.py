@@ -1,5 +1,7 @@
 """The gallery: a page of a job's faces that opens from the file system and asks nothing of any network.
 
+In a bucket it opens once OUT is downloaded, or served with its folders.
+
 OUT/index.html                        the page
 OUT/viewer/viewer.html                trimesh's viewer (three.js), once for all faces
 OUT/viewer/<photo key>/<index>.js     a face for it; scripts, because a page from file:// may not read other files
@@ -14,20 +16,19 @@ import struct
 from collections.abc import Iterator
 from importlib.resources import files
 from itertools import islice
-from pathlib import Path
 from string import Template
 from typing import Any
 from urllib.parse import quote
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import trimesh
 
+from facerecon_ray.errors import StorageError
 from facerecon_ray.storage.layout import GALLERY, MESHES, VIEWER
 from facerecon_ray.storage.manifest import Manifest, Totals
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.run_record import load_record
-from facerecon_ray.storage.uris import path_of
+from facerecon_ray.storage.uris import name_of
 
 VIEWER_PAGE = f"{VIEWER}/viewer.html"
 
@@ -37,20 +38,19 @@ _WIDE_PREVIEW = 2.5
 _PNG_HEADER = struct.Struct(">16xII")
 
 
-def write_gallery(output: Path, gallery_faces: int) -> Path:
+def write_gallery(output: OutputFolder, gallery_faces: int) -> str:
     """Write the gallery of a job's results.
 
     Parameters
     ----------
-    output : folder of a job, with its manifest and run.json
+    output : of a job, with its manifest and run.json
     gallery_faces : at most this many faces, and as many photos without a mesh, are shown
 
     Returns
     -------
-    Path of the page
+    Address of the page
     """
-    folder = OutputFolder(output)
-    manifest = Manifest(folder)
+    manifest = Manifest(output)
     totals = manifest.totals()
     meshes = totals.rows.get("ok", 0)
     faces = _choose_faces(output, manifest, gallery_faces)
@@ -61,7 +61,7 @@ def write_gallery(output: Path, gallery_faces: int) -> Path:
         policy=html.escape(_policy([script], [style], "img-src 'self' file:; frame-src 'self' file:")),
         style=style,
         script=script,
-        title=html.escape(_display(output.name)),
+        title=html.escape(_display(name_of(output.uri))),
         facts=_facts(output, totals),
         size="wide" if any("data-wide" in card for card in cards) else "compact",
         cards="\n".join(cards),
@@ -69,9 +69,9 @@ def write_gallery(output: Path, gallery_faces: int) -> Path:
         others="\n".join(_problem(row) for row in others),
         others_note=_note(len(others), sum(totals.rows.values()) - meshes, "photos and faces without a mesh"),
     )
-    folder.write(VIEWER_PAGE, _viewer_page().encode())
-    folder.write(GALLERY, page.encode())
-    return output / GALLERY
+    output.write(VIEWER_PAGE, _viewer_page().encode())
+    output.write(GALLERY, page.encode())
+    return output.link(GALLERY)
 
 
 def viewer_script(glb: bytes, name: str) -> str:
@@ -85,9 +85,10 @@ def viewer_script(glb: bytes, name: str) -> str:
     return f"showFace({json.dumps(name)}, {json.dumps(base64.b64encode(glb).decode())});\n"
 
 
-def _choose_faces(output: Path, manifest: Manifest, limit: int) -> list[dict[str, Any]]:
+def _choose_faces(output: OutputFolder, manifest: Manifest, limit: int) -> list[dict[str, Any]]:
     """Rows of at most `limit` faces, those with an interactive view first."""
-    viewable = {script.relative_to(output / VIEWER).as_posix() for script in (output / VIEWER).rglob("*.js")}
+    scripts = output.store.list(f"{VIEWER}/")
+    viewable = {script.name.removeprefix(f"{VIEWER}/") for script in scripts if script.name.endswith(".js")}
     with_view: list[dict[str, Any]] = []
     without_view: list[dict[str, Any]] = []
     for row in _rows(manifest, pc.field("status") == "ok"):
@@ -102,8 +103,7 @@ def _choose_faces(output: Path, manifest: Manifest, limit: int) -> list[dict[str
 
 def _rows(manifest: Manifest, condition: pc.Expression) -> Iterator[dict[str, Any]]:
     for part in manifest.parts():
-        for batch in pq.ParquetFile(part).iter_batches(columns=_COLUMNS):
-            yield from batch.filter(condition).to_pylist()
+        yield from manifest.read(part, _COLUMNS).filter(condition).to_pylist()
 
 
 def _face_name(mesh_uri: str | None) -> str:
@@ -111,7 +111,7 @@ def _face_name(mesh_uri: str | None) -> str:
     return mesh_uri.removeprefix(f"{MESHES}/").rpartition(".")[0] if mesh_uri else ""
 
 
-def _card(output: Path, row: dict[str, Any]) -> str:
+def _card(output: OutputFolder, row: dict[str, Any]) -> str:
     pose, fit_error = row["pose"] or {}, row["fit_error"]
     name = _photo_name(row["photo_uri"])
     target = f"#face={quote(row['name'])}" if row["viewable"] else _link(row["preview_uri"] or row["mesh_uri"])
@@ -136,11 +136,10 @@ def _card(output: Path, row: dict[str, Any]) -> str:
 </span></a>"""
 
 
-def _picture(output: Path, uri: str | None) -> str:
+def _picture(output: OutputFolder, uri: str | None) -> str:
     try:
-        with (output / (uri or "")).open("rb") as file:
-            width, height = _PNG_HEADER.unpack(file.read(_PNG_HEADER.size))
-    except (OSError, struct.error):
+        width, height = _PNG_HEADER.unpack_from(output.store.read(uri or ""))
+    except (StorageError, struct.error):
         return '<span class="blank">no preview</span>'
     wide = " data-wide" if width > _WIDE_PREVIEW * height else ""
     return f'<img src="{html.escape(_link(uri))}" width="{width}" height="{height}" loading="lazy" alt=""{wide}>'
@@ -156,10 +155,10 @@ def _problem(row: dict[str, Any]) -> str:
     )
 
 
-def _facts(output: Path, totals: Totals) -> str:
+def _facts(output: OutputFolder, totals: Totals) -> str:
     facts = [(f"{totals.photos:,}", "photos"), (f"{totals.rows.get('ok', 0):,}", "faces")]
     facts += [(f"{totals.rows.get(status, 0):,}", name) for status, name in _STATUS_NAMES.items()]
-    record = load_record(output)
+    record = load_record(output.store)
     rates = [run.faces_per_second for run in record.runs if run.faces_per_second] if record else []
     if rates:
         facts.append((f"{rates[-1]:.1f}", "faces a second"))
@@ -171,7 +170,7 @@ def _note(shown: int, total: int, what: str) -> str:
 
 
 def _photo_name(uri: str) -> str:
-    return _display(path_of(uri).name)
+    return _display(name_of(uri))
 
 
 def _display(name: str) -> str:

@@ -8,34 +8,40 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from facerecon_ray.config.reconstruct import ReadSettings
-from facerecon_ray.errors import PhotoError
+from facerecon_ray.config.storage import S3Settings
+from facerecon_ray.errors import MissingObject, ObjectTooLarge, PhotoError, StorageError, StoreUnavailable
 from facerecon_ray.stages.stage import OK, UNREADABLE, Batch
-from facerecon_ray.storage.uris import path_of
-
-_THREADS = 4
+from facerecon_ray.storage.objects import as_bucket, open_store
+from facerecon_ray.storage.uris import is_s3, path_of, split_s3_uri
 
 
 class Reader:
-    """Read files; what cannot be read becomes a row with status "unreadable" and the reason.
+    """Read photos; what cannot be read becomes a row with status "unreadable" and the reason.
 
-    Input column    photo_uri : (B,) str
+    Input column    photo_uri : (B,) str; perhaps status, error, and others, which are passed on
     Output columns  photo_bytes : (B,) bytes, b"" where unreadable; status, error : (B,) str; read_ms : (B,) float32
+
+    A photo that an S3 store does not deliver within the time limit is unreadable too, if the store delivers others.
+    One that answers nothing at all ends the job with `StoreUnavailable`, so that an outage makes no photo unreadable.
     """
 
-    def __init__(self, settings: ReadSettings) -> None:
+    def __init__(self, settings: ReadSettings, s3: S3Settings | None = None) -> None:
         self._max_bytes = settings.max_bytes
-        self._threads = ThreadPoolExecutor(_THREADS)
+        self._s3 = s3 or S3Settings()
+        self._threads = ThreadPoolExecutor(settings.threads)
 
     def __call__(self, batch: Batch) -> Batch:
         uris = batch["photo_uri"]
         result: Batch = {
-            "photo_uri": uris,
-            "photo_bytes": np.full(len(uris), b"", object),
             "status": np.full(len(uris), OK, object),
             "error": np.full(len(uris), "", object),
+            **batch,
+            "photo_bytes": np.full(len(uris), b"", object),
             "read_ms": np.zeros(len(uris), np.float32),
         }
-        for row, (data, error, seconds) in enumerate(self._threads.map(self._attempt, uris)):
+        wanted = np.flatnonzero(result["status"] == OK)
+        result["status"], result["error"] = result["status"].copy(), result["error"].copy()
+        for row, (data, error, seconds) in zip(wanted, self._threads.map(self._attempt, uris[wanted]), strict=True):
             result["photo_bytes"][row] = data
             result["error"][row] = error
             result["status"][row] = UNREADABLE if error else OK
@@ -46,7 +52,9 @@ class Reader:
         """Bytes, error ("" when there is none), seconds."""
         start = time.perf_counter()
         try:
-            data, error = self._read(uri), ""
+            data, error = self._read_object(uri) if is_s3(uri) else self._read_file(uri), ""
+            if not data:
+                error = "the file is empty"
         except PhotoError as problem:
             data, error = b"", str(problem)
         except OSError as problem:
@@ -55,7 +63,7 @@ class Reader:
             data, error = b"", "the path is not a valid file name"
         return data, error, time.perf_counter() - start
 
-    def _read(self, uri: str) -> bytes:
+    def _read_file(self, uri: str) -> bytes:
         path = path_of(uri)
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -63,13 +71,30 @@ class Reader:
         if not stat.S_ISREG(status.st_mode):
             raise PhotoError("this is not a regular file")
         if status.st_size > self._max_bytes:
+            raise self._too_large(status.st_size)
+        return path.read_bytes()
+
+    def _read_object(self, uri: str) -> bytes:
+        bucket, key = split_s3_uri(uri)
+        store = as_bucket(open_store(f"s3://{bucket}", self._s3))
+        assert store is not None
+        try:
+            return store.read(key, self._max_bytes)
+        except MissingObject:
+            raise PhotoError("the object does not exist") from None
+        except ObjectTooLarge as error:
+            raise self._too_large(error.size) from None
+        except StoreUnavailable:
+            store.check_bucket()
             raise PhotoError(
-                f"the file has {status.st_size:,} bytes, more than the {self._max_bytes:,} that read.max_bytes allows"
-            )
-        data = path.read_bytes()
-        if not data:
-            raise PhotoError("the file is empty")
-        return data
+                f"the object could not be read within {self._s3.time_limit:g} seconds, though the store answers"
+            ) from None
+        except StorageError as error:
+            store.check_bucket()
+            raise PhotoError(f"the object cannot be read: {error}") from None
+
+    def _too_large(self, size: int) -> PhotoError:
+        return PhotoError(f"the file has {size:,} bytes, more than the {self._max_bytes:,} that read.max_bytes allows")
 
 
 def _describe(error: OSError) -> str:

@@ -1,37 +1,72 @@
-"""Which photos a job reads: a photo, a folder, a glob pattern, or a list in a text, CSV or Parquet file."""
+"""Which photos a job reads: a photo, a folder, a glob pattern, or a list, on a disk or in an S3 bucket."""
 
-import csv
+import io
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import InputError
-from facerecon_ray.storage.layout import is_output_folder
-from facerecon_ray.storage.uris import PHOTO_SUFFIXES, path_of, scheme_of, uri_of
+from facerecon_ray.storage.layout import PREVIEWS, RUN_RECORD, is_output_folder
+from facerecon_ray.storage.objects import open_store
+from facerecon_ray.storage.patterns import Pattern, has_wildcard
+from facerecon_ray.storage.photo_lists import is_list, read_list
+from facerecon_ray.storage.uris import PHOTO_SUFFIXES, is_photo_name, is_s3, path_of, scheme_of, split_s3_uri, uri_of
 
-LIST_COLUMN = "photo_uri"
+Found = Iterator[str | None]
+"""URIs of photos, and None for each other file."""
 
 
-@dataclass(frozen=True)
-class PhotoList:
-    """Photos of a job.
+class PhotoListing:
+    """Photos of an input, found while they are asked for, once.
 
-    photos   URIs without duplicates: sorted, or in the order of the list file they come from
-    ignored  files in the input that have no photo's suffix
-    root     the folder that holds all photos, to which their keys in the output are relative
+    root     folder or s3:// prefix that holds all of them, to which their keys in the output are relative
+    ignored  files that were passed over so far because they have no photo's suffix
     """
 
-    photos: list[str]
-    ignored: int
-    root: str
+    def __init__(self, where: str, root: str, found: Found) -> None:
+        self.root = root
+        self.ignored = 0
+        self._where = where
+        self._photos = self._count(found)
+
+    def __iter__(self) -> Iterator[str]:
+        """URIs in a fixed order; those of a list may come twice.
+
+        Raises
+        ------
+        InputError
+            when a folder or a list cannot be read
+        """
+        return self._photos
+
+    def require_one(self) -> None:
+        """Find the first photo.
+
+        Raises
+        ------
+        InputError
+            when there is none
+        """
+        first = next(self._photos, None)
+        if first is None:
+            passed_over = f"; {self.ignored} other files were passed over" if self.ignored else ""
+            kinds = ", ".join(sorted(PHOTO_SUFFIXES))
+            raise InputError(f"{self._where}: no photo found{passed_over}. Photos end in {kinds}")
+        self._photos = chain([first], self._photos)
+
+    def _count(self, found: Found) -> Iterator[str]:
+        for photo in found:
+            if photo is None:
+                self.ignored += 1
+            else:
+                yield photo
 
 
-def list_photos(source: str) -> PhotoList:
+def list_photos(source: str, settings: S3Settings | None = None, output: str = "") -> PhotoListing:
     """Find the photos of an input.
 
     A file that is named directly or by a list is taken whatever its suffix, and need not exist when a list names it.
@@ -40,116 +75,134 @@ def list_photos(source: str) -> PhotoList:
 
     Parameters
     ----------
-    source : photo, folder, glob pattern, or a list of photos with the suffix .txt, .csv or .parquet
+    source : photo, folder, glob pattern, or a list of photos with the suffix .txt, .csv or .parquet; a path or s3://
+    settings : how S3 is reached
+    output : where results go; nothing in there is a photo
 
     Raises
     ------
-    InputError
-        when the input does not exist, cannot be read, or names no photo
+    InputError, StorageError
+        when the input does not exist or cannot be read
     """
-    path = canonical_input(source)
-    ignored = 0
-    if path.is_dir():
-        where, root = f"folder {path}", str(path)
-        photos, ignored = _split_by_suffix(_walk(path))
-    elif path.exists():
-        where, root = f"list {path}", ""
-        photos = _read_list(path) if path.suffix.lower() in LIST_READERS else [path]
-    elif _has_wildcard(path):
-        where, root = f"pattern {path}", ""
-        photos, ignored = _split_by_suffix(_expand(path))
-    else:
-        raise InputError(f"input {path}: no such file or folder")
-    if not photos:
-        passed_over = f"; {ignored} other files were passed over" if ignored else ""
-        raise InputError(f"{where}: no photo found{passed_over}. Photos end in {', '.join(sorted(PHOTO_SUFFIXES))}")
-    root = root or os.path.commonpath([photo.parent for photo in photos])
-    return PhotoList([uri_of(photo) for photo in dict.fromkeys(photos)], ignored, root)
+    where = canonical_input(source)
+    settings = settings or S3Settings()
+    return _in_bucket(where, settings, output) if is_s3(where) else _on_disk(Path(where), settings, output)
 
 
-def canonical_input(source: str) -> Path:
-    """Absolute path or pattern of an input, so that the same input has the same name from every folder."""
+def canonical_input(source: str) -> str:
+    """Absolute path, pattern or s3:// URI of an input, so that the same input has the same name from every folder."""
     if not source.strip():
         raise InputError("the input is empty: name a photo, a folder, a pattern or a list of photos")
-    return _absolute(source, Path.cwd(), "input")
+    if is_s3(source):
+        bucket, key = split_s3_uri(source)
+        return f"s3://{bucket}/{key.rstrip('/')}".rstrip("/")
+    return str(_absolute(source, Path.cwd(), "input"))
+
+
+def _on_disk(path: Path, settings: S3Settings, output: str) -> PhotoListing:
+    if path.is_dir():
+        return PhotoListing(f"folder {path}", str(path), _walk(path, path, Pattern(), output))
+    if path.exists():
+        if not is_list(path.name):
+            return PhotoListing(f"photo {path}", str(path.parent), iter([uri_of(path)]))
+        return _listed(str(path), lambda: path.open("rb"), lambda entry: _entry(entry, path))
+    if not has_wildcard(str(path)):
+        raise InputError(f"input {path}: no such file or folder")
+    above, pattern = Pattern.split(str(path))
+    base = Path(above or "/")
+    found = _walk(base, base, pattern, output) if base.is_dir() else iter(())
+    return PhotoListing(f"pattern {path}", str(base), found)
+
+
+def _in_bucket(uri: str, settings: S3Settings, output: str) -> PhotoListing:
+    bucket, key = split_s3_uri(uri)
+    store = open_store(f"s3://{bucket}", settings)
+    if key and store.exists(key):
+        above = uri.rpartition("/")[0]
+        if not is_list(key):
+            return PhotoListing(f"photo {uri}", above, iter([uri]))
+
+        def entry_in_bucket(entry: str) -> str:
+            return entry if scheme_of(entry) or entry.startswith("/") else f"{above}/{entry}"
+
+        return _listed(uri, lambda: io.BytesIO(store.read(key)), entry_in_bucket)
+    if has_wildcard(key):
+        base, pattern = Pattern.split(key)
+        found = _search(bucket, base, pattern, settings, output)
+        return PhotoListing(f"pattern {uri}", f"s3://{bucket}/{base}".rstrip("/"), found)
+    return PhotoListing(f"prefix {uri}/", uri, _search(bucket, key, Pattern(), settings, output))
+
+
+def _listed(where: str, open_file: Callable[[], BinaryIO], locate: Callable[[str], str]) -> PhotoListing:
+    """A list is read twice, first for the folder that all its photos have in common and for mistakes in it."""
+
+    def photos() -> Iterator[str]:
+        return map(locate, read_list(where, open_file))
+
+    common: list[str] | None = None
+    for photo in photos():
+        folders = (photo if is_s3(photo) else str(path_of(photo))).split("/")[:-1]
+        if common is None:
+            common = folders
+        elif folders[: len(common)] != common:
+            same = (number for number, pair in enumerate(zip(common, folders, strict=False)) if pair[0] != pair[1])
+            common = common[: next(same, min(len(common), len(folders)))]
+    return PhotoListing(f"list {where}", "/".join(common or []) or "/", photos())
+
+
+def _entry(entry: str, listing: Path) -> str:
+    """URI of a photo in a list on a disk."""
+    if is_s3(entry):
+        split_s3_uri(entry)
+        return entry
+    return uri_of(_absolute(entry, listing.parent, f"list {listing}:"))
 
 
 def _absolute(entry: str, base: Path, where: str) -> Path:
     """Absolute path with links resolved in its folder but not in its last name, which people recognise."""
     scheme = scheme_of(entry)
     if scheme not in (None, "file"):
-        raise InputError(f"{where} {entry}: {scheme}:// is not supported; name local files")
+        raise InputError(f"{where} {entry}: {scheme}:// is not supported; name local files or s3://bucket/key")
     path = base / path_of(entry).expanduser()
     return path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
 
 
-def _walk(folder: Path) -> Iterable[Path]:
-    def refuse(error: OSError) -> None:
-        raise InputError(f"folder {error.filename}: {error.strerror}; its photos cannot be listed") from None
-
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [
-            name for name in folders if not name.startswith(".") and not is_output_folder(Path(parent, name))
-        ]
-        yield from (Path(parent, name) for name in names)
-
-
-def _expand(pattern: Path) -> Iterable[Path]:
-    """Files that match, and the files below folders that match; hidden folders and results only if named."""
-    base = next(folder for folder in pattern.parents if not _has_wildcard(folder))
-    is_result = cache(is_output_folder)
-    for match in base.glob(str(pattern.relative_to(base))):
-        below = match.relative_to(base)
-        if any(name.startswith(".") for name in below.parts) or any(is_result(base / up) for up in below.parents[:-1]):
-            continue
-        if not match.is_dir():
-            yield match
-        elif not is_result(match):
-            yield from _walk(match)
-
-
-def _has_wildcard(path: Path) -> bool:
-    return any(character in str(path) for character in "*?[")
-
-
-def _split_by_suffix(files: Iterable[Path]) -> tuple[list[Path], int]:
-    """Sorted photos, and the number of other files."""
-    found = sorted(set(files))
-    photos = [file for file in found if file.suffix.lower() in PHOTO_SUFFIXES and not file.name.startswith(".")]
-    return photos, len(found) - len(photos)
-
-
-def _read_list(path: Path) -> list[Path]:
+def _walk(folder: Path, base: Path, pattern: Pattern, output: str) -> Found:
+    """Files below a folder that match, files and subfolders in the order of their names."""
     try:
-        entries = LIST_READERS[path.suffix.lower()](path)
-    except (OSError, csv.Error, pa.ArrowException) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
-        raise InputError(f"list {path}: cannot be read ({reason})") from None
-    return [_absolute(entry, path.parent, f"list {path}:") for entry in entries if entry]
+        with os.scandir(folder) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(f"folder {folder}: {error.strerror}; its photos cannot be listed") from None
+    for entry in ordered:
+        path = Path(entry.path)
+        parts = path.relative_to(base).parts
+        hidden = entry.name.startswith(".")
+        if not entry.is_dir():
+            if pattern.matches(parts):
+                yield uri_of(path) if is_photo_name(entry.name) and not hidden else None
+        elif hidden or entry.path == output or not pattern.enters(parts, entry.is_symlink()):
+            continue
+        elif not is_output_folder(path):
+            yield from _walk(path, base, pattern, output)
 
 
-def _read_text(path: Path) -> list[str]:
-    lines = path.read_text("utf-8-sig", errors="surrogateescape").split("\n")
-    return [line.strip() for line in lines if not line.startswith("#")]
+def _search(bucket: str, base: str, pattern: Pattern, settings: S3Settings, output: str) -> Found:
+    """Photos below a prefix, in the order of the bucket's listing."""
+    root = f"s3://{bucket}/{base}".rstrip("/")
+    store = open_store(root, settings)
+    above = output.rstrip("/") + "/"
 
+    @cache
+    def is_result(folder: str) -> bool:
+        return store.exists(f"{folder}/{RUN_RECORD}" if folder else RUN_RECORD)
 
-def _read_csv(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
-    if not header or Path(header[0]).suffix.lower() in PHOTO_SUFFIXES:
-        raise InputError(f"list {path}: no header line; name the column of the photos {LIST_COLUMN}")
-    column = header.index(LIST_COLUMN) if LIST_COLUMN in header else 0
-    return [row[column].strip() for row in rows if len(row) > column]
-
-
-def _read_parquet(path: Path) -> list[str]:
-    names = pq.read_schema(path).names
-    name = LIST_COLUMN if LIST_COLUMN in names else next(iter(names), None)
-    column = pq.read_table(path, columns=[name])[name] if name else pa.chunked_array([], pa.null())
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        raise InputError(f"list {path}: no text column {LIST_COLUMN}, and its first column holds no text")
-    entries: list[str] = column.drop_null().to_pylist()
-    return entries
-
-
-LIST_READERS = {".txt": _read_text, ".csv": _read_csv, ".parquet": _read_parquet}
+    for found in store.list():
+        parts = tuple(found.name.split("/"))
+        uri = f"{root}/{found.name}"
+        if uri.startswith(above) or not pattern.matches(parts):
+            continue
+        if PREVIEWS in parts[:-1] and is_result("/".join(parts[: parts.index(PREVIEWS)])):
+            continue
+        if not any(part.startswith(".") for part in parts[:-1]):
+            yield uri if is_photo_name(parts[-1]) and not parts[-1].startswith(".") else None

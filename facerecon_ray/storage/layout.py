@@ -1,8 +1,8 @@
-"""Layout of the output folder: what lies where, and the key under which a photo's files are stored.
+"""Layout of the output: what lies where, and the key under which a photo's files are stored.
 
-OUT/meshes/<photo key>/<face index>.glb      OUT/manifest/part-*.parquet
-OUT/previews/<photo key>/<face index>.png    OUT/run.json
-OUT/viewer/<photo key>/<face index>.js       OUT/index.html
+OUT/meshes/<photo key>/<face index>.glb      OUT/manifest/part-<shard>.parquet
+OUT/previews/<photo key>/<face index>.png    OUT/plan/photos-<first shard>.parquet
+OUT/viewer/<photo key>/<face index>.js       OUT/run.json, OUT/index.html, OUT/report.html
 """
 
 import hashlib
@@ -11,10 +11,10 @@ import re
 import unicodedata
 from pathlib import Path
 
-from facerecon_ray.storage.uris import PHOTO_SUFFIXES, path_of
+from facerecon_ray.storage.uris import is_photo_name, is_s3, path_of
 
-MESHES, PREVIEWS, VIEWER, MANIFEST = "meshes", "previews", "viewer", "manifest"
-RUN_RECORD, GALLERY = "run.json", "index.html"
+MESHES, PREVIEWS, VIEWER, MANIFEST, PLAN = "meshes", "previews", "viewer", "manifest", "plan"
+RUN_RECORD, GALLERY, RUN_REPORT = "run.json", "index.html", "report.html"
 
 _MAX_NAME_BYTES = 100
 _MAX_KEY_LENGTH = 400
@@ -35,16 +35,25 @@ def photo_key(uri: str, root: str) -> str:
     Parameters
     ----------
     uri : the photo
-    root : folder that the photos of the job have in common; the same for all photos of an output folder
+    root : folder or s3:// prefix that the photos of the job have in common; the same for all photos of an output
     """
-    path = path_of(uri)
-    names = path.relative_to(root).parts if path.is_relative_to(root) else path.parts
+    names, inside = _names(uri, root)
     key = "/".join(names)
-    is_photo_name = path.suffix.lower() in PHOTO_SUFFIXES
-    if path.is_relative_to(root) and is_photo_name and len(key) <= _MAX_KEY_LENGTH and all(map(_is_safe, names)):
+    if inside and is_photo_name(names[-1]) and len(key) <= _MAX_KEY_LENGTH and all(map(_is_safe, names)):
         return key
     digest = hashlib.sha256(uri.encode()).hexdigest()[:20]
     return "/".join(_clean(name) for name in names[-2:]) + "~" + digest
+
+
+def _names(uri: str, root: str) -> tuple[tuple[str, ...], bool]:
+    """Parts of a photo's name, relative to the root where the photo lies in it, and whether it does."""
+    if is_s3(uri):
+        above = root.rstrip("/") + "/"
+        inside = is_s3(root) and uri.startswith(above)
+        return tuple((uri[len(above) :] if inside else uri[len("s3://") :]).split("/")), inside
+    path = path_of(uri)
+    inside = not is_s3(root) and path.is_relative_to(root)
+    return (path.relative_to(root).parts if inside else path.parts) or ("",), inside
 
 
 def _is_safe(name: str) -> bool:

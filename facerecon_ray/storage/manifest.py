@@ -1,8 +1,11 @@
-"""The manifest on disk: Parquet parts that are only ever added, each whole or not there."""
+"""The manifest: a Parquet part for each shard of the plan, whole or not there."""
 
+import io
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +15,12 @@ from facerecon_ray.errors import OutputError
 from facerecon_ray.storage.layout import MANIFEST
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.schema import MANIFEST_SCHEMA, TIMED_STAGES
+
+FAULTS = ("failed", "unreadable")
+"""Statuses of rows that another attempt might change."""
+
+_THREADS = 8
+_READ_AHEAD = 32
 
 
 @dataclass(frozen=True)
@@ -31,53 +40,65 @@ class Totals:
 
 
 class Manifest:
-    """Parts of the manifest in an output folder."""
+    """Parts of the manifest in an output."""
 
     def __init__(self, output: OutputFolder) -> None:
         self._output = output
-        self._folder = output.path / MANIFEST
 
-    def parts(self) -> list[Path]:
-        """Parts in the order in which they were written."""
-        return sorted(self._folder.glob("part-*.parquet"))
+    def parts(self) -> list[str]:
+        """Names of the parts, in the order of their shards."""
+        return sorted(found.name for found in self._output.store.list(f"{MANIFEST}/part-"))
 
-    def photos(self) -> set[str]:
-        """URIs of the photos that are done: a photo's rows are always written together."""
-        uris: set[str] = set()
-        for part in self.parts():
-            uris.update(self._read(part, ["photo_uri"])["photo_uri"].to_pylist())
-        return uris
+    def shards(self) -> list[int]:
+        """Numbers of the shards that have a part."""
+        return [int(name.rpartition("-")[2].removesuffix(".parquet")) for name in self.parts()]
 
-    def append(self, rows: pa.Table) -> None:
-        """Add a part."""
-        last = self.parts()[-1:]
-        number = int(last[0].stem.removeprefix("part-")) + 1 if last else 0
+    def write(self, shard: int, rows: pa.Table) -> None:
+        """Write the part of a shard, in place of an earlier one."""
         buffer = pa.BufferOutputStream()
         pq.write_table(rows.cast(MANIFEST_SCHEMA), buffer, compression="zstd")
-        self._output.write(f"{MANIFEST}/part-{number:06d}.parquet", buffer.getvalue().to_pybytes())
+        self._output.write(part_name(shard), buffer.getvalue().to_pybytes())
+
+    def read(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """Columns of a part.
+
+        Raises
+        ------
+        OutputError
+            when it is damaged
+        """
+        try:
+            return pq.read_table(io.BytesIO(self._output.store.read(name)), columns=columns)
+        except (OSError, pa.ArrowException) as error:
+            reason, where = str(error).splitlines()[0], self._output.store.describe(name)
+            raise OutputError(f"manifest part {where} cannot be read ({reason}); use --overwrite") from None
+
+    def tables(self, columns: list[str] | None = None, parts: Iterable[str] | None = None) -> Iterator[pa.Table]:
+        """Columns of all parts or some, in their order, a few of them read ahead."""
+        names = iter(self.parts() if parts is None else parts)
+        with ThreadPoolExecutor(_THREADS) as threads:
+            while some := list(islice(names, _READ_AHEAD)):
+                yield from threads.map(lambda name: self.read(name, columns), some)
 
     def totals(self, errors: int = 3) -> Totals:
         """Counts over all parts, and the first few errors."""
-        photos: set[str] = set()
+        photos = 0
         rows: Counter[str] = Counter()
         seconds = dict.fromkeys(TIMED_STAGES, 0.0)
         first_errors: list[tuple[str, str, str]] = []
-        for part in self.parts():
-            table = self._read(part, ["photo_uri", "status", "error", "timings"])
-            photos.update(table["photo_uri"].to_pylist())
+        for table in self.tables(["photo_uri", "status", "error", "timings"]):
+            photos += pc.count_distinct(table["photo_uri"]).as_py()
             rows.update(table["status"].to_pylist())
             timings = table["timings"].combine_chunks()
             for stage in TIMED_STAGES:
                 seconds[stage] += (pc.sum(timings.field(stage)).as_py() or 0.0) / 1000
-            bad = table.filter(pc.is_in(table["status"], pa.array(["unreadable", "failed"])))
+            bad = table.filter(pc.is_in(table["status"], pa.array(FAULTS)))
             bad = bad.slice(0, errors - len(first_errors)).to_pylist()
             first_errors += [(row["status"], row["photo_uri"], row["error"] or "") for row in bad]
         stage_seconds = {stage: round(seconds[stage], 3) for stage in TIMED_STAGES if seconds[stage]}
-        return Totals(len(photos), dict(rows), stage_seconds, first_errors)
+        return Totals(photos, dict(rows), stage_seconds, first_errors)
 
-    def _read(self, part: Path, columns: list[str]) -> pa.Table:
-        try:
-            return pq.read_table(part, columns=columns)
-        except (OSError, pa.ArrowException) as error:
-            reason = str(error).splitlines()[0]
-            raise OutputError(f"manifest part {part} cannot be read ({reason}); use --overwrite") from None
+
+def part_name(shard: int) -> str:
+    """Name of the part of a shard in the output."""
+    return f"{MANIFEST}/part-{shard:08d}.parquet"

@@ -1,70 +1,94 @@
-"""The output folder: who may write to it, and writing files that are whole or not there."""
+"""The output of a job: who may write to it, and what in it may be deleted."""
 
-import fcntl
 import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
-from facerecon_ray.errors import OutputError
-from facerecon_ray.storage.layout import GALLERY, MANIFEST, MESHES, PREVIEWS, VIEWER
+from facerecon_ray.config.storage import S3Settings
+from facerecon_ray.errors import OutputError, StorageError, StoreUnavailable
+from facerecon_ray.storage.folder_store import FolderStore
+from facerecon_ray.storage.layout import GALLERY, MANIFEST, MESHES, PLAN, PREVIEWS, RUN_REPORT, VIEWER
+from facerecon_ray.storage.objects import ObjectStore, as_bucket, open_store
+from facerecon_ray.storage.run_lock import Check, bucket_lock, folder_lock
 
-_LOCK = ".facerecon.lock"
-_FACE_FILE = re.compile(r"\.?(\d+\.(glb|obj|ply|png|js)|viewer\.html)(\.tmp)?")
-_PART_FILE = re.compile(r"\.?part-\d+\.parquet(\.tmp)?")
-_FOLDERS = {MANIFEST: _PART_FILE, MESHES: _FACE_FILE, PREVIEWS: _FACE_FILE, VIEWER: _FACE_FILE}
+_TEMPORARY = r"(\.[0-9a-f]{16}\.tmp)?"
+_FACE_FILE = re.compile(rf"\.?(\d+\.(glb|obj|ply|png|js)|viewer\.html){_TEMPORARY}")
+_PART_FILE = re.compile(rf"\.?part-\d+\.parquet{_TEMPORARY}")
+_PLAN_FILE = re.compile(rf"\.?photos-\d+\.parquet{_TEMPORARY}")
+# The manifest goes first: a photo it names counts as done, so its files must outlive it.
+_FOLDERS = {MANIFEST: _PART_FILE, PLAN: _PLAN_FILE, MESHES: _FACE_FILE, PREVIEWS: _FACE_FILE, VIEWER: _FACE_FILE}
+_PAGES = (GALLERY, RUN_REPORT)
+_THREADS = 16
+_DELETED_AT_ONCE = 1000
 
 
 class OutputFolder:
-    """Folder of a job's results.
+    """Folder or prefix of a bucket for a job's results.
 
     Parameters
     ----------
-    path : absolute path; nothing is created before `claimed`
+    location : absolute path or s3://bucket/prefix; nothing is created before `claimed`
+    settings : how S3 is reached
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, location: str | Path, settings: S3Settings | None = None) -> None:
+        self.store: ObjectStore = open_store(location, settings)
+        self.uri = self.store.uri
+
+    def link(self, name: str) -> str:
+        """Address of a file in it, for a browser or a tool."""
+        return Path(self.uri, name).as_uri() if isinstance(self.store, FolderStore) else self.store.describe(name)
 
     def check_writable(self) -> None:
-        """Refuse a folder that cannot be created or written; creates nothing.
+        """Refuse a folder that cannot be created or written, or a bucket that is not there; creates nothing.
 
         Raises
         ------
         OutputError
             with what is in the way
         """
-        existing = next(folder for folder in (self.path, *self.path.parents) if os.path.lexists(folder))
+        if bucket := as_bucket(self.store):
+            try:
+                bucket.check_bucket()
+            except StoreUnavailable:
+                raise
+            except StorageError as error:
+                raise OutputError(f"output {error}") from None
+            return
+        path = Path(self.uri)
+        existing = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
         if not existing.is_dir():
-            raise OutputError(f"output {self.path}: {existing} is not a folder; choose another output")
+            raise OutputError(f"output {path}: {existing} is not a folder; choose another output")
         if not os.access(existing, os.W_OK | os.X_OK):
-            raise OutputError(f"output {self.path}: no permission to write in {existing}; choose another output")
+            raise OutputError(f"output {path}: no permission to write in {existing}; choose another output")
 
     def own_names(self) -> list[str]:
-        """Names in the folder that a job writes to."""
-        return [name for name in (*_FOLDERS, GALLERY) if os.path.lexists(self.path / name)]
+        """Names in it that a job writes to."""
+        if isinstance(self.store, FolderStore):
+            return [name for name in (*_FOLDERS, *_PAGES) if os.path.lexists(self.store.folder / name)]
+        names = [name for name in _FOLDERS if next(self.store.list(f"{name}/"), None)]
+        return [*names, *filter(self.store.exists, _PAGES)]
 
     @contextmanager
-    def claimed(self) -> Iterator[None]:
-        """Create the folder and keep every other run out of it for the duration.
+    def claimed(self) -> Iterator[Check]:
+        """Keep every other run out for the duration; a folder is created.
+
+        Yields
+        ------
+        A function that raises OutputError once another run has taken over
 
         Raises
         ------
         OutputError
-            when it cannot be created or another run is writing to it
+            when a folder cannot be created or another run is writing
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / _LOCK).open("w")
-        except OSError as error:
-            raise OutputError(f"output {self.path}: {error.strerror}; choose another output") from None
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise OutputError(f"output {self.path}: another run is writing to it; wait until it ends") from None
-            yield
+        bucket = as_bucket(self.store)
+        with bucket_lock(bucket) if bucket else folder_lock(Path(self.uri)) as check:
+            yield check
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file under its relative name: afterwards it is there as a whole, or as it was before.
@@ -74,34 +98,39 @@ class OutputFolder:
         OutputError
             when it cannot be written, or the name leads out of the folder
         """
-        target = self.path / name
-        if not target.is_relative_to(self.path) or ".." in target.parts:
-            raise OutputError(f"output {self.path}: refusing to write {name} outside of it")
-        temporary = target.with_name(f".{target.name}.tmp")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
-            temporary.replace(target)
-        except OSError as error:
-            raise OutputError(f"cannot write {target}: {error.strerror}; the same command continues the run") from None
+            self.store.write(name, data)
+        except StoreUnavailable:
+            raise
+        except StorageError as error:
+            raise OutputError(f"{error}; the same command continues the run") from None
 
     def clear(self) -> None:
-        """Delete the results of an earlier run except its record, and nothing that a job did not write.
-
-        The manifest goes first: a photo it names counts as done, so its files must outlive it.
-        """
-        try:
-            for name, own_file in _FOLDERS.items():
-                _delete_below(self.path / name, own_file)
-            (self.path / GALLERY).unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot delete {error.filename}: {error.strerror}") from None
+        """Delete the results of an earlier run except its record, and nothing that a job did not write."""
+        for folder, own_file in _FOLDERS.items():
+            if isinstance(self.store, FolderStore):
+                _delete_below(self.store.folder / folder, own_file)
+            else:
+                _delete_objects(self.store, f"{folder}/", own_file)
+        for page in _PAGES:
+            self.store.delete(page)
 
 
 def _delete_below(folder: Path, own_file: re.Pattern[str]) -> None:
-    """Delete the files whose names match, and the folders that are empty then."""
-    for parent, _, names in os.walk(folder, topdown=False):
-        for name in filter(own_file.fullmatch, names):
-            Path(parent, name).unlink()
-        if not any(Path(parent).iterdir()):
-            Path(parent).rmdir()
+    """Delete the files whose names match, unfinished ones too, and the folders that are empty then."""
+    try:
+        for parent, _, names in os.walk(folder, topdown=False):
+            for name in filter(own_file.fullmatch, names):
+                Path(parent, name).unlink()
+            if not any(Path(parent).iterdir()):
+                Path(parent).rmdir()
+    except OSError as error:
+        raise OutputError(f"cannot delete {error.filename}: {error.strerror}") from None
+
+
+def _delete_objects(store: ObjectStore, prefix: str, own_file: re.Pattern[str]) -> None:
+    names = (found.name for found in store.list(prefix))
+    own = (name for name in names if own_file.fullmatch(name.rpartition("/")[2]))
+    with ThreadPoolExecutor(_THREADS) as threads:
+        while some := list(islice(own, _DELETED_AT_ONCE)):
+            list(threads.map(store.delete, some))

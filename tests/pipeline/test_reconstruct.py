@@ -9,18 +9,27 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import ray
 import toy_stages
 from rich.console import Console
+from s3_server import CREDENTIALS, S3Server
 from toy_stages import run_toy, separate_plan, toy_plan
 
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.config.settings import PoolSettings, load_job
 from facerecon_ray.errors import AssetError, OutputError, SettingsError
+from facerecon_ray.pipeline.cluster import live_cluster
+from facerecon_ray.pipeline.ledger import start_ledger
 from facerecon_ray.pipeline.preparation import prepare
-from facerecon_ray.pipeline.reconstruct import JobResult, build_dataset, rows_per_call, run_reconstruct
+from facerecon_ray.pipeline.reconstruct import JobResult, run_reconstruct
+from facerecon_ray.pipeline.sizing import Pool, size_stages
+from facerecon_ray.pipeline.streaming import build_dataset, rows_per_call
+from facerecon_ray.storage.manifest import Manifest
+from facerecon_ray.storage.objects import open_store
+from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.run_record import load_record
 from facerecon_ray.storage.uris import path_of
 
@@ -36,7 +45,7 @@ def manifest(output: Path) -> list[dict]:
 
 def driver_command(photos: Path, output: Path) -> list[str]:
     """A job in a process of its own, slow enough to be stopped midway."""
-    return [sys.executable, toy_stages.__file__, str(photos), str(output), "0.4"]
+    return [sys.executable, toy_stages.__file__, str(photos), str(output), "0.3"]
 
 
 def faces(output: Path) -> Counter:
@@ -91,7 +100,7 @@ def test_files_of_a_face_lie_where_its_row_says(mixed: tuple[Path, JobResult]):
     assert len({row["mesh_uri"] for row in good}) == len(good)
     assert {"meshes/x/me.jpg/0.glb", "meshes/y/me.jpg/0.glb"} <= {row["mesh_uri"] for row in good}
     assert (out / "viewer" / "three.jpg" / "1.js").is_file()
-    assert result.gallery == out / "index.html" and result.gallery.is_file()
+    assert result.gallery == (out / "index.html").as_uri() and (out / "index.html").is_file()
     assert not list(out.rglob("*.tmp"))
 
 
@@ -108,7 +117,7 @@ def test_run_record_tells_settings_versions_counts_and_times(mixed: tuple[Path, 
 def test_a_job_without_any_usable_photo_ends_cleanly(toy_photos: Photos, tmp_path: Path):
     result = run_toy(toy_photos(a="unreadable", b="faces=0"), tmp_path / "out")
     assert result.totals.rows == {"unreadable": 1, "no_face": 1}
-    assert result.run.outcome == "finished" and result.gallery.is_file()
+    assert result.run.outcome == "finished" and (tmp_path / "out" / "index.html").is_file()
 
 
 def test_the_same_job_again_redoes_nothing_and_adds_what_is_new(toy_photos: Photos, tmp_path: Path):
@@ -121,7 +130,7 @@ def test_the_same_job_again_redoes_nothing_and_adds_what_is_new(toy_photos: Phot
     assert run_toy(folder, out).run.photos == 1
     assert faces(out) == {("a", 0): 1, ("a", 1): 1, ("b", None): 1, ("c", 0): 1}
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    record = load_record(out)
+    record = load_record(open_store(out))
     assert record is not None and [run.photos for run in record.runs] == [2, 0, 1]
 
 
@@ -152,7 +161,7 @@ def test_an_error_of_a_worker_reaches_the_user_as_it_was_raised(toy_photos: Phot
     with pytest.raises(OutputError) as caught:
         run_toy(folder, tmp_path / "out")
     assert str(caught.value) == "cannot write: No space left on device"
-    record = load_record(tmp_path / "out")
+    record = load_record(open_store(tmp_path / "out"))
     assert record is not None and record.runs[-1].outcome == "failed"
     toy_photos(a="faces=1")
     run_toy(folder, tmp_path / "out", **{"rotate.yaw_change": 20})
@@ -175,7 +184,9 @@ def test_an_error_while_a_worker_starts_reaches_the_user_as_it_was_raised(
 
 def test_stages_are_separate_operators_that_stream_into_each_other(toy_photos: Photos, tmp_path: Path):
     job = load_job(ReconstructJob, None, {"input": str(toy_photos(a="faces=1")), "output": str(tmp_path / "out")})
-    dataset = build_dataset(["a"] * 3, separate_plan(job, prepare(job).files))
+    photos = {"photo_uri": ["a"] * 3, "position": [0, 1, 2], "status": ["ok"] * 3, "error": [""] * 3}
+    stages = size_stages(separate_plan(job, prepare(job).files), live_cluster())
+    dataset = build_dataset(pa.table(photos), stages, start_ledger(8, 60.0))
     dataset = dataset.materialize()
     operators = [line.split()[2].rstrip(":") for line in dataset.stats().splitlines() if line.startswith("Operator ")]
     names = [f"MapBatches({name})" for name in ("read", "crop", "rotate", "reconstruct", "export")]
@@ -195,7 +206,7 @@ def test_pools_that_do_not_fit_the_cluster_are_refused_at_once(toy_photos: Photo
 
 @pytest.mark.parametrize(("photos", "rows"), [(1, 1), (9, 2), (64, 8), (10_000, 8)])
 def test_few_photos_are_shared_out_among_the_workers(photos: int, rows: int):
-    assert rows_per_call(photos, PoolSettings(workers=2, batch_size=8)) == rows
+    assert rows_per_call(photos, Pool(2, 2, 0.1, 0.0, 8, {}, {})) == rows
 
 
 def test_a_job_whose_driver_is_killed_is_continued_with_every_row_once(toy_photos: Photos, tmp_path: Path):
@@ -210,20 +221,46 @@ def test_a_job_whose_driver_is_killed_is_continued_with_every_row_once(toy_photo
     assert 0 < done < 60
     result = run_toy(folder, out)
     assert result.run.photos == 60 - done
-    record = load_record(out)
+    record = load_record(open_store(out))
     assert record is not None and [run.outcome for run in record.runs] == ["killed", "finished"]
     expected = {(f"p{n:02d}", face if n % 4 else None) for n in range(60) for face in range(max(n % 4, 1))}
     assert faces(out) == dict.fromkeys(expected, 1)
+
+
+def test_a_job_reads_from_a_bucket_and_writes_to_a_bucket(seaweed: S3Server):
+    root = f"s3://{seaweed.bucket()}"
+    store = open_store(root, seaweed.settings)
+    for name, text in {"a": "faces=2", "x/b": "faces=0", "y/b": "faces=1", "c": "unreadable"}.items():
+        store.write(f"photos/{name}.jpg", text.encode())
+    settings = {"s3.endpoint_url": seaweed.endpoint}
+    result = run_toy(f"{root}/photos", f"{root}/out", **settings)
+    assert result.totals.rows == {"ok": 3, "no_face": 1, "unreadable": 1}
+    (rows,) = (table.to_pylist() for table in Manifest(OutputFolder(f"{root}/out", seaweed.settings)).tables())
+    assert [row["photo_uri"].removeprefix(f"{root}/photos/") for row in rows if row["status"] == "ok"] == [
+        "a.jpg",
+        "a.jpg",
+        "y/b.jpg",
+    ]
+    for row in rows:
+        if row["status"] == "ok":
+            name = f"{row['photo_uri'].rpartition('/')[2]}/{row['face_index']}"
+            assert store.read(f"out/{row['mesh_uri']}") == f"mesh of {name}".encode()
+    assert {found.name for found in store.list("out/")} > {"out/index.html", "out/run.json"}
+    assert not store.exists("out/.facerecon.lock")
+    assert run_toy(f"{root}/photos", f"{root}/out", **settings).run.photos == 0
+    record = store.read("out/run.json").decode()
+    assert not any(secret in record for secret in CREDENTIALS.values())
 
 
 def test_interrupt_keeps_complete_photos_and_says_so_in_the_record(toy_photos: Photos, tmp_path: Path):
     folder, out = toy_photos(**{f"p{number:02d}": "faces=1" for number in range(60)}), tmp_path / "out"
     driver = subprocess.Popen(driver_command(folder, out), env=DRIVER_ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     assert driver.stderr is not None
-    assert "photos" in driver.stderr.readline()
+    while "faces=" not in driver.stderr.readline():
+        assert driver.poll() is None, "the job ended before its first face"
     driver.send_signal(signal.SIGINT)
     driver.wait(timeout=60)
-    record = load_record(out)
+    record = load_record(open_store(out))
     assert record is not None and record.runs[-1].outcome == "stopped"
     done = len(manifest(out))
     assert 0 < done < 60 and record.photos == done

@@ -1,8 +1,9 @@
 """Small stages with the columns of the real ones, for photos that say what is to happen to them.
 
 A toy photo is a text file: "faces=2", "faces=0", "unreadable", "rotate-fails", "crash MARKER" (its process is killed
-unless the file MARKER exists), "disk-full" (its export cannot be written). Run as a script it is a driver:
-toy_stages.py INPUT OUTPUT [SECONDS A PHOTO].
+unless the file MARKER exists), "crash" (its process is always killed), "hang" (it is never done), "disk-full" (its
+export cannot be written). With a log, the crop stage adds a line with the name of each photo that it begins. Run as a
+script it is a driver: toy_stages.py INPUT OUTPUT SECONDS-A-PHOTO [LOG] [NAME=VALUE of a setting]...
 """
 
 import os
@@ -16,8 +17,8 @@ from typing import ClassVar
 import numpy as np
 from rich.console import Console
 
-from facerecon_ray.config.reconstruct import ReadSettings, ReconstructJob
-from facerecon_ray.config.settings import PoolSettings, load_job
+from facerecon_ray.config.reconstruct import ReconstructJob
+from facerecon_ray.config.settings import PoolSettings, load_job, parse_assignment
 from facerecon_ray.errors import AssetError, OutputError, PhotoError
 from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.pipeline.preparation import prepare
@@ -25,37 +26,39 @@ from facerecon_ray.pipeline.reconstruct import JobResult, run_reconstruct
 from facerecon_ray.pipeline.stage_plan import PlannedStage
 from facerecon_ray.stages.read import Reader
 from facerecon_ray.stages.stage import NO_FACE, OK, UNREADABLE, Batch, Column, Stage
-from facerecon_ray.storage.uris import path_of
+from facerecon_ray.storage.uris import name_of
 
 
 class ToyCropper:
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float, log: str = "") -> None:
+        self._seconds, self._log = seconds, log
 
     def __call__(self, batch: Batch) -> Batch:
-        rows = []
-        for uri, data, status, error, read_ms in zip(*batch.values(), strict=True):
+        faces, texts = [], []
+        status, error = batch["status"].copy(), batch["error"].copy()
+        for row, data in enumerate(batch["photo_bytes"]):
+            texts.append(data.decode())
+            faces.append(1)
+            if status[row] != OK:
+                continue
+            self._begin(batch["photo_uri"][row])
             time.sleep(self._seconds)
-            text, faces = data.decode(), 1
-            if text.startswith("crash") and not Path(text.split(" ", 1)[1]).exists():
-                Path(text.split(" ", 1)[1]).touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            if text.startswith("faces="):
-                faces = int(text.removeprefix("faces="))
-                if faces == 0:
-                    status, error = NO_FACE, "no face was found"
-            elif text == "unreadable":
-                status, error = UNREADABLE, "not a photo"
-            rows += [(uri, status, error, read_ms, max(faces, 1), face, text) for face in range(max(faces, 1))]
-        names = ("photo_uri", "status", "error", "read_ms", "face_count", "face_index", "text")
-        columns = {name: np.array(values, object) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
-        count = len(rows)
+            _misbehave(texts[row])
+            if texts[row].startswith("faces="):
+                faces[row] = max(1, int(texts[row].removeprefix("faces=")))
+            if texts[row] == "faces=0":
+                status[row], error[row] = NO_FACE, "no face was found"
+            elif texts[row] == "unreadable":
+                status[row], error[row] = UNREADABLE, "not a photo"
+        columns = {**batch, "status": status, "error": error, "text": np.array(texts, object)}
+        del columns["photo_bytes"]
+        columns = {name: np.repeat(values, faces, axis=0) for name, values in columns.items()}
+        count = len(columns["text"])
         ok = (columns["status"] == OK).astype(np.float32)
         return {
             **columns,
-            "read_ms": columns["read_ms"].astype(np.float32),
-            "face_count": columns["face_count"].astype(np.int32),
-            "face_index": columns["face_index"].astype(np.int32),
+            "face_count": np.repeat(np.array(faces, np.int32), faces),
+            "face_index": np.concatenate([np.arange(count, dtype=np.int32) for count in faces]),
             "photo_width": np.full(count, 640, np.int32),
             "photo_height": np.full(count, 480, np.int32),
             "bbox": ok[:, None] * np.array([1, 2, 3, 4], np.float32),
@@ -65,6 +68,21 @@ class ToyCropper:
             "landmarks": np.ones((count, 68, 2), np.float32),
             "crop_ms": np.full(count, self._seconds * 1000 + 1, np.float32),
         }
+
+    def _begin(self, uri: str) -> None:
+        if self._log:
+            with Path(self._log).open("a") as log:
+                log.write(f"{name_of(uri)}\n")
+
+
+def _misbehave(text: str) -> None:
+    action, _, marker = text.partition(" ")
+    if action == "hang":
+        time.sleep(10_000)
+    if action == "crash" and not (marker and Path(marker).exists()):
+        if marker:
+            Path(marker).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class ToyRotator(Stage):
@@ -101,7 +119,7 @@ class ToyExporter:
         if "disk-full" in batch["text"]:
             raise OutputError("cannot write: No space left on device")
         names = [
-            f"{path_of(uri).name}/{face}".encode(errors="surrogateescape")
+            f"{name_of(uri)}/{face}".encode(errors="surrogateescape")
             for uri, face in zip(batch["photo_uri"], batch["face_index"], strict=True)
         ]
         return {
@@ -119,20 +137,20 @@ def no_asset() -> None:
     raise AssetError("model.npz is not a face model")
 
 
-def toy_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0) -> list[PlannedStage]:
+def toy_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0, log: str = "") -> list[PlannedStage]:
     """All stages in two pools: a worker process takes a second to start."""
-    read, crop, *others = separate_plan(job, files, seconds)
+    read, crop, *others = separate_plan(job, files, seconds, log)
     return [
         PlannedStage("read and crop", (*read.steps, *crop.steps), crop.pool),
         PlannedStage("others", tuple(step for stage in others for step in stage.steps), others[0].pool),
     ]
 
 
-def separate_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0) -> list[PlannedStage]:
-    pool = PoolSettings(batch_size=4)
+def separate_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0, log: str = "") -> list[PlannedStage]:
+    pool = PoolSettings(workers=1, cpus=0.1, batch_size=4)
     return [
-        PlannedStage("read", (partial(Reader, ReadSettings()),), pool),
-        PlannedStage("crop", (partial(ToyCropper, seconds),), pool),
+        PlannedStage("read", (partial(Reader, job.read, job.s3),), pool),
+        PlannedStage("crop", (partial(ToyCropper, seconds, log),), pool),
         PlannedStage("rotate", (ToyRotator,), pool),
         PlannedStage("reconstruct", (ToyReconstructor,), pool),
         PlannedStage("export", (ToyExporter, partial(FaceWriter, files)), pool),
@@ -140,12 +158,20 @@ def separate_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0) -
 
 
 def run_toy(
-    source: Path, output: Path, overwrite: bool = False, seconds: float = 0.0, **settings: object
+    source: Path | str,
+    output: Path | str,
+    overwrite: bool = False,
+    retry_failed: bool = False,
+    seconds: float = 0.0,
+    log: str = "",
+    address: str | None = None,
+    **settings: object,
 ) -> JobResult:
     job = load_job(ReconstructJob, None, {"input": str(source), "output": str(output), **settings})
-    plan = partial(toy_plan, seconds=seconds)
-    return run_reconstruct(prepare(job, overwrite), Console(stderr=True), plan=plan)
+    plan = partial(toy_plan, seconds=seconds, log=log)
+    return run_reconstruct(prepare(job, overwrite, retry_failed), Console(stderr=True), address, plan)
 
 
 if __name__ == "__main__":
-    run_toy(Path(sys.argv[1]), Path(sys.argv[2]), seconds=float(sys.argv[3]))
+    source, output, seconds, log, *assignments = [*sys.argv[1:4], *(sys.argv[4:] or [""])]
+    run_toy(source, output, seconds=float(seconds), log=log, **dict(map(parse_assignment, assignments)))

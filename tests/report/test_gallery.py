@@ -62,7 +62,7 @@ def _picture(width: int, height: int) -> bytes:
 def _job(folder: Path, rows: list[dict], with_view: int = 99) -> OutputFolder:
     """Output folder of a job; the first faces have an interactive view."""
     output = OutputFolder(folder)
-    Manifest(output).append(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA))
+    Manifest(output).write(0, pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA))
     record = new_record({}, "/photos")
     record.runs = [Run(started="2026-01-01T00:00:00", faces_per_second=1.5), Run(started="2026-01-02T00:00:00")]
     save_record(output, record)
@@ -86,8 +86,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _row("/photos/" + HOSTILE, "unreadable", error="the file is <script>alert(1)</script> no image"),
         _row("file:///photos/caf%E9.jpg", "failed", error="the face could not be fitted"),
     ]
-    _job(folder, rows)
-    write_gallery(folder, gallery_faces=200)
+    write_gallery(_job(folder, rows), gallery_faces=200)
     return folder
 
 
@@ -135,7 +134,8 @@ def test_long_lists_are_cut_with_a_note_and_faces_with_a_view_come_first(tmp_pat
     rows += [_row(f"/photos/empty{number}.jpg", "no_face") for number in range(5)]
     output = _job(tmp_path, rows, with_view=0)
     output.write("viewer/4.jpg/0.js", b"")
-    page = write_gallery(tmp_path, gallery_faces=2).read_text()
+    write_gallery(output, gallery_faces=2)
+    page = (tmp_path / "index.html").read_text()
     assert re.findall(r'class="card" href="(.*?)"', page) == ["#face=4.jpg/0", "previews/0.jpg/0.png"]
     assert "Showing 2 of 5 faces; the manifest lists all." in page
     assert "Showing 2 of 5 photos and faces without a mesh; the manifest lists all." in page
@@ -143,8 +143,9 @@ def test_long_lists_are_cut_with_a_note_and_faces_with_a_view_come_first(tmp_pat
 
 
 def test_job_without_any_face_has_a_page(tmp_path: Path) -> None:
-    _job(tmp_path, [_row("/photos/landscape.jpg", "no_face")])
-    assert "landscape.jpg" in write_gallery(tmp_path, gallery_faces=200).read_text()
+    output = _job(tmp_path, [_row("/photos/landscape.jpg", "no_face")])
+    assert write_gallery(output, gallery_faces=200) == (tmp_path / "index.html").as_uri()
+    assert "landscape.jpg" in (tmp_path / "index.html").read_text()
 
 
 def _screenshot(page: Path, fragment: str, folder: Path) -> np.ndarray:

@@ -3,9 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from s3_server import S3Server
 
 from facerecon_ray.config.reconstruct import ReadSettings
+from facerecon_ray.config.storage import S3Settings
+from facerecon_ray.errors import StoreUnavailable
 from facerecon_ray.stages.read import Reader
+from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.uris import uri_of
 
 
@@ -55,3 +59,37 @@ def test_a_file_without_permission_is_a_row_with_a_reason(tmp_path: Path):
     (tmp_path / "secret.jpg").write_bytes(b"x")
     (tmp_path / "secret.jpg").chmod(0)
     assert read(tmp_path / "secret.jpg")["error"].tolist() == ["there is no permission to read the file"]
+
+
+def test_objects_are_read_and_those_that_cannot_be_are_rows_with_a_reason(seaweed: S3Server):
+    root = f"s3://{seaweed.bucket()}"
+    store = open_store(root, seaweed.settings)
+    for name, data in {"a b/good.jpg": b"photo", "large.jpg": b"x" * 11, "empty.jpg": b""}.items():
+        store.write(name, data)
+    names = ("a b/good.jpg", "missing.jpg", "large.jpg", "empty.jpg")
+    batch = Reader(ReadSettings(max_bytes=10), seaweed.settings)(
+        {"photo_uri": np.array([f"{root}/{name}" for name in names], object), "position": np.arange(4)}
+    )
+    assert batch["error"].tolist() == [
+        "",
+        "the object does not exist",
+        "the file has 11 bytes, more than the 10 that read.max_bytes allows",
+        "the file is empty",
+    ]
+    assert batch["status"].tolist() == ["ok", *["unreadable"] * 3] and batch["position"].tolist() == [0, 1, 2, 3]
+    assert batch["photo_bytes"].tolist() == [b"photo", b"", b"", b""]
+
+
+def test_a_store_that_answers_nothing_makes_no_photo_unreadable():
+    nobody = S3Settings(endpoint_url="http://127.0.0.1:1", time_limit=0.3)
+    with pytest.raises(StoreUnavailable):
+        Reader(ReadSettings(), nobody)({"photo_uri": np.array(["s3://bucket/a.jpg"], object)})
+
+
+def test_rows_that_were_given_up_before_are_not_read(tmp_path: Path):
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    batch = {"photo_uri": np.array([str(tmp_path / "a.jpg")] * 2, object)}
+    batch |= {"status": np.array(["failed", "ok"], object), "error": np.array(["given up", ""], object)}
+    result = Reader(ReadSettings())(batch)
+    assert result["status"].tolist() == ["failed", "ok"] and result["error"].tolist() == ["given up", ""]
+    assert result["photo_bytes"].tolist() == [b"", b"x"]

@@ -41,11 +41,10 @@ def manifest(tmp_path: Path) -> Manifest:
     return Manifest(OutputFolder(tmp_path))
 
 
-def test_rows_come_back_from_parquet_as_the_arrays_they_were(manifest: Manifest):
+def test_rows_come_back_from_parquet_as_the_arrays_they_were(manifest: Manifest, tmp_path: Path):
     columns = batch(("/a.jpg", "ok"), ("/b.jpg", "ok"))
-    manifest.append(manifest_rows(columns))
-    (part,) = manifest.parts()
-    table = pq.read_table(part)
+    manifest.write(0, manifest_rows(columns))
+    table = pq.read_table(tmp_path / "manifest" / "part-00000000.parquet")
     assert table.schema.equals(MANIFEST_SCHEMA) and table.schema.metadata == MANIFEST_SCHEMA.metadata
     for name in ("bbox", "crop_transform", "landmarks", "landmarks_3d", "shape", "expression", "quality", "fit_error"):
         np.testing.assert_array_equal(np.array(table[name].to_pylist(), np.float32), columns[name])
@@ -67,16 +66,16 @@ def test_what_a_row_does_not_have_is_null():
     assert [row["face_count"] for row in rows] == [1, 1, 0, 0]
 
 
-def test_parts_are_added_in_order_and_their_photos_are_known(manifest: Manifest):
-    for uri in ("/a", "/b", "/c"):
-        manifest.append(manifest_rows(batch((uri, "ok"))))
-    assert [part.name for part in manifest.parts()] == [f"part-{number:06d}.parquet" for number in range(3)]
-    assert manifest.photos() == {"/a", "/b", "/c"}
+def test_parts_belong_to_shards_and_are_replaced_as_a_whole(manifest: Manifest):
+    for shard, uri in ((2, "/c"), (0, "/a"), (11, "/d"), (2, "/c2")):
+        manifest.write(shard, manifest_rows(batch((uri, "ok"))))
+    assert manifest.shards() == [0, 2, 11]
+    assert [table["photo_uri"].to_pylist() for table in manifest.tables(["photo_uri"])] == [["/a"], ["/c2"], ["/d"]]
 
 
 def test_totals_count_photos_rows_and_seconds_and_name_the_first_errors(manifest: Manifest):
     columns = batch(("/a", "ok"), ("/a", "ok"), ("/b", "unreadable"), ("/c", "no_face"), ("/d", "failed"))
-    manifest.append(manifest_rows(columns))
+    manifest.write(7, manifest_rows(columns))
     totals = manifest.totals(errors=1)
     assert totals.photos == 4
     assert totals.rows == {"ok": 2, "unreadable": 1, "no_face": 1, "failed": 1}
@@ -85,16 +84,16 @@ def test_totals_count_photos_rows_and_seconds_and_name_the_first_errors(manifest
 
 
 def test_a_manifest_that_is_not_there_is_empty(manifest: Manifest):
-    assert manifest.photos() == set() and manifest.totals().rows == {}
+    assert manifest.shards() == [] and manifest.totals().rows == {}
 
 
 def test_a_damaged_part_is_named(manifest: Manifest, tmp_path: Path):
     (tmp_path / "manifest").mkdir()
-    (tmp_path / "manifest" / "part-000000.parquet").write_bytes(b"PAR1 damaged")
-    with pytest.raises(OutputError, match=r"part-000000\.parquet cannot be read"):
-        manifest.photos()
+    (tmp_path / "manifest" / "part-00000000.parquet").write_bytes(b"PAR1 damaged")
+    with pytest.raises(OutputError, match=r"part-00000000\.parquet cannot be read"):
+        manifest.totals()
 
 
 def test_rows_of_another_schema_are_refused(manifest: Manifest):
     with pytest.raises(ValueError, match="schema"):
-        manifest.append(pa.table({"photo_uri": ["/a"]}))
+        manifest.write(0, pa.table({"photo_uri": ["/a"]}))

@@ -16,7 +16,7 @@ def test_a_file_is_written_whole_and_leaves_nothing_else(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["../x", "meshes/../../x", "/x", "meshes/../x"])
 def test_nothing_is_written_outside_the_folder(tmp_path: Path, name: str):
-    with pytest.raises(OutputError, match="refusing"):
+    with pytest.raises(OutputError, match="outside"):
         OutputFolder(tmp_path / "out").write(name, b"x")
     assert list(tmp_path.rglob("*")) == []
 
@@ -49,10 +49,12 @@ def test_a_claimed_folder_is_closed_to_others_until_it_is_released(tmp_path: Pat
 def test_clearing_deletes_only_what_a_job_writes(tmp_path: Path):
     output = OutputFolder(tmp_path)
     own = ["meshes/a.jpg/0.glb", "previews/a.jpg/0.png", "viewer/a.jpg/0.js", "viewer/viewer.html", "index.html"]
-    own += ["manifest/part-000000.parquet", "meshes/b.jpg/.1.obj.tmp"]
+    own += ["manifest/part-00000000.parquet", "plan/photos-00000000.parquet"]
     mine = ["notes.txt", "meshes/mine.glb", "photos/0.png", "manifest/mine.parquet", "run.json"]
     for name in own + mine:
         output.write(name, b"x")
+    (tmp_path / "meshes/b.jpg").mkdir()
+    (tmp_path / "meshes/b.jpg/.1.obj.0123456789abcdef.tmp").write_bytes(b"x")
     output.clear()
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == sorted(mine)
     assert not (tmp_path / "previews").exists()

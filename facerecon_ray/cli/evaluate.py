@@ -1,0 +1,173 @@
+"""`facerecon evaluate`: how good the meshes are, and whether they still are."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from facerecon_ray.cli.app import EXIT_STOPPED, app, err, out
+from facerecon_ray.cli.options import AddressOption, AssignmentsOption, ConfigOption, overrides_of
+
+if TYPE_CHECKING:
+    from facerecon_ray.evaluation.nightly import Outcome
+
+EXIT_GATE_FAILED = 3
+
+EVALUATE_EXAMPLES = """
+[bold]Examples[/bold]
+
+facerecon evaluate
+
+facerecon evaluate --models fitted,mean-face,two-view=weights.safetensors --subjects 10
+
+facerecon evaluate --scans MICC_Florence --output s3://bucket/evaluation/today
+
+facerecon evaluate --data embedded,landmarks=AFLW2000-3D --output out/evaluation
+
+facerecon evaluate --config jobs/evaluate_nightly.yaml --history s3://bucket/history --gates jobs/evaluation_gates.yaml
+
+Exit code 3 when a gate fails. Look at OUTPUT/index.html afterwards.
+"""
+
+
+@app.command(epilog=EVALUATE_EXAMPLES)
+def evaluate(
+    models: Annotated[
+        str | None,
+        typer.Option(
+            help="Models, with commas between them: fitted, mean-face, two-view=WEIGHTS, two-view-unrotated=WEIGHTS, "
+            "or a .safetensors file."
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Data sets, with commas between them: embedded, scans=DIR, landmarks=DIR."),
+    ] = None,
+    subjects: Annotated[int | None, typer.Option(help="Embedded held-out subjects.")] = None,
+    scans: Annotated[Path | None, typer.Option(help="Textured scans in the layout of MICC Florence.")] = None,
+    landmarks: Annotated[Path | None, typer.Option(help="Photos with landmarks in the layout of AFLW2000-3D.")] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="Folder or s3://bucket/prefix for the results.")
+    ] = None,
+    history: Annotated[
+        str | None, typer.Option(help="Folder or s3://bucket/prefix that gets every run's figures.")
+    ] = None,
+    gates: Annotated[Path | None, typer.Option(help="YAML file of the gates that the run must pass.")] = None,
+    config: ConfigOption = None,
+    assignments: AssignmentsOption = None,
+    address: AddressOption = None,
+) -> None:
+    """Evaluate the models on embedded subjects, scans or photos with landmarks, and write a report."""
+    from facerecon_ray.config.evaluation import EvaluateJob
+    from facerecon_ray.config.settings import load_job
+
+    options = {
+        "models": models.split(",") if models else None,
+        "output": output,
+        "history": history,
+        "gates": gates,
+        **_data_options(data),
+        **{
+            name: value
+            for name, value in (("data.subjects", subjects), ("data.scans", scans), ("data.landmarks", landmarks))
+            if value is not None
+        },
+    }
+    outcome = _run(load_job(EvaluateJob, config, overrides_of(options, assignments)), address)
+    _summarise(outcome)
+    if not outcome.passed:
+        sys.exit(EXIT_GATE_FAILED)
+
+
+def _data_options(text: str | None) -> dict[str, Any]:
+    from facerecon_ray.errors import SettingsError
+
+    options: dict[str, Any] = {}
+    for part in text.split(",") if text else []:
+        name, _, folder = part.strip().partition("=")
+        if name == "embedded" and not folder:
+            from facerecon_ray.evaluation.items import DEFAULT_SUBJECTS
+
+            options["data.subjects"] = DEFAULT_SUBJECTS
+        elif name in ("scans", "landmarks") and folder:
+            options[f"data.{name}"] = folder
+        else:
+            raise SettingsError(f"--data {part!r}: write embedded, scans=DIR or landmarks=DIR")
+    return options
+
+
+def _run(job: Any, address: str | None) -> "Outcome":
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from facerecon_ray.evaluation.nightly import evaluate as run
+    from facerecon_ray.pipeline.session import ray_session
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    try:
+        with Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal) as bar:
+            task = bar.add_task("evaluating", total=None)
+            with ray_session(address):
+                return run(job, lambda done, total: bar.update(task, completed=done, total=total))
+    except KeyboardInterrupt:
+        err.print("Stopped; nothing was written.", markup=False)
+        sys.exit(EXIT_STOPPED)
+
+
+def _summarise(outcome: "Outcome") -> None:
+    from rich.table import Table
+
+    from facerecon_ray.report.evaluation_figures import FigureTable
+
+    summary = outcome.summary
+    figures = FigureTable(summary["figures"], summary["models"], summary["metrics"])
+    for data in figures.data_sets:
+        count = summary["counts"][data]
+        unusable = f", {count['unusable']} could not be used" if count["unusable"] else ""
+        shown = [
+            name
+            for name in ("nme", "mm", "nme_corresponding", "landmark_nme", "recognition", "share_reconstructed")
+            if figures.has(data, name)
+        ]
+        table = Table(
+            "model",
+            title=f"{data}: {count['pictures']} pictures of {count['items'] - count['unusable']} subjects{unusable}",
+            title_justify="left",
+        )
+        for name in shown:
+            table.add_column(figures.metrics[name]["label"], justify="right")
+        for model in figures.models:
+            table.add_row(model, *(figures.written(name, figures.value(data, model, name)) for name in shown))
+        out.print(table)
+    _show_gates(outcome)
+    if outcome.webhook_problem:
+        err.print(f"The webhook was not told: {outcome.webhook_problem}", style="yellow", markup=False)
+    out.print(f"Report: {outcome.report}", markup=False)
+
+
+def _show_gates(outcome: "Outcome") -> None:
+    from rich.table import Table
+
+    if not outcome.gates:
+        return
+    table = Table("gate", "metric", "model", "data", "group", "value", "limit", title="Gates", title_justify="left")
+    for result in sorted(outcome.gates, key=lambda result: result.passed):
+        figure = result.figure
+        table.add_row(
+            "passed" if result.passed else "FAILED",
+            result.gate.metric,
+            figure.model if figure else result.gate.model or "",
+            figure.data if figure else result.gate.data or "",
+            result.gate.group,
+            f"{figure.value:.4g}" if figure else result.note,
+            result.limit,
+            style="" if result.passed else "red",
+        )
+    out.print(table)

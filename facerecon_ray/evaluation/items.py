@@ -1,0 +1,101 @@
+"""What a run works through: embedded subjects, scans of a folder, photos with landmarks."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from facerecon_ray.config.evaluation import EvaluationData
+from facerecon_ray.errors import InputError
+from facerecon_ray.evaluation.embedded_subjects import embedded_scan
+from facerecon_ray.evaluation.landmark_files import AnnotatedPhoto, list_photos
+from facerecon_ray.evaluation.rows import EMBEDDED, SCANS
+from facerecon_ray.evaluation.scan import Scan
+from facerecon_ray.evaluation.scan_files import ScanFile, list_scans, read_attributes, read_scan
+
+DEFAULT_SUBJECTS = 4
+
+
+@dataclass(frozen=True)
+class ScanItem:
+    """One scan to evaluate: an embedded subject's number, or a file with what is known of its subject."""
+
+    data: str
+    name: str
+    number: int | None = None
+    file: ScanFile | None = None
+    attributes: tuple[tuple[str, float], ...] = ()
+
+    def load(self) -> Scan:
+        """Make or read the scan.
+
+        Raises
+        ------
+        InputError
+            when it cannot be used
+        """
+        if self.number is not None:
+            return embedded_scan(self.number)
+        assert self.file is not None
+        if self.file.path is None:
+            raise InputError(self.file.reason)
+        return replace(read_scan(self.file.path), attributes=dict(self.attributes))
+
+
+@dataclass(frozen=True)
+class Items:
+    """All of a run."""
+
+    scans: tuple[ScanItem, ...]
+    photos: tuple[AnnotatedPhoto, ...]
+
+
+def list_items(data: EvaluationData) -> Items:
+    """Everything that the settings name.
+
+    Raises
+    ------
+    InputError
+        when a folder is missing or has nothing to evaluate
+    """
+    subjects = data.subjects
+    if subjects is None:
+        subjects = 0 if data.scans or data.landmarks else DEFAULT_SUBJECTS
+    numbers = range(data.first_subject, data.first_subject + subjects)
+    scans = [ScanItem(EMBEDDED, f"subject {number}", number) for number in numbers]
+    if data.scans:
+        known = read_attributes(data.scans)
+        scans += [
+            ScanItem(SCANS, file.subject, file=file, attributes=tuple(known.get(file.subject, {}).items()))
+            for file in list_scans(data.scans)[: data.limit]
+        ]
+    photos = list_photos(data.landmarks)[: data.limit] if data.landmarks else []
+    if not scans and not photos:
+        raise InputError("there is nothing to evaluate: data.subjects is 0, and there are neither scans nor landmarks")
+    return Items(tuple(scans), tuple(photos))
+
+
+def scan_checksum(scan: Scan) -> str:
+    """SHA-256 of everything that pictures and scores depend on."""
+    total = hashlib.sha256()
+    arrays = [scan.vertices, scan.triangles, scan.colours.uv, scan.colours.texture, scan.colours.vertex]
+    if scan.scene is not None:
+        arrays += [array for part in scan.scene.parts for array in (part.vertices, part.texture)]
+    for array in arrays:
+        total.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()
+
+
+def combined_checksum(checksums: dict[str, str]) -> str:
+    """One SHA-256 for the checksums of named items."""
+    lines = "".join(f"{name} {checksum}\n" for name, checksum in sorted(checksums.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def photo_checksum(photo: AnnotatedPhoto) -> str:
+    """SHA-256 of a photo and its annotation."""
+    total = hashlib.sha256()
+    for path in (photo.photo, photo.truth):
+        total.update(path.read_bytes() if Path(path).is_file() else b"-")
+    return total.hexdigest()

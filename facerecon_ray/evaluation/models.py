@@ -1,0 +1,124 @@
+"""The models that are compared: each turns rows of the rotate stage into position maps."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from facerecon_ray.config.reconstruct import ReconstructSettings
+from facerecon_ray.errors import SettingsError
+from facerecon_ray.stages.reconstruct import Reconstructor
+from facerecon_ray.stages.stage import Batch
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """One way to reconstruct.
+
+    method       of the reconstruct stage
+    description  for the report
+    prepare      what is done to the batch before the reconstruct stage
+    """
+
+    method: str
+    description: str
+    prepare: Callable[[Batch], Batch] = lambda batch: batch
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether it is a network with a weight file."""
+        return self.method != "fitted"
+
+
+def _mean_face(batch: Batch) -> Batch:
+    return {**batch, **{name: np.zeros_like(batch[name]) for name in ("shape", "expression")}}
+
+
+def _crop_twice(batch: Batch) -> Batch:
+    return {**batch, "rotated": batch["crop"]}
+
+
+KINDS = {
+    "fitted": ModelKind("fitted", "the face model fitted to the 68 landmarks"),
+    "mean-face": ModelKind(
+        "fitted", "the average face at the fitted pose: what knows nothing of the person", _mean_face
+    ),
+    "two-view": ModelKind("two-view", "the two-view network on the crop and its rotated view"),
+    "two-view-unrotated": ModelKind("two-view", "the two-view network with the crop as both views", _crop_twice),
+}
+"""A further network takes one line here once the reconstruct stage knows its method."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model by name.
+
+    name     in tables
+    kind     key of KINDS
+    weights  file, None for models without
+    """
+
+    name: str
+    kind: str
+    weights: Path | None = None
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the weights, "" for models without."""
+        return hashlib.sha256(self.weights.read_bytes()).hexdigest() if self.weights else ""
+
+
+def parse_models(texts: tuple[str, ...]) -> tuple[ModelSpec, ...]:
+    """Models from KIND, KIND=WEIGHTS or WEIGHTS, which means two-view; a name that comes twice gets the file's name.
+
+    Raises
+    ------
+    SettingsError
+        when there is no such kind, weights are missing or given in vain, or the same model is named twice
+    """
+    specs: list[ModelSpec] = []
+    for text in texts:
+        kind, equals, weights = text.strip().partition("=")
+        if not equals and kind.endswith(".safetensors"):
+            kind, weights = "two-view", kind
+        if kind not in KINDS:
+            raise SettingsError(f"model {text!r}: choose from {', '.join(KINDS)}, or name a .safetensors file")
+        if KINDS[kind].needs_weights != bool(weights):
+            example = f"{kind}=weights.safetensors" if KINDS[kind].needs_weights else kind
+            raise SettingsError(f"model {text!r}: write {example}")
+        path = Path(weights).expanduser().absolute() if weights else None
+        names = [spec.name for spec in specs]
+        name = f"{kind} {path.stem}" if kind in names and path else kind
+        if name in names:
+            raise SettingsError(f"model {text!r} is named twice")
+        specs.append(ModelSpec(name, kind, path))
+    if not specs:
+        raise SettingsError(f"no model is named; choose from {', '.join(KINDS)}")
+    return tuple(specs)
+
+
+class Model:
+    """A loaded model.
+
+    Parameters
+    ----------
+    spec : which
+    device : auto, cpu, cuda or cuda:N
+
+    Raises
+    ------
+    AssetError
+        when the weights are missing or of another network
+    """
+
+    def __init__(self, spec: ModelSpec, device: str = "auto") -> None:
+        self.name = spec.name
+        kind = KINDS[spec.kind]
+        settings = {"method": kind.method, "weights": spec.weights, "device": device}
+        self._prepare, self._stage = kind.prepare, Reconstructor(ReconstructSettings.model_validate(settings))
+
+    def __call__(self, batch: Batch) -> Batch:
+        """The rows with their position maps; a row that fails says so in its status and error."""
+        return self._stage(self._prepare(batch))

@@ -1,0 +1,71 @@
+"""Closest points on a triangle mesh, by Open3D."""
+
+from typing import Any, cast
+
+import numpy as np
+
+from facerecon_ray.errors import AssetError
+
+
+class Surface:
+    """A triangle mesh that answers which of its points is nearest; it need not be closed or clean.
+
+    Queries run in one thread, for alignments run side by side. Open3D computes in single precision, so the mesh is
+    kept about its own middle: far from the origin the digits would go to the offset.
+
+    Parameters
+    ----------
+    vertices : (V, 3) any unit
+    triangles : (T, 3) indices into vertices, T at least 1
+
+    Raises
+    ------
+    AssetError
+        when the package open3d is not installed
+    """
+
+    def __init__(self, vertices: np.ndarray, triangles: np.ndarray) -> None:
+        try:
+            import open3d
+        except ImportError:
+            raise AssetError("aligning meshes needs Open3D: pip install 'facerecon-ray[evaluation]'") from None
+        self._tensor = cast(Any, open3d.core.Tensor)
+        used = np.asarray(vertices, np.float64)
+        corners = used[triangles]
+        self._middle = (corners.min((0, 1)) + corners.max((0, 1))) / 2
+        self._normals = _unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+        self._origin = corners[:, 0]
+        self._scene = open3d.t.geometry.RaycastingScene()
+        self._scene.add_triangles(
+            self._tensor((used - self._middle).astype(np.float32)),
+            self._tensor(np.ascontiguousarray(triangles, np.uint32)),
+        )
+
+    def closest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Nearest points of the surface.
+
+        Parameters
+        ----------
+        points : (N, 3)
+
+        Returns
+        -------
+        (N, 3) float64 nearest points, (N, 3) unit normals of the triangles that they lie on
+        """
+        query = self._tensor((points - self._middle).astype(np.float32))
+        found = self._scene.compute_closest_points(query, nthreads=1)
+        nearest = found["points"].numpy().astype(np.float64) + self._middle
+        triangle = found["primitive_ids"].numpy().astype(np.int64)
+        normals = self._normals[triangle]
+        # Single precision leaves the nearest point a little above or below its triangle; this puts it back on.
+        height = ((nearest - self._origin[triangle]) * normals).sum(-1, keepdims=True)
+        return nearest - height * normals, normals
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """(N,) distances of points (N, 3) to the surface, in its unit."""
+        return np.linalg.norm(points - self.closest(points)[0], axis=-1)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(length > 0, length, 1.0)

@@ -1,0 +1,120 @@
+"""A local folder as an object store."""
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from facerecon_ray.errors import MissingObject, ObjectTooLarge, StorageError
+from facerecon_ray.storage.objects import ObjectStore, StoredObject
+
+TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp")
+"""Names of unfinished files: hidden, and passed over by listings."""
+
+
+class FolderStore(ObjectStore):
+    """Files below a folder, which is created by the first write.
+
+    Contents are flushed to the disk before a file gets its name, so that a power cut leaves no empty files behind.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.uri = str(folder)
+
+    def read(self, name: str, max_bytes: int | None = None) -> bytes:
+        """See `ObjectStore.read`."""
+        path = self._path(name)
+        try:
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if max_bytes is not None and size > max_bytes:
+                    raise ObjectTooLarge(f"{path} has {size:,} bytes, more than {max_bytes:,}", size)
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            raise MissingObject(f"{path} does not exist") from None
+        except OSError as error:
+            raise StorageError(f"cannot read {path}: {error.strerror}") from None
+
+    def write(self, name: str, data: bytes) -> None:
+        """See `ObjectStore.write`."""
+        target = self._path(name)
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+        try:
+            _write_flushed(temporary, data)
+            temporary.replace(target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StorageError(f"cannot write {target}: {error.strerror}") from None
+
+    def write_if_absent(self, name: str, data: bytes) -> bool:
+        """See `ObjectStore.write_if_absent`."""
+        target = self._path(name)
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+        try:
+            _write_flushed(temporary, data)
+            target.hardlink_to(temporary)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise StorageError(f"cannot write {target}: {error.strerror}") from None
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """See `ObjectStore.list`; sorted by the parts of the names."""
+        above = prefix.rpartition("/")[0]
+        yield from self._list(self._path(above) if above else self.folder, f"{above}/" if above else "", prefix)
+
+    def exists(self, name: str) -> bool:
+        """See `ObjectStore.exists`."""
+        return self._path(name).is_file()
+
+    def delete(self, name: str) -> None:
+        """See `ObjectStore.delete`; folders that are empty then go as well."""
+        path = self._path(name)
+        try:
+            path.unlink(missing_ok=True)
+        except NotADirectoryError:
+            return
+        except OSError as error:
+            raise StorageError(f"cannot delete {path}: {error.strerror}") from None
+        for parent in path.parents:
+            if parent == self.folder:
+                return
+            try:
+                parent.rmdir()
+            except OSError:
+                return
+
+    def _path(self, name: str) -> Path:
+        return self.folder / self._check_name(name)
+
+    def _list(self, folder: Path, above: str, prefix: str) -> Iterator[StoredObject]:
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageError(f"cannot list {folder}: {error.strerror}") from None
+        for entry in entries:
+            name = above + entry.name
+            if entry.is_dir():
+                if f"{name}/".startswith(prefix) or prefix.startswith(f"{name}/"):
+                    yield from self._list(Path(entry.path), f"{name}/", prefix)
+            elif name.startswith(prefix) and not TEMPORARY.fullmatch(entry.name) and entry.is_file():
+                status = entry.stat()
+                modified = datetime.fromtimestamp(status.st_mtime, UTC)
+                yield StoredObject(name, status.st_size, modified, f"{status.st_mtime_ns:x}-{status.st_size:x}")
+
+
+def _write_flushed(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,123 @@
+"""The plan of a job: its photos in a fixed order, cut into shards, in Parquet objects that are only ever added.
+
+A shard is a run of photos whose rows come into the manifest together. The plan makes shards the same in every run,
+whatever has happened to the input since.
+"""
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from facerecon_ray.errors import OutputError, StorageError
+from facerecon_ray.storage.layout import PLAN
+from facerecon_ray.storage.objects import ObjectStore
+
+SMALLEST_SHARD = 16
+# Of the photos before it, so that a lost shard is a small part of the work however large the job is.
+_SHARE_OF_A_SHARD = 128
+
+_SCHEMA = pa.schema(
+    [pa.field("shard", pa.int32(), nullable=False), pa.field("photo_uri", pa.string(), nullable=False)]
+)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A run of photos.
+
+    number  of the shard, from 0
+    first   place of its first photo in the plan, from 0
+    photos  URIs
+    """
+
+    number: int
+    first: int
+    photos: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlanObject:
+    """An object of the plan: its name, and its shards' numbers from `shard` on and photos' places from `first` on."""
+
+    name: str
+    shard: int
+    shards: int
+    first: int
+    photos: int
+
+
+class PhotoPlan:
+    """Plan in the output of a job; one process at a time may add to it.
+
+    Parameters
+    ----------
+    store : the output
+    largest_shard : photos
+    """
+
+    def __init__(self, store: ObjectStore, largest_shard: int) -> None:
+        self._store = store
+        self._largest = max(SMALLEST_SHARD, largest_shard)
+        self._shards = self._photos = 0
+
+    def stored(self) -> Iterator[tuple[PlanObject, list[Shard]]]:
+        """What the plan holds already; to be read to its end before photos are added."""
+        for found in self._store.list(f"{PLAN}/"):
+            table = self._table(found.name)
+            part = self._next(found.name, len(table["shard"].unique()), len(table))
+            yield part, list(_shards(part, table))
+
+    def next_size(self, places: int) -> int:
+        """Photos of the next shard but `places` photos: small at first, then growing with the photos before it."""
+        return min(self._largest, max(SMALLEST_SHARD, (self._photos + places) // _SHARE_OF_A_SHARD))
+
+    def add(self, photos: list[str]) -> PlanObject:
+        """Add photos as shards; the last shard is shorter where they do not fill it.
+
+        Raises
+        ------
+        OutputError
+            when another run has added to the plan
+        """
+        sizes = list(self._sizes(len(photos)))
+        numbers = np.repeat(np.arange(len(sizes), dtype=np.int32) + self._shards, sizes)
+        name = f"{PLAN}/photos-{self._shards:08d}.parquet"
+        file = io.BytesIO()
+        pq.write_table(pa.table([pa.array(numbers), pa.array(photos)], schema=_SCHEMA), file, compression="zstd")
+        if not self._store.write_if_absent(name, file.getvalue()):
+            raise OutputError(f"output {self._store.uri}: another run is writing to it; wait until it ends")
+        return self._next(name, len(sizes), len(photos))
+
+    def shards(self, part: PlanObject) -> Iterator[Shard]:
+        """Shards of one object of the plan."""
+        return _shards(part, self._table(part.name))
+
+    def _sizes(self, photos: int) -> Iterable[int]:
+        cut = 0
+        while cut < photos:
+            size = min(self.next_size(cut), photos - cut)
+            cut += size
+            yield size
+
+    def _next(self, name: str, shards: int, photos: int) -> PlanObject:
+        part = PlanObject(name, self._shards, shards, self._photos, photos)
+        self._shards += shards
+        self._photos += photos
+        return part
+
+    def _table(self, name: str) -> pa.Table:
+        try:
+            return pq.read_table(io.BytesIO(self._store.read(name)), schema=_SCHEMA)
+        except pa.ArrowException:
+            raise StorageError(f"{self._store.describe(name)} is damaged; use --overwrite or another output") from None
+
+
+def _shards(part: PlanObject, table: pa.Table) -> Iterator[Shard]:
+    uris = table["photo_uri"].to_pylist()
+    starts = np.flatnonzero(np.diff(table["shard"].to_numpy(), prepend=-1)).tolist()
+    for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(uris)], strict=True)):
+        yield Shard(part.shard + number, part.first + start, tuple(uris[start:end]))

@@ -1,0 +1,148 @@
+"""An S3 bucket, or a prefix in one, as an object store."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from facerecon_ray.config.storage import S3Settings
+from facerecon_ray.errors import MissingObject, ObjectTooLarge, StorageError
+from facerecon_ray.storage.objects import ObjectStore, StoredObject
+from facerecon_ray.storage.s3_client import call, status_of
+
+PAGE_KEYS = 1000
+
+
+class S3Store(ObjectStore):
+    """Objects of a bucket below a prefix.
+
+    Parameters
+    ----------
+    bucket : its name
+    prefix : without slashes at its ends; "" for the whole bucket
+    settings : endpoint and time limits; credentials come from the standard chain
+    """
+
+    def __init__(self, bucket: str, prefix: str, settings: S3Settings) -> None:
+        self.bucket = bucket
+        self.settings = settings
+        self._above = f"{prefix}/" if prefix else ""
+        self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
+
+    def read(self, name: str, max_bytes: int | None = None) -> bytes:
+        """See `ObjectStore.read`; any key that S3 allows may be read."""
+
+        def attempt(client: Any) -> bytes:
+            answer = _whole(client.get_object(Bucket=self.bucket, Key=self._above + name), "ContentLength")
+            size = answer["ContentLength"]
+            with closing(answer["Body"]) as body:
+                if max_bytes is not None and size > max_bytes:
+                    raise ObjectTooLarge(f"{self.describe(name)} has {size:,} bytes, more than {max_bytes:,}", size)
+                data: bytes = body.read()
+            return data
+
+        return call(self.describe(name), self.settings, attempt)
+
+    def write(self, name: str, data: bytes) -> None:
+        """See `ObjectStore.write`."""
+        key = self._key(name)
+        call(self.describe(name), self.settings, lambda s3: s3.put_object(Bucket=self.bucket, Key=key, Body=data))
+
+    def write_if_absent(self, name: str, data: bytes) -> bool:
+        """See `ObjectStore.write_if_absent`."""
+        return self.replace(name, data, None) is not None
+
+    def replace(self, name: str, data: bytes, etag: str | None) -> str | None:
+        """Write an object in place of the one with this etag, or of none.
+
+        Returns
+        -------
+        Its new etag, None when there is another object of that name and nothing was written
+        """
+        key = self._key(name)
+        condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+        attempts = 0
+
+        def attempt(client: Any) -> str:
+            nonlocal attempts
+            attempts += 1
+            answer = client.put_object(Bucket=self.bucket, Key=key, Body=data, **condition)
+            return str(_whole(answer, "ETag")["ETag"])
+
+        try:
+            return call(self.describe(name), self.settings, attempt)
+        except MissingObject:
+            return None
+        except ClientError as error:
+            if status_of(error) != 412:
+                raise
+        # The first attempt may have succeeded although its answer was lost.
+        found = self.age(name) if attempts > 1 and self.read(name) == data else None
+        return found[1] if found else None
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """See `ObjectStore.list`; sorted by the bytes of the names, a page of 1,000 at a time."""
+        token: str | None = None
+        while True:
+            options = {"ContinuationToken": token} if token else {}
+            page = call(self.describe(prefix), self.settings, partial(self._page, self._above + prefix, options))
+            for entry in page.get("Contents", ()):
+                name = entry["Key"][len(self._above) :]
+                if name and not name.endswith("/"):
+                    yield StoredObject(name, entry["Size"], entry["LastModified"], entry["ETag"])
+            token = page.get("NextContinuationToken")
+            if not page.get("IsTruncated") or not token:
+                return
+
+    def exists(self, name: str) -> bool:
+        """See `ObjectStore.exists`."""
+        return self.age(name) is not None
+
+    def age(self, name: str) -> tuple[float, str] | None:
+        """Seconds since an object was written, by the store's own clock, and its etag; None when there is none."""
+        try:
+            return call(self.describe(name), self.settings, partial(self._age, self._above + name))
+        except MissingObject:
+            return None
+
+    def delete(self, name: str) -> None:
+        """See `ObjectStore.delete`."""
+        key = self._key(name)
+        call(self.describe(name), self.settings, lambda s3: s3.delete_object(Bucket=self.bucket, Key=key))
+
+    def check_bucket(self) -> None:
+        """Refuse a bucket that is not there or may not be used.
+
+        Raises
+        ------
+        StorageError
+            with the reason
+        """
+        try:
+            call(self.uri, self.settings, lambda s3: s3.head_bucket(Bucket=self.bucket))
+        except MissingObject:
+            raise StorageError(f"{self.uri}: there is no such bucket") from None
+
+    def _age(self, key: str, client: Any) -> tuple[float, str]:
+        answer = _whole(client.head_object(Bucket=self.bucket, Key=key), "LastModified", "ETag")
+        modified: datetime = answer["LastModified"]
+        headers = _whole(answer["ResponseMetadata"]["HTTPHeaders"], "date")
+        return (parsedate_to_datetime(headers["date"]) - modified).total_seconds(), answer["ETag"]
+
+    def _page(self, prefix: str, options: dict[str, str], client: Any) -> dict[str, Any]:
+        page: dict[str, Any] = client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, MaxKeys=PAGE_KEYS, **options)
+        return _whole(page, "IsTruncated")
+
+    def _key(self, name: str) -> str:
+        return self._above + self._check_name(name)
+
+
+def _whole(answer: dict[str, Any], *names: str) -> dict[str, Any]:
+    """An answer that has what it must have: HTTP headers that break off are taken for complete ones by the library."""
+    if missing := [name for name in names if name not in answer]:
+        raise ConnectionError(f"the answer broke off before {', '.join(missing)}")
+    return answer

@@ -1,0 +1,247 @@
+"""Everything that can break does, with real processes, nodes and connections: nothing is lost, nothing is doubled."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import toy_stages
+from s3_proxy import Fault, S3Proxy
+from s3_server import S3Server
+from toy_stages import run_toy
+
+from facerecon_ray.errors import OutputError, StoreUnavailable
+from facerecon_ray.storage.manifest import Manifest
+from facerecon_ray.storage.objects import open_store
+from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.run_record import load_record
+
+pytestmark = pytest.mark.slow
+
+Photos = Callable[..., Path]
+WAIT_SECONDS = 120.0
+
+
+def rows(output: OutputFolder) -> list[dict[str, Any]]:
+    return [row for table in Manifest(output).tables() for row in table.to_pylist()]
+
+
+def faces(output: OutputFolder) -> Counter[tuple[str, int | None]]:
+    return Counter((row["photo_uri"].rpartition("/")[2], row["face_index"]) for row in rows(output))
+
+
+def many(count: int) -> dict[str, str]:
+    return {f"p{number:03d}": f"faces={number % 3}" for number in range(count)}
+
+
+def expected(count: int) -> dict[tuple[str, int | None], int]:
+    return {
+        (f"p{number:03d}.jpg", face if number % 3 else None): 1
+        for number in range(count)
+        for face in range(max(number % 3, 1))
+    }
+
+
+def driver(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+    """A job in a process of its own: input, output, seconds a photo, log, settings."""
+    return subprocess.Popen(
+        [sys.executable, toy_stages.__file__, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def kill_all(process: subprocess.Popen[str]) -> None:
+    """End a driver and the Ray that it has started, as the end of its machine does."""
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for member in family:
+        member.kill()
+    process.wait()
+    psutil.wait_procs(family, timeout=20)
+
+
+@pytest.fixture
+def s3_photos(seaweed: S3Server) -> Callable[[int], tuple[str, str]]:
+    """Write toy photos into a new bucket: URIs of the photos and of a place for the results."""
+
+    def write(count: int) -> tuple[str, str]:
+        bucket = f"s3://{seaweed.bucket()}"
+        store = open_store(f"{bucket}/photos", seaweed.settings)
+        for name, text in many(count).items():
+            store.write(f"{name}.jpg", text.encode())
+        return f"{bucket}/photos", f"{bucket}/out"
+
+    return write
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_photos_that_kill_or_hang_their_worker_become_failed_rows_and_no_other_photo_suffers(
+    toy_photos: Photos, tmp_path: Path
+):
+    photos = many(24) | {"p005": "hang", "p014": "crash"}
+    result = run_toy(toy_photos(**photos), tmp_path / "out", **{"faults.batch_seconds": 10})
+    found = {row["photo_uri"].rpartition("/")[2]: row for row in rows(OutputFolder(tmp_path / "out"))}
+    assert result.totals.photos == 24 and result.totals.rows["failed"] == 2
+    assert "took longer than 10 seconds, 2 times" in found["p005.jpg"]["error"]
+    assert "ended its worker process, 2 times" in found["p014.jpg"]["error"]
+    good = {key: 1 for key in expected(24) if key[0] not in ("p005.jpg", "p014.jpg")}
+    assert {key: n for key, n in faces(OutputFolder(tmp_path / "out")).items() if key in good} == good
+
+    toy_photos(p005="faces=2", p014="faces=2")
+    again = run_toy(tmp_path / "photos", tmp_path / "out", retry_failed=True, **{"faults.batch_seconds": 10})
+    assert again.run.photos == 2
+    assert faces(OutputFolder(tmp_path / "out")) == expected(24)
+
+
+NODES = """
+import sys
+from ray.cluster_utils import Cluster
+small = {"object_store_memory": 100 << 20}
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})
+nodes = [cluster.add_node(num_cpus=1, **small) for _ in range(2)]
+print("address", cluster.address, flush=True)
+sys.stdin.readline()
+cluster.remove_node(nodes[1], allow_graceful=False)
+print("removed", flush=True)
+sys.stdin.readline()
+cluster.shutdown()
+"""
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
+    """A head without CPUs, on which only the driver runs, and two nodes for the workers.
+
+    Prints its address; takes a node away when it reads a line. In a process of its own, because Ray keeps the state of
+    one cluster for each process.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="fr-", dir="/tmp"))
+    (folder / "ray").mkdir()
+    for name, value in (("RAY_TMPDIR", str(folder)), ("RAY_AUTH_MODE", "disabled")):
+        monkeypatch.setenv(name, value)
+    process = subprocess.Popen(
+        [sys.executable, "-c", NODES],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    yield process
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    process.communicate("\n", timeout=60)
+    _, alive = psutil.wait_procs(family, timeout=10)
+    for member in alive:
+        member.kill()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_node_that_vanishes_loses_no_photo(nodes: subprocess.Popen[str], toy_photos: Photos, tmp_path: Path):
+    assert nodes.stdin is not None and nodes.stdout is not None
+    address = _line(nodes, "address ")
+    log = tmp_path / "log"
+    job = driver(toy_photos(**many(60)), tmp_path / "out", 0.25, log, RAY_ADDRESS=address)
+    wait_for(lambda: _begun(log) >= 12, job)
+    nodes.stdin.write("\n")
+    nodes.stdin.flush()
+    _line(nodes, "removed")
+    assert job.poll() is None, "the job was over before the node vanished"
+    _, errors = job.communicate(timeout=240)
+    assert job.returncode == 0, errors
+    assert faces(OutputFolder(tmp_path / "out")) == expected(60)
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_job_on_s3_survives_a_store_that_fails_for_a_while(s3_photos, seaweed: S3Server, tmp_path: Path):
+    source, target = s3_photos(40)
+    proxy = S3Proxy(seaweed.port)
+    settings = {"s3.endpoint_url": proxy.endpoint, "s3.time_limit": 60, "s3.read_timeout": 1.0}
+    job = driver(source, target, 0.1, tmp_path / "log", *(f"{name}={value}" for name, value in settings.items()))
+    faults: tuple[Fault, ...] = ("503", "silent", "reset", "500", "cut")
+    for number, fault in enumerate(faults):
+        begun = 1 + 7 * number
+        wait_for(lambda n=begun: _begun(tmp_path / "log") >= n, job)
+        with proxy.failing(fault, seconds=3.0):
+            time.sleep(3.0)
+    _, errors = job.communicate(timeout=240)
+    proxy.close()
+    assert job.returncode == 0, errors
+    assert proxy.met > 0
+    output = OutputFolder(target, seaweed.settings)
+    assert faces(output) == expected(40)
+    good = [row for row in rows(output) if row["status"] == "ok"]
+    assert len(good) == 39 and all(output.store.exists(row["mesh_uri"]) for row in good)
+    assert output.store.exists("index.html") and b"facerecon-tests" not in output.store.read("run.json")
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_store_that_stays_away_ends_the_job_and_makes_no_photo_unreadable(
+    s3_photos, seaweed: S3Server, tmp_path: Path
+):
+    source, target = s3_photos(40)
+    proxy = S3Proxy(seaweed.port)
+    settings = {"s3.endpoint_url": proxy.endpoint, "s3.time_limit": 3, "s3.read_timeout": 1.0}
+    job = driver(source, target, 0.2, tmp_path / "log", *(f"{name}={value}" for name, value in settings.items()))
+    wait_for(lambda: _begun(tmp_path / "log") >= 20, job)
+    with proxy.failing("503", seconds=600):
+        _, errors = job.communicate(timeout=240)
+    proxy.close()
+    assert job.returncode != 0 and StoreUnavailable.__name__ in errors
+    output = OutputFolder(target, seaweed.settings)
+    assert "unreadable" not in {row["status"] for row in rows(output)}
+    result = run_toy(source, target, **{"s3.endpoint_url": seaweed.endpoint})
+    assert result.totals.rows == {"ok": 39, "no_face": 14} and faces(output) == expected(40)
+    record = load_record(output.store)
+    assert record is not None and [run.outcome for run in record.runs] == ["killed", "finished"]
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_driver_that_is_killed_on_s3_is_continued_and_little_is_done_again(
+    s3_photos, seaweed: S3Server, tmp_path: Path
+):
+    source, target = s3_photos(120)
+    endpoint = f"s3.endpoint_url={seaweed.endpoint}"
+    log = tmp_path / "log"
+    job = driver(source, target, 0.05, log, endpoint)
+    wait_for(lambda: _begun(log) >= 70, job)
+    with pytest.raises(OutputError, match="another run is writing"):
+        run_toy(source, target, **{"s3.endpoint_url": seaweed.endpoint})
+    kill_all(job)
+    output = OutputFolder(target, seaweed.settings)
+    done = len({row["photo_uri"] for row in rows(output)})
+    assert 0 < done < 120
+    result = run_toy(source, target, log=str(log), **{"s3.endpoint_url": seaweed.endpoint})
+    assert result.run.photos == 120 - done and faces(output) == expected(120)
+    begun = Counter(log.read_text().splitlines())
+    assert len(begun) == 120 and sum(begun.values()) - 120 <= 48, "more was begun again than the window allows"
+
+
+def _begun(log: Path) -> int:
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def _line(process: subprocess.Popen[str], start: str) -> str:
+    """Rest of the next line that starts so; others are log messages."""
+    assert process.stdout is not None
+    seen = ""
+    while not (line := process.stdout.readline()).startswith(start):
+        seen += line
+        assert line, seen
+    return line.removeprefix(start).strip()

@@ -1,0 +1,99 @@
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from s3_server import S3Server
+
+from facerecon_ray.errors import OutputError
+from facerecon_ray.storage.objects import open_store
+from facerecon_ray.storage.run_lock import LOCK, bucket_lock
+from facerecon_ray.storage.s3_store import S3Store
+
+ROOT = Path(__file__).parents[2]
+HOLDER = """
+import sys
+from facerecon_ray.config.storage import S3Settings
+from facerecon_ray.storage.run_lock import bucket_lock
+from facerecon_ray.storage.s3_store import S3Store
+with bucket_lock(S3Store(sys.argv[1], "out", S3Settings(endpoint_url=sys.argv[2]))):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def store(seaweed: S3Server) -> S3Store:
+    store = open_store(f"s3://{seaweed.bucket()}/out", seaweed.settings)
+    assert isinstance(store, S3Store)
+    return store
+
+
+def elsewhere(store: S3Store) -> None:
+    """Make the lock look as if a process on another machine had taken it."""
+    store.write(LOCK, json.dumps({**json.loads(store.read(LOCK)), "host": "another"}).encode())
+
+
+def test_a_held_prefix_is_closed_to_others_until_it_is_released(store: S3Store):
+    with (
+        bucket_lock(store, heartbeat=0.2),
+        pytest.raises(OutputError, match="another run is writing"),
+        bucket_lock(store),
+    ):
+        pass
+    assert not store.exists(LOCK)
+    with bucket_lock(store):
+        pass
+
+
+def test_the_lock_of_a_killed_process_of_this_machine_is_taken_over_at_once(store: S3Store):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, store.bucket, store.settings.endpoint_url or ""],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    holder.kill()
+    holder.wait()
+    start = time.monotonic()
+    with bucket_lock(store):
+        assert time.monotonic() - start < 5
+
+
+def test_the_lock_of_another_machine_is_taken_over_when_it_has_expired_and_its_holder_is_told(store: S3Store):
+    with bucket_lock(store, heartbeat=0.5) as check:
+        check()
+        elsewhere(store)
+        with bucket_lock(store, heartbeat=3600, expiry=1.5):
+            deadline = time.monotonic() + 20
+            with pytest.raises(OutputError, match="has taken it over"):
+                while time.monotonic() < deadline:
+                    check()
+                    time.sleep(0.1)
+        assert not store.exists(LOCK)
+
+
+def test_of_many_runs_that_find_an_expired_lock_one_takes_it(store: S3Store):
+    store.write(LOCK, b"{}")
+    time.sleep(2.1)
+    outcomes = []
+
+    def run() -> None:
+        try:
+            with bucket_lock(store, heartbeat=0.3, expiry=1.0):
+                outcomes.append("held")
+                time.sleep(3)
+        except OutputError:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["held", *["refused"] * 3]
