@@ -15,9 +15,9 @@ import torch
 
 from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
 from facerecon_ray.errors import PhotoError
+from facerecon_ray.networks.face_detectors import Detector, build_detector
 from facerecon_ray.networks.mmod import Detections
-from facerecon_ray.stages.detect import Detector, build_detector
-from facerecon_ray.stages.photo import decode_photo
+from facerecon_ray.storage.photos.photo_file import decode_photo
 
 SAME_FACE_OVERLAP = 0.5
 

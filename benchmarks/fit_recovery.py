@@ -23,11 +23,11 @@ from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import LandmarkFitter, box_size
 from facerecon_ray.geometry.landmarks import landmarks_in_picture
 from facerecon_ray.stages.face_finder import FaceFinder
-from facerecon_ray.synthesis.head_rendering import HeadRenderer, frontal_camera
-from facerecon_ray.synthesis.photo_library import PhotoLibrary
-from facerecon_ray.synthesis.scene_rendering import SceneRenderer
-from facerecon_ray.synthesis.subjects import SubjectSampler
-from facerecon_ray.synthesis.view_sampling import ViewSampler
+from facerecon_ray.synthesis.model_building.head_rendering import HeadRenderer, frontal_camera
+from facerecon_ray.synthesis.people.subjects import SubjectSampler
+from facerecon_ray.synthesis.portraits.photo_library import PhotoLibrary
+from facerecon_ray.synthesis.rendering.scene_rendering import SceneRenderer
+from facerecon_ray.synthesis.rendering.view_sampling import ViewSampler
 
 PICTURE_SIZE = 400
 MOST_YAW, MOST_PITCH, MOST_ROLL = 30.0, 10.0, 10.0

@@ -20,10 +20,10 @@ import toy_job  # noqa: F401
 
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.pipeline.photo_source import Earlier, PhotoSource
-from facerecon_ray.storage.inputs import list_photos
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
-from facerecon_ray.storage.photo_plan import PhotoPlan
+from facerecon_ray.storage.photos.inputs import list_photos
+from facerecon_ray.storage.photos.photo_plan import PhotoPlan
 
 PAGE = 1000
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.synthesis.head_rendering import HeadRenderer, frontal_camera
+from facerecon_ray.synthesis.model_building.head_rendering import HeadRenderer, frontal_camera
 
 SIZE = 512
 PEOPLE = {1: (-25.0, 5.0, 4.0), 4: (12.0, -6.0, -8.0), 9: (38.0, 0.0, 0.0), 14: (-6.0, 10.0, 6.0)}

@@ -30,10 +30,10 @@ from main_job import watch_memory
 from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.geometry.crop_transform import apply_transform
 from facerecon_ray.geometry.position_map import UvLayout
-from facerecon_ray.pipeline.pair_maker import PairMaker
-from facerecon_ray.pipeline.pair_source import open_source
+from facerecon_ray.pipeline.synthesis.pair_maker import PairMaker
+from facerecon_ray.pipeline.synthesis.pair_source import open_source
 from facerecon_ray.stages.stage import Batch
-from facerecon_ray.storage.pair_schema import pair_rows
+from facerecon_ray.storage.pairs.pair_schema import pair_rows
 
 BINS = (-90.0, -67.5, -45.0, -22.5, 0.0, 22.5, 45.0, 67.5, 90.0)
 

@@ -29,15 +29,15 @@ class StorageError(FaceReconError):
     """A folder or an object store refuses what was asked of it, or does not answer."""
 
 
-class MissingObject(StorageError):
+class MissingObjectError(StorageError):
     """There is no object of that name."""
 
 
-class StoreUnavailable(StorageError):
+class StoreUnavailableError(StorageError):
     """The store did not answer within the time limit; the same may work later."""
 
 
-class ObjectTooLarge(StorageError):
+class ObjectTooLargeError(StorageError):
     """The object has more bytes than the reader allows; none of them were read."""
 
     def __init__(self, message: str, size: int) -> None:

@@ -11,7 +11,7 @@ from facerecon_ray.cli.app import app, err, out
 from facerecon_ray.cli.options import AssignmentsOption
 
 if TYPE_CHECKING:
-    from facerecon_ray.pipeline.submission import JobState
+    from facerecon_ray.pipeline.remote.submission import JobState
 
 EXIT_FAILED = 1
 
@@ -49,8 +49,8 @@ def submit(
     ] = False,
 ) -> None:
     """Run a job file on a Ray cluster."""
-    from facerecon_ray.pipeline.job_package import package_job
-    from facerecon_ray.pipeline.submission import JobServer
+    from facerecon_ray.pipeline.remote.job_package import package_job
+    from facerecon_ray.pipeline.remote.submission import JobServer
 
     with TemporaryDirectory() as folder:
         package = package_job(job_file, assignments or [], Path(folder), not installed, option or [])
@@ -82,7 +82,7 @@ def status(
     """Show what has become of a submitted job, or list all jobs of a cluster."""
     from rich.table import Table
 
-    from facerecon_ray.pipeline.submission import JobServer
+    from facerecon_ray.pipeline.remote.submission import JobServer
 
     server = JobServer(address)
     if job is None:
@@ -104,7 +104,7 @@ def stop(
     address: DashboardOption = None,
 ) -> None:
     """Stop a submitted job; what it has finished stays, and the same job file continues it."""
-    from facerecon_ray.pipeline.submission import JobServer
+    from facerecon_ray.pipeline.remote.submission import JobServer
 
     stopped = JobServer(address).stop(job)
     out.print(f"{job} is stopping" if stopped else f"{job} had ended before", markup=False)

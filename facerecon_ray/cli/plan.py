@@ -12,9 +12,9 @@ from facerecon_ray.cli.options import AssignmentsOption, overrides_of
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from facerecon_ray.pipeline.cluster import Cluster
-    from facerecon_ray.pipeline.sizing import SizedStage
-    from facerecon_ray.pipeline.throughput import Forecast
+    from facerecon_ray.pipeline.capacity.cluster import Cluster
+    from facerecon_ray.pipeline.capacity.sizing import SizedStage
+    from facerecon_ray.pipeline.capacity.throughput import Forecast
 
 PLAN_EXAMPLES = """
 [bold]Examples[/bold]
@@ -46,9 +46,9 @@ def plan(
     from facerecon_ray.config.reconstruct import ReconstructJob
     from facerecon_ray.config.settings import load_job
     from facerecon_ray.errors import SettingsError
-    from facerecon_ray.pipeline.sizing import size_stages
+    from facerecon_ray.pipeline.capacity.sizing import size_stages
+    from facerecon_ray.pipeline.capacity.throughput import forecast
     from facerecon_ray.pipeline.stage_plan import outline
-    from facerecon_ray.pipeline.throughput import forecast
 
     # Input and output do not matter to a plan, so a job file need not name them.
     fallback = {} if job_file else {"input": "photos", "output": "out"}
@@ -90,7 +90,7 @@ def pools_table(stages: "Sequence[SizedStage]", outlook: "Forecast") -> "Table":
 
 def _cluster(nodes: list[str] | None, address: str | None) -> "Cluster":
     from facerecon_ray.errors import SettingsError
-    from facerecon_ray.pipeline.cluster import live_cluster, parse_nodes, this_machine
+    from facerecon_ray.pipeline.capacity.cluster import live_cluster, parse_nodes, this_machine
 
     if nodes and address:
         raise SettingsError("--nodes and --address: give one of them")
@@ -105,7 +105,7 @@ def _cluster(nodes: list[str] | None, address: str | None) -> "Cluster":
 
 
 def _print_outlook(outlook: "Forecast", photos: int, cost_per_hour: float | None) -> None:
-    from facerecon_ray.pipeline.stage_costs import cost_table
+    from facerecon_ray.pipeline.capacity.stage_costs import cost_table
 
     hours = outlook.hours(photos)
     out.print(f"Bottleneck: {outlook.bottleneck}")

@@ -120,11 +120,11 @@ def _prepare(
 
 def _describe(prepared: "PreparedJob") -> None:
     from facerecon_ray.cli.plan import pools_table
-    from facerecon_ray.pipeline.cluster import this_machine
+    from facerecon_ray.pipeline.capacity.cluster import this_machine
+    from facerecon_ray.pipeline.capacity.sizing import size_stages
+    from facerecon_ray.pipeline.capacity.throughput import forecast
     from facerecon_ray.pipeline.preparation import describe_photos
-    from facerecon_ray.pipeline.sizing import size_stages
     from facerecon_ray.pipeline.stage_plan import outline
-    from facerecon_ray.pipeline.throughput import forecast
 
     describe_photos(err, prepared, *prepared.count())
     machine = this_machine()

@@ -11,8 +11,8 @@ from facerecon_ray.cli.options import AddressOption, AssignmentsOption, ConfigOp
 
 if TYPE_CHECKING:
     from facerecon_ray.config.synthesis import SynthesisJob
-    from facerecon_ray.pipeline.synthesis_preparation import PreparedSet
-    from facerecon_ray.pipeline.synthesize import MadeSet
+    from facerecon_ray.pipeline.synthesis.synthesis_preparation import PreparedSet
+    from facerecon_ray.pipeline.synthesis.synthesize import MadeSet
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -66,7 +66,7 @@ def synthesize(
     """Make training data: subjects, their photos, rotated partners and true position maps, as Parquet shards."""
     from facerecon_ray.config.settings import load_job
     from facerecon_ray.config.synthesis import SynthesisJob
-    from facerecon_ray.pipeline.synthesis_preparation import prepare_synthesis
+    from facerecon_ray.pipeline.synthesis.synthesis_preparation import prepare_synthesis
 
     options = {
         "subjects": subjects,
@@ -103,7 +103,7 @@ def _import_options(facegen: Path | None, w300lp: Path | None, face_model: Path 
 
 
 def _describe(prepared: "PreparedSet") -> None:
-    from facerecon_ray.pipeline.synthesis_preparation import views_of_each
+    from facerecon_ray.pipeline.synthesis.synthesis_preparation import views_of_each
 
     shards = len(prepared.done) + len(prepared.todo)
     views = views_of_each(prepared.job)
@@ -114,9 +114,9 @@ def _describe(prepared: "PreparedSet") -> None:
 
 
 def _preview(job: "SynthesisJob") -> None:
-    from facerecon_ray.pipeline.synthesis_preview import SUBJECTS, write_preview, write_samples
-    from facerecon_ray.storage.dataset_card import load_card
+    from facerecon_ray.pipeline.synthesis.synthesis_preview import SUBJECTS, write_preview, write_samples
     from facerecon_ray.storage.objects import open_store
+    from facerecon_ray.storage.pairs.dataset_card import load_card
 
     store = open_store(job.output, job.s3)
     card = load_card(store)
@@ -130,7 +130,7 @@ def _preview(job: "SynthesisJob") -> None:
 
 
 def _run(prepared: "PreparedSet", address: str | None) -> None:
-    from facerecon_ray.pipeline.synthesize import run_synthesis
+    from facerecon_ray.pipeline.synthesis.synthesize import run_synthesis
 
     try:
         result = run_synthesis(prepared, err, address)
@@ -143,7 +143,7 @@ def _run(prepared: "PreparedSet", address: str | None) -> None:
 def _summarise(prepared: "PreparedSet", result: "MadeSet") -> None:
     from rich.table import Table
 
-    from facerecon_ray.pipeline.synthesis_preview import write_preview
+    from facerecon_ray.pipeline.synthesis.synthesis_preview import write_preview
 
     card = result.card
     table = Table(show_header=False)

@@ -8,7 +8,7 @@ from facerecon_ray.evaluation.rows import ATTRIBUTES
 from facerecon_ray.evaluation.scan import Scan
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.mesh_picture import MeshColours
-from facerecon_ray.synthesis.subjects import SubjectSampler
+from facerecon_ray.synthesis.people.subjects import SubjectSampler
 
 HELD_OUT_SEEDS = 2**64
 """Subject n of the evaluation has the seed 2^64 + n; seeds of training data have at most 64 bits."""

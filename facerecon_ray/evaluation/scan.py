@@ -7,7 +7,7 @@ import numpy as np
 
 from facerecon_ray.errors import InputError
 from facerecon_ray.geometry.mesh_picture import MeshColours
-from facerecon_ray.synthesis.head_scene import HeadScene
+from facerecon_ray.synthesis.rendering.head_scene import HeadScene
 
 MOST_BROKEN = 0.05
 """Share of vertices that may be no numbers; triangles at them are left out."""

@@ -13,10 +13,10 @@ from facerecon_ray.geometry.mesh_picture import mesh_picture
 from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from_rotation, rotation_from_angles
 from facerecon_ray.geometry.shading import vertex_normals
 from facerecon_ray.geometry.similarity import Similarity
-from facerecon_ray.synthesis.camera_effects import CameraEffects
-from facerecon_ray.synthesis.lighting import sample_light
-from facerecon_ray.synthesis.scene_rendering import SceneRenderer
-from facerecon_ray.synthesis.view_sampling import View
+from facerecon_ray.synthesis.rendering.camera_effects import CameraEffects
+from facerecon_ray.synthesis.rendering.lighting import sample_light
+from facerecon_ray.synthesis.rendering.scene_rendering import SceneRenderer
+from facerecon_ray.synthesis.rendering.view_sampling import View
 
 METRES_ACROSS = 0.32
 """What a picture shows across, in metres of the face model: a head of 0.16 m fills half of it."""

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from facerecon_ray.pipeline.shard_work import ShardWork
-from facerecon_ray.storage.inputs import PhotoListing
-from facerecon_ray.storage.known_photos import KnownPhotos
 from facerecon_ray.storage.manifest import Manifest, part_name
-from facerecon_ray.storage.photo_plan import PhotoPlan, PlanObject, Shard
+from facerecon_ray.storage.photos.inputs import PhotoListing
+from facerecon_ray.storage.photos.known_photos import KnownPhotos
+from facerecon_ray.storage.photos.photo_plan import PhotoPlan, PlanObject, Shard
 
 LARGEST_WAVE = 1 << 16
 """Photos that are handed out at a time at most."""

@@ -11,12 +11,12 @@ from rich.console import Console
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.errors import AssetError, OutputError, SettingsError
 from facerecon_ray.pipeline.face_files import FaceFiles
-from facerecon_ray.storage.inputs import PhotoListing, canonical_input, list_photos
-from facerecon_ray.storage.known_photos import KnownPhotos
 from facerecon_ray.storage.layout import PLAN
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
-from facerecon_ray.storage.photo_plan import PhotoPlan
+from facerecon_ray.storage.photos.inputs import PhotoListing, canonical_input, list_photos
+from facerecon_ray.storage.photos.known_photos import KnownPhotos
+from facerecon_ray.storage.photos.photo_plan import PhotoPlan
 from facerecon_ray.storage.run_record import RunRecord, load_record, new_record
 
 # What may differ when a job is continued: how much and how fast, but not what comes out for a photo.

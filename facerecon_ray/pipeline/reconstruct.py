@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from facerecon_ray.errors import OutputError, StoreUnavailable
+from facerecon_ray.errors import OutputError, StoreUnavailableError
 from facerecon_ray.pipeline.manifest_writer import ManifestWriter
 from facerecon_ray.pipeline.photo_source import Earlier, PhotoSource
 from facerecon_ray.pipeline.preparation import PreparedJob
@@ -14,7 +14,7 @@ from facerecon_ray.pipeline.stage_plan import plan_stages
 from facerecon_ray.pipeline.waves import Plan, Waves
 from facerecon_ray.storage.manifest import Manifest, Totals
 from facerecon_ray.storage.outputs import OutputFolder
-from facerecon_ray.storage.photo_plan import PhotoPlan
+from facerecon_ray.storage.photos.photo_plan import PhotoPlan
 from facerecon_ray.storage.run_record import Run, RunRecord, load_record, save_record
 
 
@@ -75,7 +75,7 @@ def run_reconstruct(
             record.open_shards = sorted(set(record.open_shards) - source.closed)
         except BaseException as error:
             run.outcome = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
-            is_reachable = not isinstance(error, StoreUnavailable)
+            is_reachable = not isinstance(error, StoreUnavailableError)
             raise
         finally:
             run.seconds, run.finished = round(time.monotonic() - start, 3), _now()

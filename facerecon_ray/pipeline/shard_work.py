@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facerecon_ray.storage.manifest import FAULTS
-from facerecon_ray.storage.photo_plan import Shard
+from facerecon_ray.storage.photos.photo_plan import Shard
 
 
 @dataclass(frozen=True)

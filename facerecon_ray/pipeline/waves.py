@@ -6,8 +6,9 @@ from rich.console import Console
 
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.errors import FaceReconError
-from facerecon_ray.pipeline.actor_pools import pools_record
-from facerecon_ray.pipeline.cluster import live_cluster
+from facerecon_ray.pipeline.capacity.actor_pools import pools_record
+from facerecon_ray.pipeline.capacity.cluster import live_cluster
+from facerecon_ray.pipeline.capacity.sizing import SizedStage, size_stages
 from facerecon_ray.pipeline.face_files import FaceFiles
 from facerecon_ray.pipeline.manifest_writer import Arrived, ManifestWriter
 from facerecon_ray.pipeline.metrics import watch_queues
@@ -16,7 +17,6 @@ from facerecon_ray.pipeline.preparation import PreparedJob, describe_photos
 from facerecon_ray.pipeline.progress import JobProgress, show_progress
 from facerecon_ray.pipeline.session import ray_session
 from facerecon_ray.pipeline.shard_work import ShardWork
-from facerecon_ray.pipeline.sizing import SizedStage, size_stages
 from facerecon_ray.pipeline.stage_plan import PlannedStage
 from facerecon_ray.pipeline.streaming import stream
 from facerecon_ray.storage.run_lock import Check

@@ -8,9 +8,9 @@ import pyarrow as pa
 import ray
 
 from facerecon_ray.errors import FaceReconError
+from facerecon_ray.pipeline.capacity.sizing import SizedStage
 from facerecon_ray.pipeline.ledger import GO, ONE_BY_ONE, Item
 from facerecon_ray.pipeline.metrics import WorkerMeter
-from facerecon_ray.pipeline.sizing import SizedStage
 from facerecon_ray.stages.stage import FAILED, OK, Batch, select
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
 from facerecon_ray.errors import PhotoError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, crop_transform, cut_crop
+from facerecon_ray.networks.face_detectors import build_detector
+from facerecon_ray.networks.landmark_predictor import LANDMARKS, LandmarkPredictor, adjust_boxes
 from facerecon_ray.networks.mmod import Detections
-from facerecon_ray.stages.detect import build_detector
-from facerecon_ray.stages.landmarks import LANDMARKS, LandmarkPredictor, adjust_boxes
-from facerecon_ray.stages.photo import Photo, decode_photo
 from facerecon_ray.stages.stage import FAILED, NO_FACE, OK, UNREADABLE, Batch, Column, attempt, describe_failure
+from facerecon_ray.storage.photos.photo_file import Photo, decode_photo
 
 NO_FACE_ERROR = "no face was found"
 

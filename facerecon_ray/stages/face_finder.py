@@ -3,8 +3,8 @@
 import numpy as np
 
 from facerecon_ray.config.reconstruct import CropSettings
-from facerecon_ray.stages.detect import build_detector
-from facerecon_ray.stages.landmarks import LandmarkPredictor, adjust_boxes
+from facerecon_ray.networks.face_detectors import build_detector
+from facerecon_ray.networks.landmark_predictor import LandmarkPredictor, adjust_boxes
 
 
 class FaceFinder:

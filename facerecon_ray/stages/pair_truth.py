@@ -13,7 +13,7 @@ from facerecon_ray.geometry.landmarks import landmarks_in_picture
 from facerecon_ray.geometry.model_projection import ModelProjector
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import MAP_SIZE, UvLayout
-from facerecon_ray.stages.landmarks import LANDMARKS, LandmarkPredictor
+from facerecon_ray.networks.landmark_predictor import LANDMARKS, LandmarkPredictor
 from facerecon_ray.stages.stage import Batch, Column, Stage
 
 DETECTOR_BOX_SIZE, DETECTOR_BOX_CENTRE = 0.157, (0.0, 0.0093, 0.0332)

@@ -9,7 +9,13 @@ import numpy as np
 
 from facerecon_ray.config.reconstruct import ReadSettings
 from facerecon_ray.config.storage import S3Settings
-from facerecon_ray.errors import MissingObject, ObjectTooLarge, PhotoError, StorageError, StoreUnavailable
+from facerecon_ray.errors import (
+    MissingObjectError,
+    ObjectTooLargeError,
+    PhotoError,
+    StorageError,
+    StoreUnavailableError,
+)
 from facerecon_ray.stages.stage import OK, UNREADABLE, Batch
 from facerecon_ray.storage.objects import as_bucket, open_store
 from facerecon_ray.storage.uris import is_s3, path_of, split_s3_uri
@@ -22,7 +28,7 @@ class Reader:
     Output columns  photo_bytes : (B,) bytes, b"" where unreadable; status, error : (B,) str; read_ms : (B,) float32
 
     A photo that an S3 store does not deliver within the time limit is unreadable too, if the store delivers others.
-    One that answers nothing at all ends the job with `StoreUnavailable`, so that an outage makes no photo unreadable.
+    One that answers nothing at all ends the job with `StoreUnavailableError`, so that an outage makes no photo unreadable.
     """
 
     def __init__(self, settings: ReadSettings, s3: S3Settings | None = None) -> None:
@@ -80,11 +86,11 @@ class Reader:
         assert store is not None
         try:
             return store.read(key, self._max_bytes)
-        except MissingObject:
+        except MissingObjectError:
             raise PhotoError("the object does not exist") from None
-        except ObjectTooLarge as error:
+        except ObjectTooLargeError as error:
             raise self._too_large(error.size) from None
-        except StoreUnavailable:
+        except StoreUnavailableError:
             store.check_bucket()
             raise PhotoError(
                 f"the object could not be read within {self._s3.time_limit:g} seconds, though the store answers"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from facerecon_ray.errors import MissingObject, ObjectTooLarge, StorageError
+from facerecon_ray.errors import MissingObjectError, ObjectTooLargeError, StorageError
 from facerecon_ray.storage.objects import ObjectStore, StoredObject
 
 TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp")
@@ -31,10 +31,10 @@ class FolderStore(ObjectStore):
             with path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 if max_bytes is not None and size > max_bytes:
-                    raise ObjectTooLarge(f"{path} has {size:,} bytes, more than {max_bytes:,}", size)
+                    raise ObjectTooLargeError(f"{path} has {size:,} bytes, more than {max_bytes:,}", size)
                 return file.read()
         except (FileNotFoundError, NotADirectoryError):
-            raise MissingObject(f"{path} does not exist") from None
+            raise MissingObjectError(f"{path} does not exist") from None
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror}") from None
 

@@ -47,11 +47,11 @@ class ObjectStore(ABC):
 
         Raises
         ------
-        MissingObject
+        MissingObjectError
             when there is none of that name
-        ObjectTooLarge
+        ObjectTooLargeError
             when it has more than `max_bytes`
-        StoreUnavailable
+        StoreUnavailableError
             when the store does not answer within its time limit
         StorageError
             when it cannot be read for another reason

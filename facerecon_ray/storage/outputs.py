@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from facerecon_ray.config.storage import S3Settings
-from facerecon_ray.errors import OutputError, StorageError, StoreUnavailable
+from facerecon_ray.errors import OutputError, StorageError, StoreUnavailableError
 from facerecon_ray.storage.folder_store import FolderStore
 from facerecon_ray.storage.layout import GALLERY, MANIFEST, MESHES, PLAN, PREVIEWS, RUN_REPORT, VIEWER
 from facerecon_ray.storage.objects import ObjectStore, as_bucket, open_store
@@ -54,7 +54,7 @@ class OutputFolder:
         if bucket := as_bucket(self.store):
             try:
                 bucket.check_bucket()
-            except StoreUnavailable:
+            except StoreUnavailableError:
                 raise
             except StorageError as error:
                 raise OutputError(f"output {error}") from None
@@ -100,7 +100,7 @@ class OutputFolder:
         """
         try:
             self.store.write(name, data)
-        except StoreUnavailable:
+        except StoreUnavailableError:
             raise
         except StorageError as error:
             raise OutputError(f"{error}; the same command continues the run") from None

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from facerecon_ray.errors import MissingObject, OutputError, StorageError, StoreUnavailable
+from facerecon_ray.errors import MissingObjectError, OutputError, StorageError, StoreUnavailableError
 from facerecon_ray.storage.layout import RUN_RECORD
 from facerecon_ray.storage.objects import ObjectStore
 from facerecon_ray.storage.outputs import OutputFolder
@@ -75,9 +75,9 @@ def load_record(store: ObjectStore) -> RunRecord | None:
     """
     try:
         return RunRecord.model_validate_json(store.read(RUN_RECORD))
-    except MissingObject:
+    except MissingObjectError:
         return None
-    except StoreUnavailable:
+    except StoreUnavailableError:
         raise
     except (StorageError, ValueError):
         raise OutputError(f"output {store.uri}: its {RUN_RECORD} cannot be read; choose another output") from None

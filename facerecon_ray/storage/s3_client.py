@@ -23,7 +23,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from facerecon_ray.config.storage import S3Settings
-from facerecon_ray.errors import MissingObject, StorageError, StoreUnavailable
+from facerecon_ray.errors import MissingObjectError, StorageError, StoreUnavailableError
 
 CONNECTIONS = 32
 FIRST_PAUSE = 0.2
@@ -80,7 +80,7 @@ def call(what: str, settings: S3Settings, attempt: Callable[[Any], Result]) -> R
 
     Raises
     ------
-    MissingObject, StoreUnavailable, StorageError
+    MissingObjectError, StoreUnavailableError, StorageError
         by reason; a `ClientError` for a failed precondition (412) is passed on as it is
     """
     client = s3_client(settings)
@@ -105,7 +105,7 @@ def call(what: str, settings: S3Settings, attempt: Callable[[Any], Result]) -> R
         except BotoCoreError as error:
             raise StorageError(f"{what}: {error}") from None
         if time.monotonic() + pause > deadline:
-            raise StoreUnavailable(
+            raise StoreUnavailableError(
                 f"{what}: the store did not answer properly for {settings.time_limit:g} seconds ({reason})"
             )
         time.sleep(pause * random.uniform(0.5, 1.0))
@@ -131,7 +131,7 @@ def _explained(what: str, error: ClientError) -> StorageError:
     if code == "NoSuchBucket":
         return StorageError(f"{what}: there is no such bucket")
     if code in _MISSING_CODES or status == 404:
-        return MissingObject(f"{what} does not exist")
+        return MissingObjectError(f"{what} does not exist")
     if status in (401, 403):
         return StorageError(f"{what}: access denied ({code}); check the credentials and the bucket's policy")
     return StorageError(f"{what}: the store refuses ({status} {code})")

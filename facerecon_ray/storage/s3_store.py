@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from facerecon_ray.config.storage import S3Settings
-from facerecon_ray.errors import MissingObject, ObjectTooLarge, StorageError
+from facerecon_ray.errors import MissingObjectError, ObjectTooLargeError, StorageError
 from facerecon_ray.storage.objects import ObjectStore, StoredObject
 from facerecon_ray.storage.s3_client import call, status_of
 
@@ -41,7 +41,9 @@ class S3Store(ObjectStore):
             size = answer["ContentLength"]
             with closing(answer["Body"]) as body:
                 if max_bytes is not None and size > max_bytes:
-                    raise ObjectTooLarge(f"{self.describe(name)} has {size:,} bytes, more than {max_bytes:,}", size)
+                    raise ObjectTooLargeError(
+                        f"{self.describe(name)} has {size:,} bytes, more than {max_bytes:,}", size
+                    )
                 data: bytes = body.read()
             return data
 
@@ -75,7 +77,7 @@ class S3Store(ObjectStore):
 
         try:
             return call(self.describe(name), self.settings, attempt)
-        except MissingObject:
+        except MissingObjectError:
             return None
         except ClientError as error:
             if status_of(error) != 412:
@@ -106,7 +108,7 @@ class S3Store(ObjectStore):
         """Seconds since an object was written, by the store's own clock, and its etag; None when there is none."""
         try:
             return call(self.describe(name), self.settings, partial(self._age, self._above + name))
-        except MissingObject:
+        except MissingObjectError:
             return None
 
     def delete(self, name: str) -> None:
@@ -124,7 +126,7 @@ class S3Store(ObjectStore):
         """
         try:
             call(self.uri, self.settings, lambda s3: s3.head_bucket(Bucket=self.bucket))
-        except MissingObject:
+        except MissingObjectError:
             raise StorageError(f"{self.uri}: there is no such bucket") from None
 
     def _age(self, key: str, client: Any) -> tuple[float, str]:

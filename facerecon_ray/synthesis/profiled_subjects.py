@@ -10,7 +10,7 @@ from facerecon_ray.geometry.crop_transform import CROP_SIZE, cut_crop, transform
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.storage.objects import ObjectStore
 from facerecon_ray.storage.uris import PHOTO_SUFFIXES, is_photo_name
-from facerecon_ray.synthesis.profiling import FaceProfiler, ProfiledPhoto, ProfiledView
+from facerecon_ray.synthesis.portraits.profiling import FaceProfiler, ProfiledPhoto, ProfiledView
 
 
 class ProfiledSubject:

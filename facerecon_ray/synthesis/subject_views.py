@@ -13,14 +13,14 @@ from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, cut_crop, transform_beside
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import angles_from_rotation, rotation_from_angles
-from facerecon_ray.synthesis.dressing import Dresser
-from facerecon_ray.synthesis.head_geometry import HeadGeometry
-from facerecon_ray.synthesis.head_scene import HeadScene
-from facerecon_ray.synthesis.person import Subject
-from facerecon_ray.synthesis.photo_library import PhotoLibrary
-from facerecon_ray.synthesis.scene_rendering import SceneRenderer
-from facerecon_ray.synthesis.subjects import SubjectSampler
-from facerecon_ray.synthesis.view_sampling import View, ViewSampler, rotated_view
+from facerecon_ray.synthesis.appearance.dressing import Dresser
+from facerecon_ray.synthesis.people.head_geometry import HeadGeometry
+from facerecon_ray.synthesis.people.person import Subject
+from facerecon_ray.synthesis.people.subjects import SubjectSampler
+from facerecon_ray.synthesis.portraits.photo_library import PhotoLibrary
+from facerecon_ray.synthesis.rendering.head_scene import HeadScene
+from facerecon_ray.synthesis.rendering.scene_rendering import SceneRenderer
+from facerecon_ray.synthesis.rendering.view_sampling import View, ViewSampler, rotated_view
 
 PAINTED, FROM_PHOTO = "painted", "photo"
 """Where a subject's skin is from, as its attributes say."""

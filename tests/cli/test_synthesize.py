@@ -7,10 +7,10 @@ from typer.testing import CliRunner
 
 from facerecon_ray.cli import main
 from facerecon_ray.cli.app import app
-from facerecon_ray.pipeline.synthesis_preparation import prepare_synthesis
-from facerecon_ray.storage.dataset_card import save_card
-from facerecon_ray.storage.pair_schema import pair_rows
-from facerecon_ray.storage.pair_shards import shard_summaries, write_shard
+from facerecon_ray.pipeline.synthesis.synthesis_preparation import prepare_synthesis
+from facerecon_ray.storage.pairs.dataset_card import save_card
+from facerecon_ray.storage.pairs.pair_schema import pair_rows
+from facerecon_ray.storage.pairs.pair_shards import shard_summaries, write_shard
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "storage"))

@@ -17,7 +17,7 @@ from facerecon_ray.evaluation.scan_pictures import Framing, pictures_of
 from facerecon_ray.geometry.mesh_picture import MeshColours
 from facerecon_ray.geometry.similarity import Similarity
 from facerecon_ray.networks.two_view import TwoViewNetwork
-from facerecon_ray.storage.pair_schema import PAIR_SCHEMA
+from facerecon_ray.storage.pairs.pair_schema import PAIR_SCHEMA
 
 
 @pytest.fixture(scope="module")

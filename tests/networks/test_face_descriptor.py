@@ -4,8 +4,8 @@ import skimage.data
 
 from facerecon_ray.config.reconstruct import CropSettings
 from facerecon_ray.networks.face_descriptor import SAME_PERSON, FaceDescriber, likeness
-from facerecon_ray.stages.detect import build_detector
-from facerecon_ray.stages.landmarks import LandmarkPredictor, adjust_boxes
+from facerecon_ray.networks.face_detectors import build_detector
+from facerecon_ray.networks.landmark_predictor import LandmarkPredictor, adjust_boxes
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from s3_proxy import Fault, S3Proxy
 from s3_server import S3Server
 from toy_stages import run_toy
 
-from facerecon_ray.errors import OutputError, StoreUnavailable
+from facerecon_ray.errors import OutputError, StoreUnavailableError
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.outputs import OutputFolder
@@ -203,7 +203,7 @@ def test_a_store_that_stays_away_ends_the_job_and_makes_no_photo_unreadable(
     with proxy.failing("503", seconds=600):
         _, errors = job.communicate(timeout=240)
     proxy.close()
-    assert job.returncode != 0 and StoreUnavailable.__name__ in errors
+    assert job.returncode != 0 and StoreUnavailableError.__name__ in errors
     output = OutputFolder(target, seaweed.settings)
     assert "unreadable" not in {row["status"] for row in rows(output)}
     result = run_toy(source, target, **{"s3.endpoint_url": seaweed.endpoint})

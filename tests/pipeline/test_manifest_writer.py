@@ -7,7 +7,7 @@ from facerecon_ray.pipeline.manifest_writer import Arrived, ManifestWriter
 from facerecon_ray.pipeline.shard_work import ShardWork
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
-from facerecon_ray.storage.photo_plan import Shard
+from facerecon_ray.storage.photos.photo_plan import Shard
 from facerecon_ray.storage.schema import MANIFEST_SCHEMA
 
 PHOTOS = ("/a", "/b", "/c", "/d")

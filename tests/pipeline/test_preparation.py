@@ -7,7 +7,7 @@ from facerecon_ray.config.settings import load_job
 from facerecon_ray.errors import FaceReconError
 from facerecon_ray.pipeline.preparation import PreparedJob, prepare
 from facerecon_ray.storage.manifest import Manifest
-from facerecon_ray.storage.photo_plan import PhotoPlan
+from facerecon_ray.storage.photos.photo_plan import PhotoPlan
 from facerecon_ray.storage.run_record import RunRecord, load_record, save_record
 from facerecon_ray.storage.schema import MANIFEST_SCHEMA
 

@@ -21,11 +21,11 @@ from toy_stages import run_toy, separate_plan, toy_plan
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.config.settings import PoolSettings, load_job
 from facerecon_ray.errors import AssetError, OutputError, SettingsError
-from facerecon_ray.pipeline.cluster import live_cluster
+from facerecon_ray.pipeline.capacity.cluster import live_cluster
+from facerecon_ray.pipeline.capacity.sizing import Pool, size_stages
 from facerecon_ray.pipeline.ledger import start_ledger
 from facerecon_ray.pipeline.preparation import prepare
 from facerecon_ray.pipeline.reconstruct import JobResult, run_reconstruct
-from facerecon_ray.pipeline.sizing import Pool, size_stages
 from facerecon_ray.pipeline.streaming import build_dataset, rows_per_call
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.objects import open_store

@@ -7,7 +7,7 @@ from s3_server import S3Server
 
 from facerecon_ray.config.reconstruct import ReadSettings
 from facerecon_ray.config.storage import S3Settings
-from facerecon_ray.errors import StoreUnavailable
+from facerecon_ray.errors import StoreUnavailableError
 from facerecon_ray.stages.read import Reader
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.uris import uri_of
@@ -82,7 +82,7 @@ def test_objects_are_read_and_those_that_cannot_be_are_rows_with_a_reason(seawee
 
 def test_a_store_that_answers_nothing_makes_no_photo_unreadable():
     nobody = S3Settings(endpoint_url="http://127.0.0.1:1", time_limit=0.3)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         Reader(ReadSettings(), nobody)({"photo_uri": np.array(["s3://bucket/a.jpg"], object)})
 
 

@@ -12,7 +12,7 @@ from s3_proxy import Fault, S3Proxy
 from s3_server import S3Server
 
 from facerecon_ray.config.storage import S3Settings
-from facerecon_ray.errors import MissingObject, ObjectTooLarge, StorageError, StoreUnavailable
+from facerecon_ray.errors import MissingObjectError, ObjectTooLargeError, StorageError, StoreUnavailableError
 from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.s3_store import S3Store
 
@@ -58,10 +58,10 @@ def test_a_listing_tells_names_sizes_and_times_and_heeds_its_prefix(store: Objec
 
 
 def test_what_is_not_there_is_missing_and_what_is_too_large_is_not_read(store: ObjectStore):
-    with pytest.raises(MissingObject, match=r"a\.jpg does not exist"):
+    with pytest.raises(MissingObjectError, match=r"a\.jpg does not exist"):
         store.read("a.jpg")
     store.write("a.jpg", b"12345")
-    with pytest.raises(ObjectTooLarge) as caught:
+    with pytest.raises(ObjectTooLargeError) as caught:
         store.read("a.jpg", max_bytes=4)
     assert caught.value.size == 5 and store.read("a.jpg", max_bytes=5) == b"12345"
     store.delete("a.jpg")
@@ -142,7 +142,7 @@ def test_missing_credentials_are_named(seaweed: S3Server, monkeypatch: pytest.Mo
 
 def test_a_store_that_does_not_answer_is_unavailable_within_the_time_limit(seaweed: S3Server):
     nobody = S3Settings(endpoint_url="http://127.0.0.1:1", time_limit=0.5)
-    with pytest.raises(StoreUnavailable, match=r"0\.5 seconds"):
+    with pytest.raises(StoreUnavailableError, match=r"0\.5 seconds"):
         S3Store("bucket", "", nobody).read("a")
 
 
@@ -196,5 +196,5 @@ def test_a_fault_that_passes_within_the_time_limit_is_not_noticed(seaweed: S3Ser
 @pytest.mark.parametrize("fault", ["503", "silent"])
 def test_a_fault_that_lasts_is_unavailability(seaweed: S3Server, proxy: S3Proxy, fault: Fault):
     settings = S3Settings(endpoint_url=proxy.endpoint, time_limit=1.5, read_timeout=0.5)
-    with proxy.failing(fault, seconds=60), pytest.raises(StoreUnavailable, match=r"did not answer properly"):
+    with proxy.failing(fault, seconds=60), pytest.raises(StoreUnavailableError, match=r"did not answer properly"):
         open_store(f"s3://{seaweed.bucket()}", settings).read("a")

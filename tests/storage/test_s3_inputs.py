@@ -7,9 +7,9 @@ from s3_server import S3Server
 
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import InputError, StorageError
-from facerecon_ray.storage.inputs import list_photos
 from facerecon_ray.storage.layout import photo_key
 from facerecon_ray.storage.objects import open_store
+from facerecon_ray.storage.photos.inputs import list_photos
 
 NAMES = ("b.JPG", "a.png", "notes.txt", "sub/deep/c.webp", ".hidden.jpg", ".trash/d.jpg", "sub/list.csv", "a[1].jpg")
 

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from facerecon_ray.synthesis.anny_heads import HeadSampler
-from facerecon_ray.synthesis.head_geometry import HeadGeometry
-from facerecon_ray.synthesis.head_topology import HeadTopology, build_head_topology
-from facerecon_ray.synthesis.subjects import SubjectSampler
+from facerecon_ray.synthesis.people.anny_heads import HeadSampler
+from facerecon_ray.synthesis.people.head_geometry import HeadGeometry
+from facerecon_ray.synthesis.people.head_topology import HeadTopology, build_head_topology
+from facerecon_ray.synthesis.people.subjects import SubjectSampler
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.synthesis.camera_effects import CameraEffects
-from facerecon_ray.synthesis.head_scene import SKIN, HeadScene, Part
-from facerecon_ray.synthesis.lighting import HARMONIC_0, Light
-from facerecon_ray.synthesis.view_sampling import View
+from facerecon_ray.synthesis.rendering.camera_effects import CameraEffects
+from facerecon_ray.synthesis.rendering.head_scene import SKIN, HeadScene, Part
+from facerecon_ray.synthesis.rendering.lighting import HARMONIC_0, Light
+from facerecon_ray.synthesis.rendering.view_sampling import View
 
 
 def plain_head(card: bool = False) -> HeadScene:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.synthesis.head_rendering import HeadRenderer
+from facerecon_ray.synthesis.model_building.head_rendering import HeadRenderer
 
 sys.path.insert(0, str(Path(__file__).parent))
 

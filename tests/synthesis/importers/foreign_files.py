@@ -12,7 +12,7 @@ from scipy.io import savemat
 
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera
-from facerecon_ray.synthesis.head_rendering import HeadRenderer
+from facerecon_ray.synthesis.model_building.head_rendering import HeadRenderer
 
 SHAPE_SIZE, EXPRESSION_SIZE = 199, 29
 PICTURE = 450

@@ -1,0 +1,278 @@
+"""How many workers each stage gets, and what each worker gets of the cluster.
+
+What a job file leaves open is shared out in proportion to the stages' costs, so that all stages come out equally fast.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, floor, inf, log2
+from typing import Any
+
+from facerecon_ray.config.settings import PoolSettings, WorkerRange
+from facerecon_ray.errors import SettingsError
+from facerecon_ray.pipeline.capacity.cluster import Cluster
+from facerecon_ray.pipeline.capacity.placement import Demand, unplaced
+from facerecon_ray.pipeline.capacity.stage_costs import StageCost, cost_table
+from facerecon_ray.pipeline.stage_plan import PlannedStage
+
+# Stages beside the slowest one get this much more than they need, so that it never waits for them.
+_HEADROOM = 1.25
+_SHRINK = 0.9
+_SMALLEST_SHRINK = 0.05
+_SMALLEST = 0.01
+_MOST_ON_A_GPU = 4
+_UNKNOWN_GPU_SECONDS = 0.01
+_UNLIMITED = 2**31
+_SMALLEST_BATCH, _LARGEST_BATCH = 8, 128
+# So much of one worker more than a whole number is not worth another process.
+_NOT_WORTH_A_WORKER = 0.1
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Workers of one stage, all decided.
+
+    min_workers   started at once
+    workers       most that may run
+    cpus, gpus    reserved for each
+    batch_size    rows in one call
+    resources     custom resources reserved for each
+    labels        of the nodes that may run them
+    """
+
+    min_workers: int
+    workers: int
+    cpus: float
+    gpus: float
+    batch_size: int
+    resources: Mapping[str, float]
+    labels: Mapping[str, str]
+
+    @property
+    def is_range(self) -> bool:
+        """Whether the pool may grow and shrink."""
+        return self.min_workers < self.workers
+
+    @property
+    def amounts(self) -> dict[str, float]:
+        """What each worker reserves, by Ray's names."""
+        return {"CPU": self.cpus, "GPU": self.gpus, **self.resources}
+
+
+@dataclass(frozen=True)
+class SizedStage:
+    """A planned stage whose pool is decided."""
+
+    name: str
+    steps: tuple[Callable[[], Any], ...]
+    pool: Pool
+    cost: StageCost
+
+    @property
+    def gpu_seconds(self) -> float:
+        """Of a GPU for one photo; 0 where the pool has none or the stage cannot use it."""
+        return _gpu_seconds(self.cost, self.pool.gpus)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of a CPU thread for one photo."""
+        return _cpu_seconds(self.cost, self.pool.gpus)
+
+    @property
+    def seconds(self) -> float:
+        """That one worker takes for one photo."""
+        return self.gpu_seconds + self.cpu_seconds + self.cost.wait
+
+
+def size_stages(stages: Sequence[PlannedStage], cluster: Cluster, strict: bool = True) -> list[SizedStage]:
+    """Decide the pools of stages on a cluster.
+
+    Settings are kept. GPUs that no setting names are shared out among the stages that can use one, then CPUs among
+    all. Where workers would not fit the nodes, what was left open shrinks.
+
+    Parameters
+    ----------
+    stages : in order
+    cluster : their nodes
+    strict : whether settings that do not fit the cluster are an error
+
+    Raises
+    ------
+    SettingsError
+        when what the settings ask for does not fit the cluster
+    """
+    costs = [cost_table().of(stage.cost) for stage in stages]
+    pools = size_pools([stage.pool for stage in stages], costs, cluster)
+    sized = [
+        SizedStage(stage.name, stage.steps, pool, cost) for stage, pool, cost in zip(stages, pools, costs, strict=True)
+    ]
+    if strict and (problem := shortage(sized, cluster)):
+        raise SettingsError(problem)
+    return sized
+
+
+def size_pools(settings: Sequence[PoolSettings], costs: Sequence[StageCost], cluster: Cluster) -> list[Pool]:
+    """Pools for settings and costs; they exceed the cluster only where the settings alone do."""
+    usable = 1.0
+    while True:
+        pools = _share_cpus(_share_gpus(settings, costs, cluster, usable), costs, cluster, usable)
+        is_empty = not cluster.total("CPU")
+        if is_empty or usable < _SMALLEST_SHRINK or not unplaced(_demands(pools), cluster):
+            return pools
+        usable *= _SHRINK
+
+
+def shortage(stages: Sequence[SizedStage], cluster: Cluster) -> str:
+    """What the workers need that must start at once and the cluster lacks; "" when they fit.
+
+    A range of workers says that the cluster may grow, so those workers may wait for nodes that do not run yet.
+    """
+    at_once = [stage for stage in stages if not stage.pool.is_range]
+    for name in sorted({name for stage in at_once for name in stage.pool.amounts}):
+        needed = sum(stage.pool.workers * stage.pool.amounts.get(name, 0.0) for stage in at_once)
+        if needed > cluster.total(name) + 1e-6:
+            return (
+                f"setting 'pools': all workers together need {needed:g} {name}s, Ray has {cluster.total(name):g}; "
+                "lower workers or what each of them gets, or set workers to {min: M, max: N} on a cluster that grows"
+            )
+    missing = unplaced(_demands([stage.pool for stage in at_once]), cluster)
+    for number, workers in missing.items():
+        stage = at_once[int(number)]
+        return (
+            f"setting 'pools.{stage.name}': no node has room for {workers} of {stage.pool.workers} workers with "
+            f"{_describe(stage.pool)} each; nodes are {cluster.describe()}"
+        )
+    return ""
+
+
+def _share_gpus(
+    settings: Sequence[PoolSettings], costs: Sequence[StageCost], cluster: Cluster, usable: float
+) -> list[PoolSettings]:
+    """Settings with all GPUs decided, and with the number of workers for those pools that have GPUs.
+
+    A worker leaves its GPU idle while its CPU thread works, so several share a GPU where that is most of the time.
+    """
+    free = cluster.total("GPU") * usable
+    is_open = []
+    for setting, cost in zip(settings, costs, strict=True):
+        free -= (setting.gpus or 0.0) * _most(setting, cluster)
+        could_have = setting.gpus is None and cost.gpu is not None
+        is_open.append(could_have or bool(setting.gpus and setting.workers is None))
+    free = max(0.0, free)
+    weights = [(cost.gpu or _UNKNOWN_GPU_SECONDS) if one else 0.0 for cost, one in zip(costs, is_open, strict=True)]
+    decided = []
+    for setting, cost, one, share in zip(settings, costs, is_open, _divide(free, weights), strict=True):
+        changes: dict[str, Any] = {"gpus": setting.gpus or 0.0}
+        if one and setting.gpus:
+            changes["workers"] = 1 + floor(share / setting.gpus)
+        elif one and share >= _SMALLEST:
+            sharing = _workers_on_a_gpu(cost)
+            workers = max(1, round(share * sharing)) if setting.workers is None else _most(setting, cluster)
+            changes = {"gpus": _round_down(min(1.0, share / workers)), "workers": setting.workers or workers}
+        decided.append(setting.model_copy(update=changes))
+    return decided
+
+
+def _divide(amount: float, weights: Sequence[float]) -> list[float]:
+    """Shares in proportion to weights: whole numbers, and for those below one a part of what is left."""
+    total = sum(weights) or 1.0
+    exact = [amount * weight / total for weight in weights]
+    shares = [float(floor(share + 1e-9)) for share in exact]
+    rest = amount - sum(shares)
+    small = [i for i, share in enumerate(shares) if weights[i] and not share]
+    for i in small:
+        shares[i] = min(1.0, rest * weights[i] / sum(weights[j] for j in small))
+    if not small:
+        by_remainder = sorted(range(len(weights)), key=lambda i: exact[i] - shares[i], reverse=True)
+        for i in by_remainder[: int(rest)]:
+            shares[i] += 1
+    return shares
+
+
+def _workers_on_a_gpu(cost: StageCost) -> int:
+    return min(_MOST_ON_A_GPU, max(1, round((cost.gpu + cost.host) / cost.gpu))) if cost.gpu else 1
+
+
+def _round_down(share: float) -> float:
+    """To what is worth telling Ray; small errors of floating point do not count."""
+    return floor(share / _SMALLEST + 1e-6) * _SMALLEST
+
+
+def _share_cpus(
+    settings: Sequence[PoolSettings], costs: Sequence[StageCost], cluster: Cluster, usable: float
+) -> list[Pool]:
+    """Pools for settings whose GPUs are decided."""
+    seconds = [_cpu_seconds(cost, setting.gpus or 0.0) for setting, cost in zip(settings, costs, strict=True)]
+    taken = sum(s.cpus * _most(s, cluster) for s in settings if s.cpus and s.workers is not None)
+    is_open = [s.cpus is None or s.workers is None for s in settings]
+    free = max(0.0, cluster.total("CPU") * usable - taken)
+    wanted = sum(cpu for cpu, is_one in zip(seconds, is_open, strict=True) if is_one)
+    rates = [_fixed_rate(setting, cost, cluster) for setting, cost in zip(settings, costs, strict=True)]
+    rate = min([free / wanted if wanted else inf, *rates])
+    rate = 0.0 if rate == inf else rate
+    headroom = min(_HEADROOM, free / (rate * wanted)) if rate * wanted else 1.0
+    pools = []
+    for setting, cost, cpu in zip(settings, costs, seconds, strict=True):
+        share = rate * cpu * headroom
+        workers = setting.workers
+        if workers is None:
+            busy = max(share, rate * (cpu + cost.wait)) / max(1.0, setting.cpus or 0.0)
+            workers = max(1, ceil(busy - _NOT_WORTH_A_WORKER))
+            workers = max(1, min(workers, _room(setting, cluster)))
+        most, least = (workers.max, workers.min) if isinstance(workers, WorkerRange) else (workers, workers)
+        own = _cpu_use(cost, setting.gpus or 0.0) * usable if most > least else min(1.0, share / most)
+        cpus = setting.cpus or max(_SMALLEST, _round_down(own))
+        batch = setting.batch_size or _batch_size(rate, len(settings))
+        pools.append(Pool(least, most, cpus, setting.gpus or 0.0, batch, setting.resources, setting.labels))
+    return pools
+
+
+def _cpu_use(cost: StageCost, gpus: float) -> float:
+    """Share of a CPU that a worker uses which is never without work; 1 where the cost is not known."""
+    cpu = _cpu_seconds(cost, gpus)
+    seconds = cpu + _gpu_seconds(cost, gpus) + cost.wait
+    return cpu / seconds if seconds else 1.0
+
+
+def _batch_size(rate: float, stages: int) -> int:
+    """A power of two with which Ray's driver is not busy for more than half of its time."""
+    rows = rate * stages / (cost_table().executor_tasks_per_second / 2)
+    return int(min(_LARGEST_BATCH, max(_SMALLEST_BATCH, 2 ** ceil(log2(max(rows, 1.0))))))
+
+
+def _fixed_rate(setting: PoolSettings, cost: StageCost, cluster: Cluster) -> float:
+    """Photos a second that a pool can do whose number of workers is decided; no limit where it is not."""
+    seconds = _gpu_seconds(cost, setting.gpus or 0.0) + _cpu_seconds(cost, setting.gpus or 0.0) + cost.wait
+    return _most(setting, cluster) / seconds if setting.workers is not None and seconds else inf
+
+
+def _room(setting: PoolSettings, cluster: Cluster) -> int:
+    """How many workers GPUs, custom resources and labels allow."""
+    if not setting.resources and not setting.labels and not setting.gpus:
+        return _UNLIMITED
+    demand = Demand("", {"CPU": 0.0, "GPU": setting.gpus or 0.0, **setting.resources}, setting.labels, _UNLIMITED)
+    return _UNLIMITED - unplaced([demand], cluster).get("", 0)
+
+
+def _demands(pools: Sequence[Pool]) -> list[Demand]:
+    return [Demand(str(i), pool.amounts, pool.labels, pool.min_workers) for i, pool in enumerate(pools)]
+
+
+def _most(setting: PoolSettings, cluster: Cluster) -> int:
+    """Workers that a pool may have; those of a range as far as there is room, and 1 where the number is open."""
+    if isinstance(setting.workers, WorkerRange):
+        return max(setting.workers.min, min(setting.workers.max, _room(setting, cluster)))
+    return setting.workers or 1
+
+
+def _gpu_seconds(cost: StageCost, gpus: float) -> float:
+    return (cost.gpu or 0.0) if gpus else 0.0
+
+
+def _cpu_seconds(cost: StageCost, gpus: float) -> float:
+    return cost.host if _gpu_seconds(cost, gpus) else cost.cpu
+
+
+def _describe(pool: Pool) -> str:
+    names = {"CPU": "CPUs", "GPU": "GPUs"}
+    return ", ".join(f"{amount:g} {names.get(name, name)}" for name, amount in pool.amounts.items() if amount)

@@ -1,0 +1,119 @@
+"""From a subject's number to its rows: photos, truth, rotated partners, and the heads as they look from there."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from facerecon_ray.config.synthesis import SynthesisJob
+from facerecon_ray.errors import FaceReconError, PhotoError
+from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform
+from facerecon_ray.geometry.turned_view import YAW_LIMIT, target_angles
+from facerecon_ray.pipeline.synthesis.pair_source import PairSource
+from facerecon_ray.stages.pair_truth import PairTruth
+from facerecon_ray.stages.rotate import Rotator
+from facerecon_ray.stages.stage import FAILED, Batch, describe_failure
+from facerecon_ray.storage.pairs.pair_schema import SPLITS, pair_rows
+
+_ESTIMATES = ("pose", "camera", "shape", "expression")
+
+
+class PairMaker:
+    """Makes the rows of subjects, one after the other; what a subject gets depends on the job and its number alone.
+
+    seconds   processor seconds by step since the start
+    """
+
+    def __init__(self, job: SynthesisJob, source: PairSource) -> None:
+        self._job, self._source = job, source
+        self._truth = PairTruth(job.pairs, source.model)
+        self._rotate = Rotator(job.rotate, source.model)
+        self.seconds: dict[str, float] = {}
+
+    def rows(self, number: int) -> pa.Table:
+        """Rows of a subject as they are stored; one row with the reason where it cannot be made.
+
+        Raises
+        ------
+        FaceReconError
+            when the reason is not the subject's own
+        """
+        try:
+            batch = self.batch(number)
+        except Exception as error:
+            if isinstance(error, FaceReconError) and not isinstance(error, PhotoError):
+                raise
+            batch = self._failed(number, describe_failure("synthesis", error))
+        with self._timed("packing"):
+            return pair_rows(batch, self._job.shards.images)
+
+    def batch(self, number: int) -> Batch:
+        """Columns of a subject's rows, pictures and maps unpacked."""
+        with self._timed("subject"):
+            subject = self._source.subject(number)
+        with self._timed("photos"):
+            photos = subject.photos()
+        with self._timed("truth"):
+            known = self._truth(photos)
+        with self._timed("rotate"):
+            fitted = self._rotate(known)
+        with self._timed("turned"):
+            turned = subject.turned(known, self._wanted(known, fitted))
+        return {
+            **fitted,
+            **{name: known[name] for name in _ESTIMATES},
+            **turned,
+            "fitted_pose": fitted["pose"],
+            "given_landmarks": apply_transform(known["crop_transform"], known["landmarks"]),
+            "split": np.full(len(known["view"]), self._split(int(known["subject_seed"][0])), object),
+        }
+
+    def _wanted(self, known: Batch, fitted: Batch) -> np.ndarray:
+        """(V, 3) angles at which the true rotated views are wanted: turned from the true pose by as much as the rotate
+        stage turned its estimate, to the same side even where the estimate lies on the other side of a limit.
+        """
+        wanted = target_angles(
+            torch.from_numpy(known["pose"]), self._job.rotate.yaw_change, self._job.rotate.keep_pitch
+        ).numpy()
+        done = fitted["rotated"].any((1, 2, 3))
+        step = fitted["rotated_yaw"] - fitted["pose"][:, 0]
+        followed = np.clip(known["pose"][:, 0] + step, -YAW_LIMIT, YAW_LIMIT)
+        wanted[:, 0] = np.where(done, followed, wanted[:, 0])
+        return wanted
+
+    def _split(self, seed: int) -> str:
+        """Decided by the subject's seed alone, so that a larger data set leaves every subject where it was."""
+        place = np.random.default_rng([seed, len(SPLITS)]).random()
+        shares = self._job.split
+        if place < shares.test:
+            return "test"
+        return "validation" if place < shares.test + shares.validation else "train"
+
+    def _failed(self, number: int, reason: str) -> Batch:
+        size, seed = CROP_SIZE, self._source.seed(number)
+        empty = {**self._truth.outputs, **self._rotate.outputs}
+        return {
+            **{name: column.empty(1) for name, column in empty.items()},
+            "subject": np.array([number]),
+            "subject_seed": np.array([seed]),
+            "view": np.zeros(1, np.int32),
+            "source": np.array([self._source.name], object),
+            "origin": np.array([""], object),
+            "attributes": np.array([{}], object),
+            "status": np.array([FAILED], object),
+            "error": np.array([reason], object),
+            "split": np.array([self._split(seed)], object),
+            "given_landmarks": np.zeros((1, 68, 2), np.float32),
+            "fitted_pose": np.zeros((1, 3), np.float32),
+            "true_rotated": np.zeros((1, size, size, 3), np.uint8),
+            "true_rotated_pose": np.zeros((1, 3), np.float32),
+        }
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        start = time.process_time()
+        yield
+        self.seconds[step] = self.seconds.get(step, 0.0) + time.process_time() - start

@@ -1,0 +1,1 @@
+"""Training pairs on disk: rows, shards, and the card of a data set."""

@@ -1,0 +1,1 @@
+"""Which photos a job has, and in which shards."""

@@ -1,0 +1,1 @@
+"""What a synthetic subject looks like: skin, eyes, hair, and what it wears."""

@@ -1,0 +1,1 @@
+"""Who a synthetic subject is: the head, its expression, and where things are on it."""

@@ -1,0 +1,1 @@
+"""What real portraits give: textures for synthetic heads, and faces turned to larger yaws."""

@@ -1,0 +1,1 @@
+"""How a dressed head becomes a photo: view, light, drawing, background, occluders and camera."""

@@ -1,0 +1,25 @@
+import pytest
+import ray
+
+from facerecon_ray.errors import SettingsError
+from facerecon_ray.pipeline.capacity.cluster import Node, live_cluster, parse_nodes, this_machine
+
+
+def test_nodes_are_described_in_short():
+    cluster = parse_nodes(["4x16cpu", "8cpu+4gpu+rotation_gpu:4"])
+    assert cluster.nodes == (Node(16, count=4), Node(8, 4, {"rotation_gpu": 4.0}))
+    assert cluster.total("CPU") == 72 and cluster.total("rotation_gpu") == 4 and cluster.total("other") == 0
+    assert cluster.describe() == "4 x (16 CPUs), 1 x (8 CPUs, 4 GPUs, rotation_gpu 4)"
+
+
+@pytest.mark.parametrize("text", ["16", "4gpu", "x16cpu", "16cpu+", "16cpu+many", "16cpu-4gpu"])
+def test_a_description_that_cannot_be_read_is_an_error_with_an_example(text: str):
+    with pytest.raises(SettingsError, match="for example 4x16cpu"):
+        parse_nodes([text])
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_running_cluster_is_what_ray_says_it_is():
+    cluster = live_cluster()
+    assert cluster.total("CPU") == ray.cluster_resources()["CPU"]
+    assert this_machine().total("CPU") == cluster.total("CPU")

@@ -1,0 +1,118 @@
+from itertools import product
+
+import pytest
+
+from facerecon_ray.config.reconstruct import ReconstructJob
+from facerecon_ray.config.settings import load_job
+from facerecon_ray.errors import SettingsError
+from facerecon_ray.pipeline.capacity.cluster import parse_nodes
+from facerecon_ray.pipeline.capacity.placement import Demand, unplaced
+from facerecon_ray.pipeline.capacity.sizing import SizedStage, size_stages
+from facerecon_ray.pipeline.stage_plan import outline
+
+CLUSTERS = (["1cpu"], ["2cpu"], ["64cpu"], ["8cpu+1gpu"], ["3x2cpu"], ["4x16cpu", "8x8cpu+1gpu"], ["16x64cpu+8gpu"])
+METHODS = ("fitted", "two-view")
+
+
+def sized(nodes: list[str], **settings: object) -> dict[str, SizedStage]:
+    overrides = {name.replace("__", "."): value for name, value in settings.items()}
+    job = load_job(ReconstructJob, None, {"input": "photos", "output": "out", **overrides})
+    return {stage.name: stage for stage in size_stages(outline(job), parse_nodes(nodes))}
+
+
+@pytest.mark.parametrize(("nodes", "method"), list(product(CLUSTERS, METHODS)), ids=str)
+def test_what_is_chosen_fits_the_nodes_of_every_cluster(nodes: list[str], method: str):
+    weights = {"reconstruct__method": method}
+    stages = sized(nodes, **weights)
+    demands = [Demand(name, s.pool.amounts, s.pool.labels, s.pool.workers) for name, s in stages.items()]
+    assert unplaced(demands, parse_nodes(nodes)) == {}
+    assert all(stage.pool.workers >= 1 and stage.pool.batch_size >= 1 for stage in stages.values())
+
+
+def test_on_many_cpus_all_heavy_stages_come_out_equally_fast():
+    stages = sized(["64cpu"])
+    rates = {name: stages[name].pool.workers / stages[name].seconds for name in ("crop", "rotate", "export")}
+    assert max(rates.values()) < 1.2 * min(rates.values())
+    used = sum(stage.pool.workers * stage.pool.cpus for stage in stages.values())
+    assert 57 < used <= 64
+    assert all(stage.pool.gpus == 0 for stage in stages.values())
+
+
+def test_gpus_go_to_the_stages_that_use_them_by_what_they_cost():
+    stages = sized(["16x64cpu+8gpu"], reconstruct__method="two-view")
+    gpus = {name: stage.pool.workers * stage.pool.gpus for name, stage in stages.items()}
+    assert gpus["read"] == gpus["export"] == 0
+    assert sum(gpus.values()) == pytest.approx(128, rel=0.02)
+    assert gpus["reconstruct"] / gpus["rotate"] == pytest.approx(12 / 5, rel=0.1)
+
+
+def test_one_gpu_is_shared_by_all_stages_that_use_one():
+    stages = sized(["8cpu+1gpu"], reconstruct__method="two-view")
+    gpus = {name: stage.pool.workers * stage.pool.gpus for name, stage in stages.items()}
+    assert all(0 < gpus[name] < 1 for name in ("crop", "rotate", "reconstruct")) and sum(gpus.values()) <= 1
+
+
+def test_settings_are_kept_and_the_others_follow_them():
+    stages = sized(["64cpu"], pools__rotate={"workers": 2, "cpus": 3, "batch_size": 5})
+    pool = stages["rotate"].pool
+    assert (pool.workers, pool.cpus, pool.batch_size) == (2, 3, 5)
+    rate = 2 / stages["rotate"].seconds
+    crop = stages["crop"]
+    assert rate < crop.pool.workers / crop.seconds < 2 * rate, "no more croppers than two rotators need"
+
+
+def test_a_range_of_workers_stays_a_range():
+    stages = sized(["8x8cpu+1gpu"], pools__rotate={"workers": {"min": 1, "max": 100}, "gpus": 1})
+    assert (stages["rotate"].pool.min_workers, stages["rotate"].pool.workers) == (1, 100)
+    assert stages["crop"].pool.gpus == 0, "the range may take all GPUs"
+
+
+def test_gpus_that_one_pool_reserves_are_not_given_to_others():
+    stages = sized(["4cpu+1gpu"], pools__rotate__gpus=1)
+    assert stages["rotate"].pool.workers == 1 and stages["crop"].pool.gpus == 0
+    assert all(
+        stage.pool.gpus == 0 for stage in sized(["4cpu+1gpu"], pools__crop__gpus=0, pools__rotate__gpus=0).values()
+    )
+
+
+def test_workers_are_no_more_than_nodes_with_their_custom_resource():
+    nodes = ["4x8cpu+1gpu+rotation_gpu:1", "4x8cpu+1gpu"]
+    assert sized(nodes, pools__crop__resources={"rotation_gpu": 1})["crop"].pool.workers <= 4
+
+
+def test_ranges_may_wait_for_nodes_that_do_not_run_yet():
+    pools = {
+        f"pools__{name}__workers": {"min": 1, "max": 9} for name in ("read", "crop", "rotate", "reconstruct", "export")
+    }
+    stages = sized(["0cpu"], pools__rotate__resources={"rotation_gpu": 1}, **pools)
+    assert {(stage.pool.min_workers, stage.pool.workers) for stage in stages.values()} == {(1, 9)}
+    assert stages["crop"].pool.cpus == stages["rotate"].pool.cpus == 1, "as much as one worker uses"
+    assert stages["read"].pool.cpus < 0.1
+    with pytest.raises(SettingsError, match=r"Ray has 0; .*{min: M, max: N} on a cluster that grows"):
+        sized(["0cpu"])
+
+
+def test_large_clusters_get_batches_that_the_driver_can_hand_out():
+    assert sized(["2cpu"])["crop"].pool.batch_size == 8
+    assert sized(["16x64cpu+8gpu"])["crop"].pool.batch_size > 32
+
+
+def test_ranges_on_a_small_machine_leave_room_for_one_worker_of_each():
+    pools = {
+        f"pools__{name}__workers": {"min": 1, "max": 9} for name in ("read", "crop", "rotate", "reconstruct", "export")
+    }
+    assert sum(stage.pool.cpus for stage in sized(["2cpu"], **pools).values()) <= 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"pools__rotate__gpus": 1}, "need 1 GPUs, Ray has 0"),
+        ({"pools__rotate": {"workers": 9, "cpus": 1}}, r"need 9.* CPUs, Ray has 8"),
+        ({"pools__rotate__resources": {"tpu": 1}}, "need 1 tpus, Ray has 0"),
+        ({"pools__rotate__cpus": 6}, r"pools.rotate': no node has room for 1 of 1 workers with 6 CPUs"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_with_what_is_there(settings: dict, message: str):
+    with pytest.raises(SettingsError, match=message):
+        sized(["2x4cpu"], **settings)

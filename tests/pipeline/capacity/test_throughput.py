@@ -1,0 +1,77 @@
+import pytest
+
+from facerecon_ray.config.reconstruct import ReconstructJob
+from facerecon_ray.config.settings import load_job
+from facerecon_ray.pipeline.capacity.cluster import parse_nodes
+from facerecon_ray.pipeline.capacity.sizing import size_stages
+from facerecon_ray.pipeline.capacity.stage_costs import cost_table
+from facerecon_ray.pipeline.capacity.throughput import Forecast, forecast
+from facerecon_ray.pipeline.stage_plan import outline
+
+
+def outlook(nodes: list[str], faces: float = 1.0, **settings: object) -> Forecast:
+    overrides = {name.replace("__", "."): value for name, value in settings.items()}
+    job = load_job(ReconstructJob, None, {"input": "photos", "output": "out", **overrides})
+    cluster = parse_nodes(nodes)
+    return forecast(size_stages(outline(job), cluster, strict=False), cluster, faces)
+
+
+def test_a_small_machine_does_what_its_cpus_can_do():
+    costs = cost_table()
+    names = ("read", "crop.mmod", "rotate", "reconstruct.fitted", "export.dense")
+    found = outlook(["2cpu"])
+    assert found.bottleneck == "CPUs" and found.warnings == [] and found.problem == ""
+    assert found.photos_per_second == pytest.approx(costs.efficiency * 2 / sum(costs.of(name).cpu for name in names))
+    assert found.hours(36_000) == pytest.approx(10 / found.photos_per_second)
+
+
+def test_throughput_grows_with_the_machines():
+    small, large = outlook(["8cpu"]), outlook(["8x8cpu"])
+    assert large.photos_per_second == pytest.approx(8 * small.photos_per_second, rel=0.15)
+
+
+def test_several_faces_cost_more_after_the_crop_and_none_cost_nothing_there():
+    one, three, none = (outlook(["16cpu"], faces) for faces in (1.0, 3.0, 0.0))
+    assert three.rates["crop"] == one.rates["crop"] and three.rates["export"] == pytest.approx(one.rates["export"] / 3)
+    assert none.photos_per_second > one.photos_per_second > three.photos_per_second
+
+
+def test_a_starved_stage_is_named_with_the_number_of_workers_it_needs():
+    found = outlook(["64cpu"], pools__rotate__workers=1, pools__crop__workers=20, pools__export__workers=20)
+    assert found.bottleneck == "rotate"
+    (warning,) = found.warnings
+    assert warning.startswith("pools.rotate: 1 workers do 17.5 photos/s")
+    enough = int(warning.rsplit(" ", 1)[1])
+    mended = {"pools__rotate__workers": enough, "pools__crop__workers": 20, "pools__export__workers": 20}
+    assert outlook(["64cpu"], **mended).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "warning"),
+    [
+        ({"pools__export__gpus": 0.1}, "pools.export: the stage has no use for a GPU"),
+        ({"pools__crop__gpus": 0, "pools__rotate__gpus": 0}, "no pool uses the cluster's GPUs"),
+        (
+            {"pools__rotate": {"workers": 4, "cpus": 4, "gpus": 0}, "pools__crop__workers": 1},
+            "lower pools.rotate.cpus",
+        ),
+    ],
+)
+def test_waste_is_pointed_out(settings: dict, warning: str):
+    assert any(warning in text for text in outlook(["32cpu+2gpu"], **settings).warnings)
+
+
+def test_small_batches_on_a_large_cluster_are_pointed_out():
+    batches = {f"pools__{name}__batch_size": 1 for name in ("read", "crop", "rotate", "reconstruct", "export")}
+    found = outlook(["8x64cpu"], **batches)
+    assert found.bottleneck == "Ray's driver" and "raise batch_size" in found.warnings[0]
+
+
+def test_a_job_that_cannot_start_says_why():
+    assert "need 2 GPUs" in outlook(["8cpu"], pools__rotate__gpus=2).problem
+
+
+def test_figures_that_are_not_measured_are_marked():
+    table = cost_table()
+    assert not table.gpu_measured
+    assert all(cost.cpu > 0 for cost in table.stages.values())

@@ -1,0 +1,105 @@
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from facerecon_ray.config.reconstruct import ReconstructJob
+from facerecon_ray.config.settings import load_job
+from facerecon_ray.errors import SettingsError
+from facerecon_ray.pipeline.remote.job_package import JobPackage, job_kind, package_job
+
+PLACES = {"input": "s3://bucket/photos", "output": "s3://bucket/meshes"}
+FILES = sorted((Path(__file__).parents[2] / "jobs").glob("*.yaml"))
+JOB_FILES = [path for path in FILES if "command" in yaml.safe_load(path.read_text())]
+
+
+@pytest.fixture
+def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Package a job file of some settings in a folder where the relative files lie."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "package").mkdir()
+
+    def call(settings: dict, assignments: list[str] | None = None, **options) -> JobPackage:
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"command": "reconstruct", **settings}))
+        arguments = {"with_code": False, **options}
+        return package_job(Path("mine.yaml"), assignments or [], tmp_path / "package", **arguments)
+
+    return call
+
+
+def packed(package: JobPackage) -> dict:
+    return yaml.safe_load((package.folder / "job.yaml").read_text())
+
+
+def test_the_command_runs_the_packed_job_file(pack):
+    package = pack(PLACES, options=["--retry-failed"])
+    assert shlex.split(package.entrypoint) == [
+        *["python", "-m", "facerecon_ray", "reconstruct", "--config", "job.yaml", "--retry-failed"]
+    ]
+    assert package.metadata == {"command": "reconstruct", "output": "s3://bucket/meshes"}
+    assert packed(package) == {"command": "reconstruct", **PLACES}
+
+
+def test_settings_of_the_command_line_win_over_the_file(pack):
+    package = pack(PLACES, ["output=s3://bucket/other", "rotate.yaw_change=20", "pools.rotate={gpus: 1}"])
+    job = load_job(ReconstructJob, package.folder / "job.yaml", {})
+    assert job.rotate.yaw_change == 20 and job.pools.rotate.gpus == 1
+    assert str(job.output) == package.metadata["output"] == "s3://bucket/other"
+
+
+def test_files_that_settings_name_travel_with_the_job_and_absolute_ones_do_not(pack, tmp_path: Path):
+    (tmp_path / "list.txt").write_text("s3://bucket/a.jpg\n")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "mine.npz").write_bytes(b"model")
+    settings = {**PLACES, "input": "list.txt", "face_model": "models/mine.npz"}
+    settings["crop"] = {"landmark_model": "/opt/models/points.dat"}
+    package = pack(settings)
+    tree = packed(package)
+    assert (package.folder / tree["input"]).read_text() == "s3://bucket/a.jpg\n"
+    assert (package.folder / tree["face_model"]).read_bytes() == b"model"
+    assert tree["crop"] == {"landmark_model": "/opt/models/points.dat"}
+    assert Path(tree["input"]).name == "list.txt", "its suffix says that it is a list"
+
+
+def test_the_package_travels_only_when_the_nodes_do_not_have_it(pack):
+    assert not (pack(PLACES).folder / "facerecon_ray").exists()
+    folder = pack(PLACES, with_code=True).folder
+    assert (folder / "facerecon_ray" / "assets" / "face_model.npz").is_file()
+    assert not list(folder.rglob("__pycache__"))
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 20e6
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"input": "photos"}, "'input': photos is no file that could travel.*use s3://"),
+        ({"output": "out"}, "'output': out is no file"),
+        ({"reconstruct": {"method": "two-view", "weights": "nowhere.safetensors"}}, "'reconstruct.weights': nowhere"),
+        ({"rotate": {"jaw_change": 3}}, "'rotate.jaw_change': there is no such setting"),
+        ({"command": "fly"}, "no line `command: NAME`; NAME is one of reconstruct, synthesize, evaluate"),
+    ],
+)
+def test_what_cannot_work_on_a_cluster_is_refused_here(pack, settings: dict, message: str):
+    with pytest.raises(SettingsError, match=message):
+        pack({**PLACES, **settings})
+
+
+def test_a_job_file_for_another_command_is_refused_by_name(tmp_path: Path):
+    (tmp_path / "job.yaml").write_text("command: synthesize\noutput: out\n")
+    with pytest.raises(SettingsError, match="it is for `facerecon synthesize`, not for `facerecon reconstruct`"):
+        load_job(ReconstructJob, tmp_path / "job.yaml", {})
+
+
+@pytest.mark.parametrize("path", JOB_FILES, ids=lambda path: path.name)
+def test_every_job_file_of_the_project_is_valid(path: Path):
+    load_job(job_kind(yaml.safe_load(path.read_text())["command"]), path, {})
+
+
+@pytest.mark.parametrize("path", JOB_FILES, ids=lambda path: path.name)
+def test_every_job_file_of_the_project_can_be_submitted(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(path.parents[1])
+    tree = yaml.safe_load(path.read_text())
+    places = [f"{name}=s3://bucket/{name}" for name in ("input", "output", "history") if name in tree]
+    package = package_job(path, places, tmp_path, with_code=False)
+    assert package.metadata["command"] == tree["command"]

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facerecon_ray.errors import InputError
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.synthesis.model_building.landmark_placement import (
+    MIRRORED_LANDMARKS,
+    SurfaceSamples,
+    correct_landmarks,
+    landmark_places,
+    measure_noise,
+    place_landmarks,
+    with_landmarks,
+)
+
+
+def test_mirrored_landmarks_are_pairs_on_the_model_itself() -> None:
+    assert sorted(MIRRORED_LANDMARKS) == list(range(68))
+    np.testing.assert_array_equal(MIRRORED_LANDMARKS[MIRRORED_LANDMARKS], np.arange(68))
+    places = landmark_places(FaceModel.default())
+    mirrored = places[MIRRORED_LANDMARKS] * [-1, 1, 1]
+    assert np.linalg.norm(places - mirrored, axis=1).max() < 0.003
+
+
+def test_landmarks_are_put_where_they_are_told_to_be() -> None:
+    model = FaceModel.default()
+    places = landmark_places(model)
+    moved = places + [0.0, 0.002, 0.0]
+    again = landmark_places(with_landmarks(model, moved, SurfaceSamples.of(model)))
+    assert np.linalg.norm(again - moved, axis=1).mean() < 0.001
+
+
+def test_rendered_heads_point_at_the_places_that_the_model_has() -> None:
+    model = FaceModel.default()
+    placed = landmark_places(place_landmarks(model, 12, np.random.default_rng(0)))
+    distance = np.linalg.norm(placed - landmark_places(model), axis=1)
+    assert np.median(distance[17:]) < 0.005
+    assert distance[30] < 0.006, "the nose's tip is easy to find"
+
+
+def test_noise_is_a_covariance_of_a_few_percent() -> None:
+    noise = measure_noise(FaceModel.default(), 6, np.random.default_rng(0)).numpy()
+    np.testing.assert_allclose(noise, noise.T, atol=1e-9)
+    assert np.linalg.eigvalsh(noise).min() > 0
+    deviation = np.sqrt(noise.diagonal())
+    assert 0.005 < deviation.mean() < 0.06
+
+
+def test_too_few_portraits_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("no portrait")
+    with pytest.raises(InputError, match="0 portraits, at least 50"):
+        correct_landmarks(FaceModel.default(), tmp_path)

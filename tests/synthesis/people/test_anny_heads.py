@@ -1,0 +1,34 @@
+import numpy as np
+import torch
+
+from facerecon_ray.synthesis.people.anny_heads import HeadSampler
+
+
+def test_same_seed_gives_the_same_heads_and_others_differ(sampler: HeadSampler) -> None:
+    first, again = (sampler.shapes(4, np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    other = sampler.shapes(4, np.random.default_rng(6))
+    assert np.linalg.norm(first - other, axis=-1).mean() > 0.002
+
+
+def test_actions_move_the_face_and_leave_the_neutral_head(sampler: HeadSampler) -> None:
+    offsets = sampler.action_offsets()
+    assert len(offsets) == len(sampler.action_names) == 52
+    jaw = np.linalg.norm(offsets[sampler.action_names.index("jawOpen")], axis=-1)
+    assert jaw.max() > 0.01
+    assert (jaw < 1e-6).mean() > 0.2, "the skull stays"
+    heads = sampler.expressive(6, np.random.default_rng(0))
+    assert heads.actions.min() >= 0
+    assert heads.actions.max() <= 1
+    assert (heads.actions.max(1) > 0).any()
+
+
+def test_one_head_is_the_same_as_in_a_batch(sampler: HeadSampler) -> None:
+    phenotypes = {"gender": 0.3, "age": 0.8, "weight": 0.6, "african": 0.2, "asian": 0.5, "caucasian": 0.3}
+    changes = {"chin-width-incr": 0.7, "l-ear-scale-incr": -0.4}
+    actions = {"jawOpen": 0.5, "mouthSmileLeft": 0.8}
+    strengths = torch.tensor([[actions.get(name, 0.0) for name in sampler.action_names]], dtype=torch.float64)
+    expected = sampler._model(phenotype_kwargs=phenotypes, local_changes_kwargs=changes, facial_actions=strengths)[
+        "vertices"
+    ][0]
+    np.testing.assert_allclose(sampler.head(phenotypes, changes, actions), expected.numpy(), atol=1e-6)
