@@ -28,7 +28,7 @@ class Reader:
     Output columns  photo_bytes : (B,) bytes, b"" where unreadable; status, error : (B,) str; read_ms : (B,) float32
 
     A photo that an S3 store does not deliver within the time limit is unreadable too, if the store delivers others.
-    One that answers nothing at all ends the job with `StoreUnavailableError`, so that an outage makes no photo unreadable.
+    One that answers nothing at all ends the job with `StoreUnavailableError`: an outage makes no photo unreadable.
     """
 
     def __init__(self, settings: ReadSettings, s3: S3Settings | None = None) -> None:

@@ -10,7 +10,7 @@ from facerecon_ray.errors import SettingsError
 from facerecon_ray.pipeline.remote.job_package import JobPackage, job_kind, package_job
 
 PLACES = {"input": "s3://bucket/photos", "output": "s3://bucket/meshes"}
-FILES = sorted((Path(__file__).parents[2] / "jobs").glob("*.yaml"))
+FILES = sorted((Path(__file__).parents[3] / "jobs").glob("*.yaml"))
 JOB_FILES = [path for path in FILES if "command" in yaml.safe_load(path.read_text())]
 
 

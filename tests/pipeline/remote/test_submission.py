@@ -14,7 +14,7 @@ import pytest
 from facerecon_ray.errors import FaceReconError, SettingsError
 from facerecon_ray.pipeline.remote.submission import JobServer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "cluster" / "local.py"
 PHOTO = ROOT / "facerecon_ray" / "assets" / "photos" / "eileen_collins.jpg"
 

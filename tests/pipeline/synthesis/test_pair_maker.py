@@ -9,7 +9,7 @@ from facerecon_ray.pipeline.synthesis.pair_maker import PairMaker
 from facerecon_ray.storage.pairs.pair_schema import pair_arrays
 from facerecon_ray.storage.pairs.pair_shards import SIZE
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from toy_subjects import ToySource, toy_job
 
 

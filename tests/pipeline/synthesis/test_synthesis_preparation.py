@@ -10,8 +10,8 @@ from facerecon_ray.storage.pairs.dataset_card import save_card
 from facerecon_ray.storage.pairs.pair_schema import pair_rows
 from facerecon_ray.storage.pairs.pair_shards import write_shard
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-sys.path.insert(0, str(Path(__file__).parent.parent / "storage"))
+sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[2] / "storage"))
 from pairs import pair_batch
 from toy_subjects import toy_job
 

@@ -22,7 +22,7 @@ from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.pairs.dataset_card import DatasetCard, load_card
 from facerecon_ray.storage.pairs.pair_shards import read_pairs, write_shard
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 import toy_subjects
 from s3_server import S3Server
 from toy_subjects import ToySource, toy_job
@@ -175,7 +175,7 @@ def test_ctrl_c_stops_with_130_and_the_same_job_finishes(made: Path, tmp_path: P
         "1",
     ]
     command += [part for setting in settings for part in ("--set", setting)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     deadline = time.monotonic() + 120
     while not list(output.glob("shards/*.json")) and time.monotonic() < deadline:

@@ -5,7 +5,7 @@ import numpy as np
 
 from facerecon_ray.storage.pairs.pair_schema import PAIR_SCHEMA, pair_arrays, pair_rows
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from pairs import pair_batch
 
 

@@ -12,7 +12,7 @@ from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.pairs.pair_schema import pair_rows
 from facerecon_ray.storage.pairs.pair_shards import delete_shards, read_pairs, shard_summaries, write_shard
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from pairs import pair_batch
 
 

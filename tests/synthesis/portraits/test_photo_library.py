@@ -10,7 +10,7 @@ from facerecon_ray.synthesis.people.head_geometry import HeadGeometry
 from facerecon_ray.synthesis.portraits import photo_library
 from facerecon_ray.synthesis.portraits.photo_library import PhotoLibrary
 
-PHOTOS = Path(__file__).parents[2] / "facerecon_ray" / "assets" / "photos"
+PHOTOS = Path(__file__).parents[3] / "facerecon_ray" / "assets" / "photos"
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from facerecon_ray.synthesis.portraits.photo_fit import FittedPhoto, PhotoFitter
 from facerecon_ray.synthesis.portraits.photo_texture import GAMMA, LUMINANCE, TextureTaker
 from facerecon_ray.synthesis.portraits.skin_layout import SkinLayout
 
-PHOTOS = Path(__file__).parents[2] / "facerecon_ray" / "assets" / "photos"
+PHOTOS = Path(__file__).parents[3] / "facerecon_ray" / "assets" / "photos"
 SIZE = 400
 LAMP = np.array([0.45, -0.35, 0.82], np.float32)
 

@@ -12,7 +12,7 @@ from facerecon_ray.geometry.landmarks import landmarks_in_picture
 from facerecon_ray.stages.face_finder import FaceFinder
 from facerecon_ray.synthesis.portraits.profiling import PICTURE_SIZE, FaceProfiler, ProfiledPhoto
 
-PHOTO = Path(__file__).parents[2] / "facerecon_ray" / "assets" / "photos" / "eileen_collins.jpg"
+PHOTO = Path(__file__).parents[3] / "facerecon_ray" / "assets" / "photos" / "eileen_collins.jpg"
 NOSE_TIP = 30
 
 
