@@ -124,6 +124,11 @@ def test_two_launches_at_once_install_once(checkout: Checkout) -> None:
 def test_test_adds_the_test_lock_and_runs_pytest_with_its_arguments(checkout: Checkout) -> None:
     assert checkout.run("test", "-k", "pose").returncode == 0
     assert checkout.installs()[-1].endswith(f"-r {checkout.root}/requirements-test.lock")
+    assert checkout.log.read_text().splitlines()[-1] == "-m pytest -m not slow -k pose"
+
+
+def test_slow_tests_are_run_when_asked_for(checkout: Checkout) -> None:
+    assert checkout.run("test", "--slow", "-k", "pose").returncode == 0
     assert checkout.log.read_text().splitlines()[-1] == "-m pytest -k pose"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from facerecon_ray.errors import InputError
-from facerecon_ray.evaluation.face_finder import FaceFinder, was_found
+from facerecon_ray.evaluation.picture_crops import PictureCrops, was_found
 from facerecon_ray.evaluation.scan import Scan
 from facerecon_ray.evaluation.scan_pictures import METRES_ACROSS, Framing, ScanPictures, pictures_of
 from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, FaceModel
@@ -84,7 +84,7 @@ class FrontalAligner:
     model : the face model that is fitted
     """
 
-    def __init__(self, finder: FaceFinder, model: FaceModel) -> None:
+    def __init__(self, finder: PictureCrops, model: FaceModel) -> None:
         self._finder, self._model, self._fit = finder, model, LandmarkFitter(model)
 
     @torch.inference_mode()

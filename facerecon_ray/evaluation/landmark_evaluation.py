@@ -11,9 +11,9 @@ import numpy as np
 
 from facerecon_ray.config.reconstruct import ExportSettings, RotateSettings
 from facerecon_ray.errors import InputError
-from facerecon_ray.evaluation.face_finder import FaceFinder, was_found
 from facerecon_ray.evaluation.landmark_files import AnnotatedPhoto, Annotation, read_annotation
 from facerecon_ray.evaluation.models import Model, ModelSpec
+from facerecon_ray.evaluation.picture_crops import PictureCrops, was_found
 from facerecon_ray.evaluation.rows import LANDMARKS, NOT_RECONSTRUCTED, OK, UNUSABLE
 from facerecon_ray.geometry.mesh_errors import landmark_nme
 from facerecon_ray.stages.export import Exporter
@@ -31,7 +31,7 @@ class LandmarkEvaluator:
     """
 
     def __init__(self, models: tuple[ModelSpec, ...], device: str = "auto") -> None:
-        self._finder = FaceFinder(device)
+        self._finder = PictureCrops(device)
         self._rotate = Rotator(RotateSettings(device=device))
         self._export = Exporter(ExportSettings())
         self._models = [Model(spec, device) for spec in models]

@@ -10,9 +10,9 @@ import torch
 
 from facerecon_ray.config.evaluation import ProtocolSettings
 from facerecon_ray.config.reconstruct import ExportSettings, RotateSettings
-from facerecon_ray.evaluation.face_finder import FaceFinder, was_found
 from facerecon_ray.evaluation.frontal_alignment import FrontalAligner, FrontalPose
 from facerecon_ray.evaluation.models import Model, ModelSpec
+from facerecon_ray.evaluation.picture_crops import PictureCrops, was_found
 from facerecon_ray.evaluation.recognition import MeshRecognition
 from facerecon_ray.evaluation.rows import ATTRIBUTES, NOT_RECONSTRUCTED, OK
 from facerecon_ray.evaluation.scan import Scan, decimated
@@ -82,7 +82,7 @@ class ScanEvaluator:
         self._protocol = protocol
         self._face_model = FaceModel.default()
         self._layout = UvLayout.of(self._face_model)
-        self._finder = FaceFinder(device)
+        self._finder = PictureCrops(device)
         self._frontal = FrontalAligner(self._finder, self._face_model)
         self._rotate = Rotator(RotateSettings(device=device))
         self._export = Exporter(ExportSettings())

@@ -72,8 +72,15 @@ class LandmarkFitter:
         Returns
         -------
         Fit of B faces
+
+        Raises
+        ------
+        ValueError
+            when the landmarks of a face are not finite or all in one place
         """
         size = box_size(landmarks)
+        if not bool((size.isfinite() & (size > 0.0)).all()):
+            raise ValueError("landmarks are not finite, or all in one place")
         noise = torch.ones_like(size)
         state = self._initial(landmarks)
         for step in range(RIGID_STEPS + FULL_STEPS + REFINING_STEPS):

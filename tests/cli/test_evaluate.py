@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from facerecon_ray.cli import main  # noqa: F401 - registers the commands
 from facerecon_ray.cli.app import app
 from facerecon_ray.errors import SettingsError
-from facerecon_ray.evaluation.face_finder import FaceFinder, encode_png
+from facerecon_ray.evaluation.picture_crops import FaceFinder, encode_png
 
 
 @pytest.fixture(scope="module")

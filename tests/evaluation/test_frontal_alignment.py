@@ -6,8 +6,8 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from facerecon_ray.errors import InputError
-from facerecon_ray.evaluation.face_finder import FaceFinder
 from facerecon_ray.evaluation.frontal_alignment import MOST_ROUNDS, FrontalAligner, axis_rotations
+from facerecon_ray.evaluation.picture_crops import PictureCrops
 from facerecon_ray.evaluation.scan import Scan
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.mesh_picture import MeshColours
@@ -18,7 +18,7 @@ TURN = Rotation.from_euler("yx", (15, -20), degrees=True).as_matrix()
 
 @pytest.fixture(scope="module")
 def align() -> FrontalAligner:
-    return FrontalAligner(FaceFinder("cpu"), FaceModel.default())
+    return FrontalAligner(PictureCrops("cpu"), FaceModel.default())
 
 
 def degrees_off(first: np.ndarray, second: np.ndarray) -> float:

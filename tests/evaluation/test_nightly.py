@@ -12,9 +12,9 @@ from scipy import io as matlab
 from facerecon_ray.config.evaluation import EvaluateJob
 from facerecon_ray.config.settings import load_job
 from facerecon_ray.errors import InputError, SettingsError
-from facerecon_ray.evaluation.face_finder import encode_png
 from facerecon_ray.evaluation.gates import load_gates
 from facerecon_ray.evaluation.nightly import Outcome, evaluate
+from facerecon_ray.evaluation.picture_crops import encode_png
 from facerecon_ray.evaluation.provenance import provenance
 from facerecon_ray.evaluation.rows import ROW_SCHEMA
 from facerecon_ray.evaluation.scan import Scan

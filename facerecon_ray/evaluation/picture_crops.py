@@ -8,7 +8,7 @@ from facerecon_ray.stages.crop import Cropper
 from facerecon_ray.stages.stage import OK, Batch, select
 
 
-class FaceFinder:
+class PictureCrops:
     """Turns pictures into rows of the crop stage, one a picture.
 
     Parameters
