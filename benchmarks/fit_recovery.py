@@ -22,7 +22,7 @@ from facerecon_ray.geometry.alignment import align, apply_alignment
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import LandmarkFitter, box_size
 from facerecon_ray.geometry.landmarks import landmarks_in_picture
-from facerecon_ray.stages.face_finder import PictureCrops
+from facerecon_ray.stages.face_finder import FaceFinder
 from facerecon_ray.synthesis.model_building.head_rendering import HeadRenderer, frontal_camera
 from facerecon_ray.synthesis.people.subjects import SubjectSampler
 from facerecon_ray.synthesis.portraits.photo_library import PhotoLibrary
@@ -105,7 +105,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = FaceModel.default()
-    fit, find = LandmarkFitter(model), PictureCrops(CropSettings(detection_side=PICTURE_SIZE))
+    fit, find = LandmarkFitter(model), FaceFinder(CropSettings(detection_side=PICTURE_SIZE))
     sitters = Sitters(model, arguments.pictures, arguments.photos)
     print("heads        landmarks  found   error  mean head      fit closer by   error of yaw, pitch, roll")
     for expressive in (False, True):
