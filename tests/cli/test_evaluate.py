@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from facerecon_ray.cli import main  # noqa: F401 - registers the commands
 from facerecon_ray.cli.app import app
 from facerecon_ray.errors import SettingsError
-from facerecon_ray.evaluation.picture_crops import FaceFinder, encode_png
+from facerecon_ray.evaluation.picture_crops import PictureCrops, encode_png
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in the layout of AFLW2000-3D with one photo, whose landmarks are those that the predictor finds."""
     folder = tmp_path_factory.mktemp("aflw")
     picture = skimage.data.astronaut()
-    found = FaceFinder("cpu").find([picture])["landmarks"][0]
+    found = PictureCrops("cpu").find([picture])["landmarks"][0]
     points = np.vstack([found.T + 0.5, np.zeros(68)])
     (folder / "image1.png").write_bytes(encode_png(picture))
     io.savemat(folder / "image1.mat", {"pt3d_68": points, "Pose_Para": np.zeros((1, 7))})
