@@ -97,7 +97,7 @@ class Face:
 def reconstruct(
     image: str | Path | bytes | np.ndarray | Image.Image,
     *,
-    method: Literal["fitted", "two-view"] = "fitted",
+    method: Literal["fitted", "two-view", "prnet"] = "fitted",
     topology: Literal["dense", "model"] = "dense",
     weights: Path | None = None,
     face_model: Path | None = None,
@@ -110,9 +110,9 @@ def reconstruct(
     Parameters
     ----------
     image : path of a photo, contents of a photo file, (H, W, 3) or (H, W) uint8 array, or PIL image
-    method : fitted, or two-view, which needs weights
+    method : fitted, or two-view or prnet, which need weights
     topology : dense, one vertex for each pixel of the UV position map, or model, the face model's own vertices
-    weights : weights of the two-view network (.safetensors)
+    weights : weights of the network (.safetensors)
     face_model : a face model (.npz); without one, the embedded model is used
     device : auto, cpu, cuda or cuda:N
 

@@ -37,7 +37,7 @@ def evaluate(
         str | None,
         typer.Option(
             help="Models, with commas between them: fitted, mean-face, two-view=WEIGHTS, two-view-unrotated=WEIGHTS, "
-            "or a .safetensors file."
+            "prnet=WEIGHTS, or a .safetensors file."
         ),
     ] = None,
     data: Annotated[

@@ -47,10 +47,10 @@ def reconstruct(
         typer.Option("--output", "-o", help="Folder or s3://bucket/prefix for the results."),
     ] = None,
     method: Annotated[
-        Literal["fitted", "two-view"] | None,
-        typer.Option(help="How faces are reconstructed: the fitted face model, or the two-view network."),
+        Literal["fitted", "two-view", "prnet"] | None,
+        typer.Option(help="How faces are reconstructed: the fitted face model, the two-view network, or PRNet."),
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights of the two-view network (.safetensors).")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights of the network (.safetensors).")] = None,
     mesh_format: Annotated[Literal["glb", "obj", "ply"] | None, typer.Option("--format", help="Mesh format.")] = None,
     topology: Annotated[
         Literal["dense", "model"] | None,

@@ -46,10 +46,11 @@ class RotateSettings(Settings):
 
 
 class ReconstructSettings(Settings):
-    method: Literal["fitted", "two-view"] = "fitted"
-    """fitted: the fitted face model as a position map; two-view: the network on the crop and its rotated view."""
+    method: Literal["fitted", "two-view", "prnet"] = "fitted"
+    """fitted: the fitted face model as a position map; two-view: the network on the crop and its rotated view;
+    prnet: the single-image network on the crop."""
     weights: AbsolutePath | None = None
-    """Weights of the two-view network (.safetensors); needed by the two-view method."""
+    """Weights of the network (.safetensors); needed by two-view and prnet."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
 

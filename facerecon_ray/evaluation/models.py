@@ -47,8 +47,8 @@ KINDS = {
     ),
     "two-view": ModelKind("two-view", "the two-view network on the crop and its rotated view"),
     "two-view-unrotated": ModelKind("two-view", "the two-view network with the crop as both views", _crop_twice),
+    "prnet": ModelKind("prnet", "PRNet, the single-image baseline, on the crop alone"),
 }
-"""A further network takes one line here once the reconstruct stage knows its method."""
 
 
 @dataclass(frozen=True)

@@ -154,9 +154,10 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def _checked_assets(job: ReconstructJob) -> dict[str, str]:
     """SHA-256 of the model files that the results depend on, by setting; those of installed packages have versions."""
-    if job.reconstruct.method == "two-view" and job.reconstruct.weights is None:
+    if job.reconstruct.method != "fitted" and job.reconstruct.weights is None:
         raise SettingsError(
-            "setting 'reconstruct.weights': the two-view method needs weights; add --weights FILE.safetensors"
+            f"setting 'reconstruct.weights': the {job.reconstruct.method} method needs weights; "
+            "add --weights FILE.safetensors"
         )
     assets = {
         "crop.landmark_model": job.crop.landmark_model,

@@ -1,19 +1,19 @@
-"""Faces to UV position maps: the fitted face model's, or the two-view network's."""
+"""Faces to UV position maps: the fitted face model's, or a network's."""
 
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from facerecon_ray.config.reconstruct import ReconstructSettings
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import MAP_SIZE, UvLayout
+from facerecon_ray.networks import prnet, two_view
 from facerecon_ray.networks.device import resolve_device
-from facerecon_ray.networks.two_view import load_weights
 from facerecon_ray.stages.stage import Batch, Column, Stage
 
 
@@ -22,6 +22,7 @@ class Reconstructor(Stage):
 
     Input columns   fitted    pose (3,), camera (3,), shape (S,), expression (E,)
                     two-view  crop, rotated : (256, 256, 3) uint8
+                    prnet     crop
     Output column   position_map : (256, 256, 3) float16, crop pixels / 256
     """
 
@@ -33,13 +34,21 @@ class Reconstructor(Stage):
         Raises
         ------
         AssetError
-            when the two-view method has no weights, or a file is missing or of another kind
+            when a network has no weights, or a file is missing or of another kind
         """
         self.outputs = {"position_map": Column(np.float16, (MAP_SIZE, MAP_SIZE, 3))}
         device = resolve_device(settings.device)
-        self._reconstruct = (
-            _Fitted(face_model, device) if settings.method == "fitted" else _TwoView(settings.weights, device)
-        )
+        self._reconstruct: _Fitted | _Regressed
+        if settings.method == "fitted":
+            self._reconstruct = _Fitted(face_model, device)
+        elif settings.weights is None:
+            raise AssetError(
+                f"the {settings.method} method needs weights; set reconstruct.weights to a .safetensors file"
+            )
+        elif settings.method == "prnet":
+            self._reconstruct = _Regressed(prnet.load_weights(settings.weights), ("crop",), device)
+        else:
+            self._reconstruct = _Regressed(two_view.load_weights(settings.weights), ("crop", "rotated"), device)
 
     @torch.inference_mode()
     def process(self, batch: Batch) -> Batch:
@@ -63,18 +72,15 @@ class _Fitted:
         return self._layout.position_map(Camera.from_row(pose, camera).project(vertices))
 
 
-class _TwoView:
-    """Runs the network on a crop and its rotated view."""
+class _Regressed:
+    """Runs a network on pictures of a face, side by side as channels."""
 
-    def __init__(self, weights: Path | None, device: torch.device) -> None:
-        if weights is None:
-            raise AssetError("the two-view method needs weights; set reconstruct.weights to a .safetensors file")
-        network = load_weights(weights).to(device)
-        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._device = device
+    def __init__(self, network: nn.Module, pictures: tuple[str, ...], device: torch.device) -> None:
+        self._network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._pictures, self._device = pictures, device
 
     def __call__(self, batch: Batch) -> Tensor:
-        views = np.concatenate([batch["crop"], batch["rotated"]], -1)
+        views = np.concatenate([batch[name] for name in self._pictures], -1)
         # Channels are the last axis in memory already, which is what channels_last means.
         pictures = torch.from_numpy(views).to(self._device).permute(0, 3, 1, 2)
         maps: Tensor = self._network(pictures.float() / 255)

@@ -9,6 +9,7 @@ from facerecon_ray.errors import AssetError, SettingsError
 from facerecon_ray.evaluation.models import Model, parse_models
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.networks.prnet import PRNet
 from facerecon_ray.networks.two_view import TwoViewNetwork
 from facerecon_ray.stages.stage import OK, Batch
 
@@ -83,3 +84,13 @@ def test_without_rotation_the_second_view_does_not_count(weights: Path, batch: B
     other = {**batch, "rotated": batch["rotated"][::-1].copy()}
     assert (plain(batch)["position_map"] == plain(other)["position_map"]).all()
     assert (rotated(batch)["position_map"] != rotated(other)["position_map"]).any()
+
+
+def test_the_single_image_baseline_sees_the_crop_alone(tmp_path: Path, batch: Batch) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "prnet.safetensors"
+    safetensors.torch.save_file(PRNet().state_dict(), path)
+    model = Model(parse_models((f"prnet={path}",))[0], "cpu")
+    result = model({name: values for name, values in batch.items() if name != "rotated"})
+    assert result["status"].tolist() == [OK, OK]
+    assert result["position_map"].shape == (2, CROP_SIZE, CROP_SIZE, 3)
