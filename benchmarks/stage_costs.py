@@ -26,6 +26,7 @@ from facerecon_ray.config.reconstruct import (
     RotateSettings,
 )
 from facerecon_ray.config.storage import S3Settings
+from facerecon_ray.networks.prnet import PRNet
 from facerecon_ray.networks.two_view import TwoViewNetwork
 from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.stages.crop import Cropper
@@ -75,8 +76,7 @@ def main() -> None:
         folder = Path(name)
         (folder / "photos").mkdir()
         make_photos(folder / "photos", arguments.photos)
-        weights = folder / "weights.safetensors"
-        save_file(TwoViewNetwork().state_dict(), weights)
+        networks = {"two-view": TwoViewNetwork(), "prnet": PRNet()}
         uris = np.array(sorted(map(str, (folder / "photos").iterdir())), object)
         columns = {"photo_uri": uris, "position": np.arange(len(uris))}
         starts = range(0, len(uris), BATCH)
@@ -88,8 +88,11 @@ def main() -> None:
             cropped = clock.run(f"crop.{detector}", crop, read)
         faces = [select_ok(batch) for batch in cropped]
         rotated = clock.run("rotate", Rotator(RotateSettings(device=device)), faces)
-        two_view = ReconstructSettings(method="two-view", weights=weights, device=device)
-        clock.run("reconstruct.two-view", Reconstructor(two_view), rotated)
+        for method, network in networks.items():
+            weights = folder / f"{method}.safetensors"
+            save_file(network.state_dict(), weights)
+            settings = ReconstructSettings(method=method, weights=weights, device=device)
+            clock.run(f"reconstruct.{method}", Reconstructor(settings), rotated)
         fitted = clock.run("reconstruct.fitted", Reconstructor(ReconstructSettings(device=device)), rotated)
         files = FaceFiles(str(folder / "out"), S3Settings(), str(folder / "photos"), "glb", viewer_photos=0)
         for topology in ("model", "dense"):
