@@ -8,6 +8,7 @@ from facerecon_ray.errors import SettingsError
 from facerecon_ray.pipeline.capacity.cluster import parse_nodes
 from facerecon_ray.pipeline.capacity.placement import Demand, unplaced
 from facerecon_ray.pipeline.capacity.sizing import SizedStage, size_stages
+from facerecon_ray.pipeline.capacity.stage_costs import cost_table
 from facerecon_ray.pipeline.stage_plan import outline
 
 CLUSTERS = (["1cpu"], ["2cpu"], ["64cpu"], ["8cpu+1gpu"], ["3x2cpu"], ["4x16cpu", "8x8cpu+1gpu"], ["16x64cpu+8gpu"])
@@ -43,7 +44,10 @@ def test_gpus_go_to_the_stages_that_use_them_by_what_they_cost():
     gpus = {name: stage.pool.workers * stage.pool.gpus for name, stage in stages.items()}
     assert gpus["read"] == gpus["export"] == 0
     assert sum(gpus.values()) == pytest.approx(128, rel=0.02)
-    assert gpus["reconstruct"] / gpus["rotate"] == pytest.approx(12 / 5, rel=0.1)
+    costs = cost_table().stages
+    assert gpus["reconstruct"] / gpus["rotate"] == pytest.approx(
+        costs["reconstruct.two-view"].gpu / costs["rotate"].gpu, rel=0.1
+    )
 
 
 def test_one_gpu_is_shared_by_all_stages_that_use_one():
