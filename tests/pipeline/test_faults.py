@@ -219,10 +219,12 @@ def test_a_driver_that_is_killed_on_s3_is_continued_and_little_is_done_again(
     source, target = s3_photos(120)
     endpoint = f"s3.endpoint_url={seaweed.endpoint}"
     log = tmp_path / "log"
-    job = driver(source, target, 0.05, log, endpoint)
-    wait_for(lambda: _begun(log) >= 70, job)
+    job = driver(source, target, 0.3, log, endpoint)
+    wait_for(lambda: _begun(log) >= 10, job)
+    # It is refused at the driver's next heartbeat, which may be 15 seconds away: about 50 photos.
     with pytest.raises(OutputError, match="another run is writing"):
         run_toy(source, target, **{"s3.endpoint_url": seaweed.endpoint})
+    wait_for(lambda: _begun(log) >= 70, job)
     kill_all(job)
     output = OutputFolder(target, seaweed.settings)
     done = len({row["photo_uri"] for row in rows(output)})
