@@ -44,6 +44,6 @@ def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
-        from facerecon_ray.storage.run_record import package_version
+        from facerecon_ray.storage.software import package_version
 
         out.print(f"facerecon {package_version()}")

@@ -99,8 +99,9 @@ def demo(
     ] = False,
 ) -> None:
     """Reconstruct the faces of the bundled photos."""
-    photos = Path(__file__).parent.parent / "assets" / "photos"
-    prepared = _prepare(None, {"input": str(photos), "output": output}, None, overwrite)
+    from facerecon_ray.config.assets import PHOTOS
+
+    prepared = _prepare(None, {"input": str(PHOTOS), "output": output}, None, overwrite)
     _run(prepared, None)
 
 

@@ -5,13 +5,12 @@ import json
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from facerecon_ray.config.evaluation import EvaluateJob
 from facerecon_ray.evaluation.models import KINDS, ModelSpec
-from facerecon_ray.storage.run_record import package_version
+from facerecon_ray.storage.software import machine, package_version, versions
 
 PACKAGES = ("torch", "ray", "numpy", "dlib-bin", "open3d-cpu", "open3d", "anny", "pyrender2", "trimesh", "scipy")
 
@@ -45,7 +44,7 @@ def provenance(job: EvaluateJob, models: tuple[ModelSpec, ...], checksums: dict[
     return {
         "git_commit": git_commit(),
         "facerecon_ray": package_version(),
-        "packages": {name: found for name in PACKAGES if (found := _installed(name))},
+        "packages": versions(PACKAGES),
         "models": [
             {
                 "name": spec.name,
@@ -60,11 +59,8 @@ def provenance(job: EvaluateJob, models: tuple[ModelSpec, ...], checksums: dict[
         "comparable": comparable_key(job, checksums),
         "settings": job.model_dump(mode="json", exclude={"webhook": {"url"}}),
         "hardware": {
-            "cpus": os.cpu_count(),
+            **machine(),
             "cpu": _cpu_name(),
-            "machine": platform.machine(),
-            "system": platform.system(),
-            "python": platform.python_version(),
             "gpus": _gpus(),
         },
     }
@@ -79,13 +75,6 @@ def comparable_key(job: EvaluateJob, checksums: dict[str, str]) -> str:
 def _git(folder: Path, *arguments: str) -> str | None:
     done = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=20, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _cpu_name() -> str | None:

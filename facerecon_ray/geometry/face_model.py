@@ -7,7 +7,6 @@ Model is loaded by `FaceModel.from_bfm`.
 import json
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from facerecon_ray.config.assets import FACE_MODEL
 from facerecon_ray.errors import AssetError
 
 REGIONS = ("neck", "scalp", "ears", "skin", "nose", "lips", "mouth", "right_eye", "left_eye")
@@ -158,8 +158,7 @@ class FaceModel:
     @cache
     def default() -> "FaceModel":
         """The model that comes with the package, on the CPU."""
-        with resources.as_file(resources.files("facerecon_ray") / "assets" / "face_model.npz") as path:
-            return FaceModel.load(path)
+        return FaceModel.load(FACE_MODEL)
 
     @staticmethod
     def open(path: Path | None) -> "FaceModel":

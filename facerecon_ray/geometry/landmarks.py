@@ -8,6 +8,7 @@ that is furthest outward in the picture.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,27 @@ from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, FaceModel
 from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, rotation_from_angles
 
 CHIN = CONTOUR_LANDMARKS // 2
+
+MIRRORED_LANDMARKS = np.array(
+    [
+        *range(16, -1, -1),
+        *range(26, 16, -1),
+        *range(27, 31),
+        *range(35, 30, -1),
+        45,
+        44,
+        43,
+        42,
+        47,
+        46,
+        39,
+        38,
+        37,
+        36,
+    ]
+    + [41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
+)
+"""For each of the 68 landmarks the one at the mirrored place."""
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,18 @@ class Surface:
     Raises
     ------
     AssetError
-        when the package open3d is not installed
+        when the package open3d is not installed, or misses a library of the system
     """
 
     def __init__(self, vertices: np.ndarray, triangles: np.ndarray) -> None:
         try:
             import open3d
-        except ImportError:
+        except ModuleNotFoundError:
             raise AssetError("aligning meshes needs Open3D: pip install 'facerecon-ray[evaluation]'") from None
+        except (ImportError, OSError) as error:
+            raise AssetError(
+                f"Open3D does not start ({error}); on Debian: apt-get install libegl1 libgl1 libusb-1.0-0"
+            ) from None
         self._tensor = cast(Any, open3d.core.Tensor)
         used = np.asarray(vertices, np.float64)
         corners = used[triangles]

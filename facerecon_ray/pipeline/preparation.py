@@ -3,11 +3,11 @@
 import hashlib
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from facerecon_ray.config.assets import FACE_MODEL
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.errors import AssetError, OutputError, SettingsError
 from facerecon_ray.pipeline.face_files import FaceFiles
@@ -23,7 +23,6 @@ from facerecon_ray.storage.run_record import RunRecord, load_record, new_record
 _FREE_SETTINGS = ("output", "limit", "pools", "report", "shard_photos", "s3", "faults")
 _FREE_READ_SETTINGS = ("threads",)
 _CHUNK = 1000
-_EMBEDDED_MODEL = Path(__file__).parents[1] / "assets" / "face_model.npz"
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def _checked_assets(job: ReconstructJob) -> dict[str, str]:
         )
     assets = {
         "crop.landmark_model": job.crop.landmark_model,
-        "face_model": job.face_model or _EMBEDDED_MODEL,
+        "face_model": job.face_model or FACE_MODEL,
         "reconstruct.weights": job.reconstruct.weights,
     }
     checksums = {}

@@ -1,6 +1,6 @@
 """Photos through the stages: one Ray Data pipeline of actor pools."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any
 
@@ -13,7 +13,8 @@ from facerecon_ray.pipeline.capacity.sizing import Pool, SizedStage
 from facerecon_ray.pipeline.ledger import start_ledger
 from facerecon_ray.pipeline.manifest_writer import POSITION, Arrived, ManifestWriter
 from facerecon_ray.pipeline.shard_work import ShardWork
-from facerecon_ray.pipeline.workers import WorkerError, worker_class
+from facerecon_ray.pipeline.worker_errors import arriving
+from facerecon_ray.pipeline.workers import worker_class
 from facerecon_ray.stages.stage import OK
 from facerecon_ray.storage.run_lock import Check
 
@@ -45,7 +46,7 @@ def stream(
     """
     photos = pa.concat_tables(map(_table, works))
     ledger = start_ledger(window(stages, works), batch_seconds)
-    for rows in _batches(build_dataset(photos, stages, ledger)):
+    for rows in arriving(build_dataset(photos, stages, ledger)):
         check()
         arrived = writer.add(rows)
         if arrived.recorded:
@@ -92,13 +93,3 @@ def _table(work: ShardWork) -> pa.Table:
     photos, places = work.photos(), work.places()
     columns = {"photo_uri": photos, POSITION: places, "status": [OK] * len(photos), "error": [""] * len(photos)}
     return pa.table(columns)
-
-
-def _batches(dataset: "ray.data.Dataset") -> Iterator[pa.Table]:
-    """Rows as they arrive; an error that a worker raised for the user is raised here as it was raised there."""
-    try:
-        yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, WorkerError):
-            raise error.cause.args[0] from None
-        raise

@@ -1,6 +1,8 @@
 """What runs in a worker process: the steps of one stage, with as many threads as the worker has CPUs."""
 
+import pickle
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,10 @@ from facerecon_ray.errors import FaceReconError
 from facerecon_ray.pipeline.capacity.sizing import SizedStage
 from facerecon_ray.pipeline.ledger import GO, ONE_BY_ONE, Item
 from facerecon_ray.pipeline.metrics import WorkerMeter
+from facerecon_ray.pipeline.worker_errors import WorkerError
 from facerecon_ray.stages.stage import FAILED, OK, Batch, select
 
-
-class WorkerError(Exception):
-    """Carries an error for the user to the driver as it is, in `args[0]`: Ray appends advice to messages."""
+_ROOM_SECONDS = 0.1
 
 
 class StageWorker:
@@ -34,7 +35,8 @@ class StageWorker:
     def __init__(self, stage: SizedStage, ledger: Any, admits: bool) -> None:
         context = ray.get_runtime_context()
         self._stage, self._ledger, self._admits = stage.name, ledger, admits
-        self._handle, self._worker = context.current_actor, context.get_actor_id()
+        # As bytes: a handle that is a handle on its way makes Ray count who holds it, with several messages each time.
+        self._handle, self._worker = pickle.dumps(context.current_actor), context.get_actor_id()
         self._error: Exception | None = None
         if ray.get(ledger.start.remote(self._worker)):
             try:
@@ -54,10 +56,14 @@ class StageWorker:
             if self._error is not None:
                 raise self._error
             if self._admits:
-                ray.get(self._ledger.admit.remote(int(batch["position"][0]), len(batch["position"])))
+                self._wait_for_room(int(batch["position"][0]), len(batch["position"]))
             return self._attempt(batch)
         except FaceReconError as error:
             raise WorkerError(error) from None
+
+    def _wait_for_room(self, first: int, photos: int) -> None:
+        while not ray.get(self._ledger.admit.remote(first, photos)):
+            time.sleep(_ROOM_SECONDS)
 
     def _attempt(self, batch: Batch) -> Any:
         items = _items(batch)

@@ -11,8 +11,6 @@ from facerecon_ray.errors import AssetError
 
 COLOURS = ("#1f5fbf", "#d9772b", "#3c9a5f", "#b23a48", "#7a5fb5", "#6b6f76")
 MARKERS = ("o", "s", "^", "D", "v", "P")
-PERCENT = 100.0
-
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 10.5,

@@ -27,12 +27,16 @@ class Rotator(Stage):
                      rotated        (256, 256, 3) the turned face
                      rotated_yaw    its yaw, degrees
                      visible_share  share of the turned face's pixels that the photo saw, 0 to 1
+    With masks       rotated_seen   (256, 256) uint8, 255 times how well the photo saw each of its pixels
+                     rotated_head   (256, 256) uint8, 255 where the head is
     """
 
     name: ClassVar[str] = "rotate"
 
-    def __init__(self, settings: RotateSettings, face_model: FaceModel | Path | None = None) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: RotateSettings, face_model: FaceModel | Path | None = None, masks: bool = False
+    ) -> None:
+        self._settings, self._masks = settings, masks
         self._device = resolve_device(settings.device)
         model = face_model if isinstance(face_model, FaceModel) else FaceModel.open(face_model)
         self._model = model.to(self._device)
@@ -47,6 +51,9 @@ class Rotator(Stage):
             "rotated_yaw": Column(np.float32),
             "visible_share": Column(np.float32),
         }
+        if masks:
+            mask = Column(np.uint8, (CROP_SIZE, CROP_SIZE))
+            self.outputs |= {"rotated_seen": mask, "rotated_head": mask}
 
     @torch.inference_mode()
     def process(self, batch: Batch) -> Batch:
@@ -69,4 +76,7 @@ class Rotator(Stage):
             "rotated_yaw": angles[:, 0],
             "visible_share": visible,
         }
+        if self._masks:
+            columns["rotated_seen"] = (255 * view.seen[:, 0]).round().byte()
+            columns["rotated_head"] = 255 * view.head[:, 0].byte()
         return {name: column.cpu().numpy() for name, column in columns.items()}

@@ -1,9 +1,6 @@
 """run.json: what a run was told, what it ran on, and what came of it."""
 
 import json
-import os
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -12,8 +9,8 @@ from facerecon_ray.errors import MissingObjectError, OutputError, StorageError, 
 from facerecon_ray.storage.layout import RUN_RECORD
 from facerecon_ray.storage.objects import ObjectStore
 from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.software import machine, package_version, versions
 
-PACKAGE = "facerecon-ray"
 _VERSIONED = ("ray", "torch", "numpy", "pyarrow", "dlib-bin", "opencv-python-headless", "trimesh")
 
 
@@ -60,8 +57,8 @@ def new_record(settings: dict[str, Any], photo_root: str, assets: dict[str, str]
         photo_root=photo_root,
         settings=settings,
         assets=assets or {},
-        versions={"python": platform.python_version(), **{name: _installed(name) for name in _VERSIONED}},
-        host={"cpus": os.cpu_count(), "machine": platform.machine(), "system": platform.system()},
+        versions=versions(_VERSIONED),
+        host=machine(),
     )
 
 
@@ -86,15 +83,3 @@ def load_record(store: ObjectStore) -> RunRecord | None:
 def save_record(output: OutputFolder, record: RunRecord) -> None:
     """Write run.json."""
     output.write(RUN_RECORD, (json.dumps(record.model_dump(), indent=2, ensure_ascii=False) + "\n").encode())
-
-
-def package_version() -> str:
-    """Version of this package."""
-    return _installed(PACKAGE)
-
-
-def _installed(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 import yaml
+
+from facerecon_ray.config.assets import STAGE_COSTS
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class CostTable:
 @cache
 def cost_table() -> CostTable:
     """The table that comes with the package."""
-    tree = yaml.safe_load(files("facerecon_ray.assets").joinpath("stage_costs.yaml").read_text("utf-8"))
+    tree = yaml.safe_load(STAGE_COSTS.read_text("utf-8"))
     stages = {
         name: StageCost(**{kind: milliseconds / 1000 for kind, milliseconds in figures.items()})
         for name, figures in tree["stages"].items()

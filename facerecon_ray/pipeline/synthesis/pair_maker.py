@@ -30,7 +30,7 @@ class PairMaker:
     def __init__(self, job: SynthesisJob, source: PairSource) -> None:
         self._job, self._source = job, source
         self._truth = PairTruth(job.pairs, source.model)
-        self._rotate = Rotator(job.rotate, source.model)
+        self._rotate = Rotator(job.rotate, source.model, masks=True)
         self.seconds: dict[str, float] = {}
 
     def rows(self, number: int) -> pa.Table:
@@ -58,15 +58,20 @@ class PairMaker:
             photos = subject.photos()
         with self._timed("truth"):
             known = self._truth(photos)
-        with self._timed("rotate"):
-            fitted = self._rotate(known)
-        with self._timed("turned"):
-            turned = subject.turned(known, self._wanted(known, fitted))
+        if self._job.pairs.partners:
+            with self._timed("rotate"):
+                fitted = self._rotate(known)
+            with self._timed("turned"):
+                turned = subject.turned(known, self._wanted(known, fitted))
+        else:
+            rows = len(known["view"])
+            fitted = {**known, **{name: column.empty(rows) for name, column in self._rotate.outputs.items()}}
+            turned = _no_turned_view(rows)
         return {
             **fitted,
             **{name: known[name] for name in _ESTIMATES},
             **turned,
-            "fitted_pose": fitted["pose"],
+            **{f"fitted_{name}": fitted[name] for name in _ESTIMATES},
             "given_landmarks": apply_transform(known["crop_transform"], known["landmarks"]),
             "split": np.full(len(known["view"]), self._split(int(known["subject_seed"][0])), object),
         }
@@ -93,7 +98,7 @@ class PairMaker:
         return "validation" if place < shares.test + shares.validation else "train"
 
     def _failed(self, number: int, reason: str) -> Batch:
-        size, seed = CROP_SIZE, self._source.seed(number)
+        seed = self._source.seed(number)
         empty = {**self._truth.outputs, **self._rotate.outputs}
         return {
             **{name: column.empty(1) for name, column in empty.items()},
@@ -107,9 +112,8 @@ class PairMaker:
             "error": np.array([reason], object),
             "split": np.array([self._split(seed)], object),
             "given_landmarks": np.zeros((1, 68, 2), np.float32),
-            "fitted_pose": np.zeros((1, 3), np.float32),
-            "true_rotated": np.zeros((1, size, size, 3), np.uint8),
-            "true_rotated_pose": np.zeros((1, 3), np.float32),
+            **{f"fitted_{name}": empty[name].empty(1) for name in _ESTIMATES},
+            **_no_turned_view(1),
         }
 
     @contextmanager
@@ -117,3 +121,10 @@ class PairMaker:
         start = time.process_time()
         yield
         self.seconds[step] = self.seconds.get(step, 0.0) + time.process_time() - start
+
+
+def _no_turned_view(rows: int) -> Batch:
+    return {
+        "true_rotated": np.zeros((rows, CROP_SIZE, CROP_SIZE, 3), np.uint8),
+        "true_rotated_pose": np.zeros((rows, 3), np.float32),
+    }

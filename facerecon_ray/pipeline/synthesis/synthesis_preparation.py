@@ -4,11 +4,11 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import resources
 from math import ceil
 from pathlib import Path
 from typing import Any
 
+from facerecon_ray.config.assets import FACE_MODEL
 from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.errors import OutputError, SettingsError
 from facerecon_ray.networks.dlib_models import installed_model
@@ -29,7 +29,6 @@ from facerecon_ray.storage.pairs.pair_shards import SHARDS, ShardSummary, shard_
 _FREE_SETTINGS = ("output", "subjects", "photos", "pool", "s3")
 USUAL_SUBJECTS = 100
 _NAMED_CHANGES = 5
-_EMBEDDED_MODEL = "face_model.npz"
 
 
 @dataclass(frozen=True)
@@ -108,8 +107,7 @@ def asset_files(job: SynthesisJob) -> dict[str, Path]:
         if job.imports.face_uv:
             files["face_uv"] = job.imports.face_uv
     else:
-        with resources.as_file(resources.files("facerecon_ray") / "assets" / _EMBEDDED_MODEL) as embedded:
-            files["face_model"] = job.face_model or Path(embedded)
+        files["face_model"] = job.face_model or FACE_MODEL
     if job.pairs.landmarks == "predicted":
         files["landmark_model"] = job.pairs.landmark_model or installed_model(DEFAULT_MODEL)
     return files

@@ -22,7 +22,7 @@ from facerecon_ray.errors import FaceReconError, SettingsError, StorageError
 from facerecon_ray.pipeline.progress import JobProgress, show_progress
 from facerecon_ray.pipeline.session import ray_session
 from facerecon_ray.pipeline.synthesis.synthesis_preparation import PreparedSet, ShardTask, views_of_each
-from facerecon_ray.pipeline.workers import WorkerError
+from facerecon_ray.pipeline.worker_errors import WorkerError, arriving
 from facerecon_ray.stages.stage import OK, Batch
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.pairs.dataset_card import DatasetCard, MakingRun, save_card
@@ -164,14 +164,15 @@ def _make(
             fn_constructor_args=(job, counter, source),
             batch_format="numpy",
             batch_size=None,
-            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+            # A shard takes long: one that waited for a busy worker would keep another worker idle.
+            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
             runtime_env={"env_vars": _ONE_THREAD},
             **options,
         )
         views = views_of_each(job)
         total = views and sum(task.subjects for task in todo) * views
         with show_progress(total, console, nouns=("views", "pairs")) as progress, _counting(counter, progress):
-            for _ in _arriving(dataset):
+            for _ in arriving(dataset):
                 pass
         run.views = progress.photos
         rates = progress.rates()
@@ -223,16 +224,6 @@ def _counting(counter: "ActorHandle[Any]", progress: JobProgress) -> Iterator[No
         stop.set()
         watcher.join()
         poll()
-
-
-def _arriving(dataset: "ray.data.Dataset") -> Iterator[pa.Table]:
-    """Shards as they are done; an error that a worker raised for the user is raised here as it was raised there."""
-    try:
-        yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, WorkerError):
-            raise error.cause.args[0] from None
-        raise
 
 
 def _close(prepared: PreparedSet, run: MakingRun, start: float) -> None:

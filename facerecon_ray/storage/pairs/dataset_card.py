@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import os
-import platform
 from collections import Counter
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +12,7 @@ from facerecon_ray.errors import AssetError, MissingObjectError, OutputError
 from facerecon_ray.storage.objects import ObjectStore
 from facerecon_ray.storage.pairs.pair_schema import PAIR_SCHEMA_VERSION
 from facerecon_ray.storage.pairs.pair_shards import ShardSummary, shard_name
+from facerecon_ray.storage.software import machine, versions
 
 CARD = "dataset.json"
 
@@ -104,8 +102,8 @@ def new_card(settings: dict[str, Any], seed: int, subjects: int, assets: dict[st
         subjects=subjects,
         settings=settings,
         assets=assets,
-        versions={"python": platform.python_version(), **{name: _installed(name) for name in _VERSIONED}},
-        host={"cpus": os.cpu_count(), "machine": platform.machine(), "system": platform.system()},
+        versions=versions(_VERSIONED),
+        host=machine(),
     )
 
 
@@ -156,10 +154,3 @@ def _numbers_first(item: tuple[str, int]) -> tuple[float, str]:
         return float(item[0].split(" to ")[0]), ""
     except ValueError:
         return float("inf"), item[0]
-
-
-def _installed(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

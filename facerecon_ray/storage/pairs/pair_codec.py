@@ -42,6 +42,28 @@ def unpack_image(data: bytes) -> np.ndarray:
     return np.asarray(image)
 
 
+def pack_mask(mask: np.ndarray) -> bytes:
+    """A picture (H, W) uint8 of one channel as a PNG, without loss."""
+    packed, data = cv2.imencode(".png", mask, _PNG)
+    if not packed:
+        raise StorageError(f"a mask of shape {mask.shape} could not be packed")
+    return bytes(data.tobytes())
+
+
+def unpack_mask(data: bytes) -> np.ndarray:
+    """A picture (H, W) uint8 of one channel.
+
+    Raises
+    ------
+    StorageError
+        when the bytes are no picture
+    """
+    mask = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
+    if mask is None:
+        raise StorageError("its bytes are not a picture")
+    return np.asarray(mask)
+
+
 def pack_map(position_map: np.ndarray) -> bytes:
     """A map (H, W, 3) float16 as bytes of the same length, of which zstd leaves a sixth.
 

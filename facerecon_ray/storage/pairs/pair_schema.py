@@ -12,13 +12,22 @@ import numpy as np
 import pyarrow as pa
 
 from facerecon_ray.storage.arrow_columns import FLOATS, matrix_type, named, numbers, struct_type, texts
-from facerecon_ray.storage.pairs.pair_codec import pack_image, pack_map, unpack_image, unpack_map
+from facerecon_ray.storage.pairs.pair_codec import (
+    pack_image,
+    pack_map,
+    pack_mask,
+    unpack_image,
+    unpack_map,
+    unpack_mask,
+)
 
-PAIR_SCHEMA_VERSION = 1
+PAIR_SCHEMA_VERSION = 2
+"""1: without fitted_camera, fitted_shape, fitted_expression, rotated_seen and rotated_head."""
 
 SPLITS = ("train", "validation", "test")
 
 _ANGLES = struct_type("yaw", "pitch", "roll")
+_CAMERA = struct_type("scale", "x", "y")
 
 PAIR_SCHEMA = pa.schema(
     [
@@ -35,16 +44,21 @@ PAIR_SCHEMA = pa.schema(
         pa.field("crop_transform", matrix_type(2, 3)),  # photo pixels -> crop pixels
         pa.field("position_map", pa.binary()),  # float16, packed by pair_codec.pack_map
         pa.field("pose", _ANGLES),  # degrees
-        pa.field("camera", struct_type("scale", "x", "y")),  # crop pixels per metre, crop pixels
+        pa.field("camera", _CAMERA),  # crop pixels per metre, crop pixels
         pa.field("shape", FLOATS),  # standard deviations
         pa.field("expression", FLOATS),  # standard deviations
         pa.field("landmarks_3d", matrix_type(68, 3)),  # crop pixels
         pa.field("given_landmarks", matrix_type(68, 2)),  # crop pixels, what the rotate stage fitted
         pa.field("fitted_pose", _ANGLES),  # degrees
+        pa.field("fitted_camera", _CAMERA),
+        pa.field("fitted_shape", FLOATS),  # standard deviations
+        pa.field("fitted_expression", FLOATS),  # standard deviations
         pa.field("fit_error", pa.float32()),
         pa.field("rotated", pa.binary()),  # the rotate stage's output
         pa.field("rotated_yaw", pa.float32()),  # degrees
         pa.field("visible_share", pa.float32()),  # of the rotated view's face pixels, those that the photo saw
+        pa.field("rotated_seen", pa.binary()),  # PNG, 255 times how well the photo saw each of its pixels
+        pa.field("rotated_head", pa.binary()),  # PNG, 255 where the head is
         pa.field("true_rotated", pa.binary()),  # the head as it looks from there
         pa.field("true_rotated_pose", _ANGLES),  # degrees
     ],
@@ -52,6 +66,7 @@ PAIR_SCHEMA = pa.schema(
 )
 
 IMAGES = ("crop", "rotated", "true_rotated")
+MASKS = ("rotated_seen", "rotated_head")
 _OF_TRUTH = ("crop_transform", "landmarks_3d", "given_landmarks")
 _OF_FIT = ("fit_error", "rotated_yaw", "visible_share")
 
@@ -76,19 +91,25 @@ def pair_rows(batch: Mapping[str, np.ndarray], image_format: Literal["jpeg", "pn
         ]
         for name, mask in valid.items()
     }
+    masks = {
+        name: [pack_mask(mask) if there else None for mask, there in zip(batch[name], fitted, strict=True)]
+        for name in MASKS
+    }
     maps = [pack_map(values) if there else None for values, there in zip(batch["position_map"], known, strict=True)]
     plain = ("subject", "subject_seed", "view", "source", "split", "status")
     columns = {
         **{name: pa.array(batch[name], PAIR_SCHEMA.field(name).type) for name in plain},
         **{name: texts(batch[name]) for name in ("origin", "error")},
         "attributes": pa.array([json.dumps(known_as, sort_keys=True) for known_as in batch["attributes"]]),
-        **{name: pa.array(values, pa.binary()) for name, values in pictures.items()},
+        **{name: pa.array(values, pa.binary()) for name, values in (pictures | masks).items()},
         "position_map": pa.array(maps, pa.binary()),
         **{name: numbers(batch[name], known) for name in _OF_TRUTH},
         **{name: numbers(batch[name], known).cast(FLOATS) for name in ("shape", "expression")},
         **{name: numbers(batch[name], fitted) for name in _OF_FIT},
+        **{name: numbers(batch[name], fitted).cast(FLOATS) for name in ("fitted_shape", "fitted_expression")},
+        "fitted_camera": named(batch["fitted_camera"], fitted, _CAMERA),
         "pose": named(batch["pose"], known, _ANGLES),
-        "camera": named(batch["camera"], known, PAIR_SCHEMA.field("camera").type),
+        "camera": named(batch["camera"], known, _CAMERA),
         "fitted_pose": named(batch["fitted_pose"], fitted, _ANGLES),
         "true_rotated_pose": named(batch["true_rotated_pose"], turned, _ANGLES),
     }
@@ -114,6 +135,9 @@ def pair_arrays(rows: pa.Table, size: int) -> dict[str, np.ndarray]:
         if name in IMAGES:
             black = np.zeros((size, size, 3), np.uint8)
             arrays[name] = np.stack([unpack_image(v) if v is not None else black for v in column.to_pylist()])
+        elif name in MASKS:
+            nothing = np.zeros((size, size), np.uint8)
+            arrays[name] = np.stack([unpack_mask(v) if v is not None else nothing for v in column.to_pylist()])
         elif name == "position_map":
             nowhere = np.zeros((size, size, 3), np.float16)
             arrays[name] = np.stack([unpack_map(v, size) if v is not None else nowhere for v in column.to_pylist()])

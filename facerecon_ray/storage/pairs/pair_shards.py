@@ -8,7 +8,7 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from facerecon_ray.errors import MissingObjectError, StorageError
 from facerecon_ray.storage.objects import ObjectStore
-from facerecon_ray.storage.pairs.pair_schema import IMAGES, PAIR_SCHEMA, pair_arrays
+from facerecon_ray.storage.pairs.pair_schema import IMAGES, MASKS, PAIR_SCHEMA, PAIR_SCHEMA_VERSION, pair_arrays
 
 SHARDS = "shards"
 SIZE = 256
@@ -77,7 +77,7 @@ def write_shard(
         rows=sum(map(len, subjects)),
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
-        counts=_counts(pa.concat_tables(table.drop_columns([*IMAGES, "position_map"]) for table in subjects)),
+        counts=_counts(pa.concat_tables(table.drop_columns([*IMAGES, *MASKS, "position_map"]) for table in subjects)),
         seconds={name: round(value, 3) for name, value in seconds.items()},
     )
     store.write(shard_name(index), data)
@@ -112,6 +112,7 @@ def read_pairs(
     status: str | None = "ok",
     columns: Sequence[str] | None = None,
     shards: Sequence[int] | None = None,
+    skipped: Callable[[str], None] | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Rows of a data set as arrays, a batch for each subject that has any.
 
@@ -122,21 +123,23 @@ def read_pairs(
     status : ok or failed; all without one
     columns : of PAIR_SCHEMA; all without any
     shards : numbers; all that are done without any
+    skipped : is told why a row was left out whose pictures or map are damaged; without it such a row is an error
 
     Raises
     ------
     StorageError
-        when a shard is missing or damaged, with its name
+        when a shard is missing or damaged, or of another version, with its name
     """
     wanted = list(dict.fromkeys([*(columns or PAIR_SCHEMA.names)]))
     for index in sorted(shard_summaries(store)) if shards is None else shards:
         name = shard_name(index)
         try:
             file = pq.ParquetFile(io.BytesIO(store.read(name)))
+            _check_columns(store.describe(name), file.schema_arrow, wanted)
             for group in range(file.num_row_groups):
                 rows = _chosen(file, group, wanted, split, status)
-                if len(rows):
-                    yield pair_arrays(rows, SIZE)
+                if len(rows) and (arrays := _decoded(rows, skipped)):
+                    yield arrays
         except MissingObjectError:
             raise
         except (OSError, ValueError, pa.ArrowException, StorageError) as error:
@@ -169,9 +172,34 @@ def _chosen(file: pq.ParquetFile, group: int, columns: list[str], split: str | N
     return file.read_row_group(group, columns=columns).filter(pa.array(keep)).select(columns)
 
 
+def _decoded(rows: pa.Table, skipped: Callable[[str], None] | None) -> dict[str, np.ndarray]:
+    """Rows as arrays; where one is damaged, those of the others, none if there is no other."""
+    try:
+        return pair_arrays(rows, SIZE)
+    except StorageError as error:
+        if skipped is None:
+            raise
+        if len(rows) == 1:
+            skipped(str(error))
+            return {}
+    parts = [part for row in range(len(rows)) if (part := _decoded(rows.slice(row, 1), skipped))]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+
+def _check_columns(shard: str, schema: pa.Schema, wanted: list[str]) -> None:
+    version = (schema.metadata or {}).get(b"schema_version", b"?").decode()
+    missing = [name for name in wanted if name not in schema.names]
+    if missing or not version.isdigit() or int(version) > PAIR_SCHEMA_VERSION:
+        what = f"it has no column {missing[0]!r}" if missing else "this program does not know that version"
+        raise StorageError(
+            f"{shard} has rows of version {version}, this program's are of version {PAIR_SCHEMA_VERSION}, and {what}; "
+            "make the data set again"
+        )
+
+
 def _parquet(subjects: Sequence[pa.Table]) -> bytes:
     buffer = io.BytesIO()
-    compression = {name: "NONE" if name in IMAGES else "ZSTD" for name in _leaves(PAIR_SCHEMA)}
+    compression = {name: "NONE" if name in (*IMAGES, *MASKS) else "ZSTD" for name in _leaves(PAIR_SCHEMA)}
     plain = [name for name in PAIR_SCHEMA.names if not pa.types.is_binary(PAIR_SCHEMA.field(name).type)]
     with pq.ParquetWriter(buffer, PAIR_SCHEMA, compression=compression, use_dictionary=plain) as writer:
         for table in subjects:

@@ -18,13 +18,12 @@ from scipy.spatial import cKDTree
 from facerecon_ray.errors import InputError
 from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, REGIONS, FaceModel
 from facerecon_ray.geometry.fitting import LandmarkFitter, box_size
-from facerecon_ray.geometry.landmarks import projected_landmarks
+from facerecon_ray.geometry.landmarks import MIRRORED_LANDMARKS, projected_landmarks
 from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, rotation_from_angles
 from facerecon_ray.geometry.rasterizer import interpolate, rasterize
 from facerecon_ray.networks.dlib_models import installed_model
+from facerecon_ray.networks.landmark_predictor import DEFAULT_MODEL
 from facerecon_ray.synthesis.model_building.head_rendering import HeadRenderer, frontal_camera
-
-LANDMARK_MODEL = "shape_predictor_68_face_landmarks.dat"
 
 PATH_POINTS = 12
 """Points of the path on which a jaw landmark slides."""
@@ -45,27 +44,6 @@ NOISE_FLOOR = 0.002
 """Standard deviation of a landmark that is added to the measured noise, which a limited number of heads underrates."""
 
 CORRECTION_ROUNDS, CORRECTION_STEP = 5, 0.7
-
-MIRRORED_LANDMARKS = np.array(
-    [
-        *range(16, -1, -1),
-        *range(26, 16, -1),
-        *range(27, 31),
-        *range(35, 30, -1),
-        45,
-        44,
-        43,
-        42,
-        47,
-        46,
-        39,
-        38,
-        37,
-        36,
-    ]
-    + [41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
-)
-"""For each of the 68 landmarks the one at the mirrored place."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +190,7 @@ def _photographed_heads(
     model: FaceModel, count: int, poses: tuple[float, float, float], rng: np.random.Generator
 ) -> Iterator[_PhotographedHead]:
     """Random people in random poses, those of `count` in whose picture dlib finds one face."""
-    predictor = dlib.shape_predictor(str(installed_model(LANDMARK_MODEL)))
+    predictor = dlib.shape_predictor(str(installed_model(DEFAULT_MODEL)))
     detector = dlib.get_frontal_face_detector()
     render = HeadRenderer(model)
     for _ in range(count):
@@ -244,7 +222,7 @@ def _pointed_at(model: FaceModel, head: _PhotographedHead) -> np.ndarray:
 
 def _portrait_landmarks(folder: Path) -> np.ndarray:
     """(B, 68, 2) dlib's landmarks of the portraits with one face, pixels."""
-    predictor = dlib.shape_predictor(str(installed_model(LANDMARK_MODEL)))
+    predictor = dlib.shape_predictor(str(installed_model(DEFAULT_MODEL)))
     detector = dlib.get_frontal_face_detector()
     rows = []
     for path in sorted(folder.iterdir()):

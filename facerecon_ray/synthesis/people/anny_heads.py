@@ -5,7 +5,6 @@ anny is needed only to build the face model and to make synthetic subjects; ever
 
 import re
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,18 +14,6 @@ from facerecon_ray.errors import AssetError
 FACIAL_PARTS = re.compile(r"^([lr]-)?(cheek|chin|ear|eye|eyebrows|forehead|head|mouth|neck|nose|measure-neck)-")
 SHAPE_SPREAD = 0.3
 ASYMMETRY_SPREAD = 0.08
-
-
-@dataclass(frozen=True)
-class Heads:
-    """A batch of heads.
-
-    vertices  (B, V, 3) float32 metres, y up, the face looks along +z
-    actions   (B, A) float32 activations of the facial actions, 0 to 1
-    """
-
-    vertices: np.ndarray
-    actions: np.ndarray
 
 
 class HeadSampler:
@@ -65,12 +52,6 @@ class HeadSampler:
     def shapes(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """(count, V, 3) random heads with a neutral expression, metres."""
         return self._vertices(*self._random_shape(count, rng), np.zeros((count, len(self.action_names))))
-
-    def expressive(self, count: int, rng: np.random.Generator) -> Heads:
-        """Random heads, each with a few facial actions at random strength."""
-        phenotypes, changes = self._random_shape(count, rng)
-        actions = self._random_actions(count, rng)
-        return Heads(self._vertices(phenotypes, changes, actions), actions.astype(np.float32))
 
     def shape_names(self) -> list[str]:
         """Names of the local shape changes of the face, the ears, the skull and the neck; values are -1 to 1."""
@@ -149,21 +130,6 @@ class HeadSampler:
             own = rng.normal(0.0, ASYMMETRY_SPREAD, count) if paired else 0.0
             changes[name] = np.clip(shared[base] + own, -1.0, 1.0)
         return phenotypes, changes
-
-    def _random_actions(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """A few active muscles at a time; left and right mostly together, as faces move."""
-        index = {name: i for i, name in enumerate(self.action_names)}
-        actions = np.zeros((count, len(index)))
-        for name, i in index.items():
-            if name.endswith("Right"):
-                continue
-            active = rng.random(count) < 0.15
-            strength = np.where(active, rng.beta(1.5, 2.5, count), 0.0)
-            actions[:, i] = strength
-            twin = index.get(name[: -len("Left")] + "Right") if name.endswith("Left") else None
-            if twin is not None:
-                actions[:, twin] = np.clip(strength * rng.normal(1.0, 0.15, count), 0.0, 1.0)
-        return actions
 
     def _vertices(
         self, phenotypes: dict[str, np.ndarray], changes: dict[str, np.ndarray], actions: np.ndarray

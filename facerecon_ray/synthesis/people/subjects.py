@@ -3,7 +3,6 @@
 What is drawn, and over what range, stands here and in the settings; how it looks is painted by the other modules.
 """
 
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -93,18 +92,6 @@ class SubjectSampler:
             actions=actions,
             vertices=self._posed(phenotypes, changes, actions, neutral),
             neutral=self.geometry.into_head_frame(neutral, neutral),
-        )
-
-    def with_expression(self, subject: Subject, number: int) -> Subject:
-        """The same person with another expression; each number is one."""
-        rng = np.random.default_rng([subject.seed, number])
-        expression, actions = draw_expression(self._settings.neutral_share, rng)
-        neutral = self._heads.head(subject.phenotypes, subject.changes, {})
-        return replace(
-            subject,
-            expression=expression,
-            actions=actions,
-            vertices=self._posed(subject.phenotypes, subject.changes, actions, neutral),
         )
 
     def _posed(

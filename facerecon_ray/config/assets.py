@@ -1,0 +1,14 @@
+"""Files that come with the package."""
+
+from pathlib import Path
+
+_ASSETS = Path(__file__).parents[1] / "assets"
+
+FACE_MODEL = _ASSETS / "face_model.npz"
+STAGE_COSTS = _ASSETS / "stage_costs.yaml"
+PHOTOS = _ASSETS / "photos"
+
+FITTER_WEIGHTS = _ASSETS / "weights" / "fitter.safetensors"
+TWO_VIEW_WEIGHTS = _ASSETS / "weights" / "two_view.safetensors"
+PRNET_WEIGHTS = _ASSETS / "weights" / "prnet.safetensors"
+ROTATOR_WEIGHTS = _ASSETS / "weights" / "rotator.safetensors"
