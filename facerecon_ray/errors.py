@@ -43,3 +43,7 @@ class ObjectTooLargeError(StorageError):
     def __init__(self, message: str, size: int) -> None:
         super().__init__(message)
         self.size = size
+
+
+class TrainingError(FaceReconError):
+    """A training cannot go on: its loss is no number, or a checkpoint is of something else."""

@@ -2,7 +2,7 @@
 --help is instant.
 """
 
-from facerecon_ray.cli import evaluate, jobs, manifest, model, plan, reconstruct, synthesize
+from facerecon_ray.cli import evaluate, jobs, manifest, model, plan, reconstruct, synthesize, train
 from facerecon_ray.cli.app import main
 
-__all__ = ["evaluate", "jobs", "main", "manifest", "model", "plan", "reconstruct", "synthesize"]
+__all__ = ["evaluate", "jobs", "main", "manifest", "model", "plan", "reconstruct", "synthesize", "train"]

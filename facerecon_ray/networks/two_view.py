@@ -1,18 +1,27 @@
 """The two-view network: a face crop and its rotated view to a UV position map.
 
+With a fit, a third view shows the fitted face and the network corrects that face's position map; without one it
+regresses the map from the two pictures alone, as published.
+
 Encoder of MobileNetV2's inverted residual blocks (Sandler et al. 2018), decoder of 4x4 transposed convolutions as in
 PRNet (Feng et al. 2018); 13.8 million parameters and 4.1 billion multiply-adds a face.
 """
 
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from facerecon_ray.networks.position_map_decoder import DECODER, Layer, add_decoder
-from facerecon_ray.networks.weight_file import load_network
+from facerecon_ray.networks.weight_file import load_network, read_metadata
 
-INPUT_CHANNELS = 6
+INPUT_CHANNELS, FIT_CHANNELS = 6, 3
 EXPANSION = 6
+
+CORRECTION = 0.25
+"""Largest correction of a fitted map to both sides is half of this share of the crop."""
+
+FIT = "fit"
+"""What the metadata of a weight file call whether the network corrects a fit."""
 
 
 LAYERS = (
@@ -29,13 +38,18 @@ LAYERS = (
 class TwoViewNetwork(nn.Sequential):
     """The network of `LAYERS`; each layer is a child module of the layer's name.
 
-    Input   (B, 6, 256, 256) float in [0, 1]: red, green, blue of the crop, then of the rotated view
-    Output  (B, 3, 256, 256) float in (0, 1): UV position map, crop pixels / 256
+    Input   (B, 6, 256, 256) float in [0, 1]: red, green, blue of the crop, then of the rotated view; with a fit nine
+            channels, the last three of `projected_coordinates`
+    Output  (B, 3, 256, 256) float in (0, 1): UV position map, crop pixels / 256; with a fit see `corrected`
+
+    Parameters
+    ----------
+    fit : whether it corrects a fit
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fit: bool = False) -> None:
         super().__init__()
-        channels = INPUT_CHANNELS
+        channels = INPUT_CHANNELS + (FIT_CHANNELS if fit else 0)
         for layer in LAYERS[: -len(DECODER)]:
             build = _inverted_residual if layer.kind == "block" else _plain
             self.add_module(layer.name, build(channels, layer))
@@ -43,9 +57,19 @@ class TwoViewNetwork(nn.Sequential):
         add_decoder(self, channels)
 
 
+def corrected(fitted: Tensor, output: Tensor) -> Tensor:
+    """The fitted position maps (B, 3, 256, 256) with the corrections of a network with a fit."""
+    return fitted + (output - 0.5) * CORRECTION
+
+
+def corrects_fit(path: Path) -> bool:
+    """Whether the weights in a file are of a network that corrects a fit; errors as `load_network`."""
+    return read_metadata(path, "two-view").get(FIT) == "true"
+
+
 def load_weights(path: Path) -> TwoViewNetwork:
     """Read the network from a weight file; see `load_network`."""
-    return load_network(TwoViewNetwork(), path, "two-view")
+    return load_network(TwoViewNetwork(corrects_fit(path)), path, "two-view")
 
 
 def _plain(inputs: int, layer: Layer) -> nn.Sequential:

@@ -1,15 +1,20 @@
-"""Networks from weight files."""
+"""Networks from weight files, and weight files from networks."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from facerecon_ray.errors import AssetError
 
 Network = TypeVar("Network", bound=nn.Module)
+
+NETWORK = "network"
+"""What the metadata of a file call the name of the network that it is for."""
 
 
 def load_network(network: Network, path: Path, name: str) -> Network:
@@ -30,17 +35,75 @@ def load_network(network: Network, path: Path, name: str) -> Network:
     AssetError
         when the file is missing, is no safetensors file, or holds another network
     """
-    if not path.is_file():
-        raise AssetError(f"{name} weights {path}: no such file; set reconstruct.weights to a .safetensors file")
-    try:
-        state = safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise AssetError(f"{name} weights {path}: not a readable .safetensors file ({error})") from None
+    state = _read(path, name)
     problem = _first_difference(network.state_dict(), state)
     if problem:
         raise AssetError(f"{name} weights {path}: the file is of another network: {problem}")
     network.load_state_dict(state)
     return network.eval()
+
+
+def begin_with(network: nn.Module, path: Path, name: str) -> list[str]:
+    """Give a network those weights of a file that fit; returns the names of its parameters that keep what they have.
+
+    Raises
+    ------
+    AssetError
+        when the file is missing, is no safetensors file, or nothing in it fits
+    """
+    own, state = network.state_dict(), _read(path, name)
+    fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
+    if not fitting:
+        raise AssetError(f"{name} weights {path}: nothing in the file fits this network")
+    network.load_state_dict(fitting, strict=False)
+    return [key for key in own if key not in fitting]
+
+
+def read_metadata(path: Path, name: str) -> dict[str, str]:
+    """What a weight file says of itself.
+
+    Raises
+    ------
+    AssetError
+        when the file is missing or is no safetensors file
+    """
+    _require(path, name)
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return dict(file.metadata() or {})
+    except (safetensors.SafetensorError, OSError) as error:
+        raise AssetError(f"{name} weights {path}: not a readable .safetensors file ({error})") from None
+
+
+def weight_bytes(state: Mapping[str, Tensor], name: str, metadata: Mapping[str, str]) -> bytes:
+    """A weight file of a network's state: matrices and filters as float16, the few other numbers as they are.
+
+    Parameters
+    ----------
+    state : of the network
+    name : of the network
+    metadata : what else the file says of itself
+    """
+    stored = {
+        key: (value.half() if value.is_floating_point() and value.ndim > 1 else value).detach().cpu().contiguous()
+        for key, value in state.items()
+    }
+    data: bytes = safetensors.torch.save(stored, {**metadata, NETWORK: name})
+    return data
+
+
+def _read(path: Path, name: str) -> dict[str, Tensor]:
+    _require(path, name)
+    try:
+        state = safetensors.torch.load_file(path)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise AssetError(f"{name} weights {path}: not a readable .safetensors file ({error})") from None
+    return {key: value.float() if value.dtype == torch.float16 else value for key, value in state.items()}
+
+
+def _require(path: Path, name: str) -> None:
+    if not path.is_file():
+        raise AssetError(f"{name} weights {path}: no such file; name a .safetensors file")
 
 
 def _first_difference(expected: dict[str, Tensor], state: dict[str, Tensor]) -> str | None:

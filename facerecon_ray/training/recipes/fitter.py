@@ -1,0 +1,183 @@
+"""How the fitter learns: synthetic faces whose pose, shape, expression and landmarks are known."""
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from facerecon_ray.config.training import FitterTraining
+from facerecon_ray.geometry.crop_transform import CROP_SIZE
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.fitting import box_size
+from facerecon_ray.geometry.landmarks import MIRRORED_LANDMARKS, LandmarkModel
+from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, rotation_from_angles
+from facerecon_ray.networks.fitter import INPUT_SIZE, USUAL_SCALE, FittedFaces, FitterNetwork, shrink
+from facerecon_ray.report.training_pictures import fitted_faces_picture
+from facerecon_ray.training.recipes.augmentation import Placement, photographed
+from facerecon_ray.training.recipes.recipe import Recipe, Tensors
+
+VERTICES = 600
+"""Of the face region's vertices so many, evenly chosen, are compared."""
+
+
+class FitterRecipe(Recipe):
+    """Regress pose, coefficients and landmarks; distances in crop pixels, shape and expression at the usual scale."""
+
+    columns: ClassVar[tuple[str, ...]] = ("crop", "pose", "camera", "shape", "expression", "landmarks_3d")
+    result: ClassVar[str] = "fitter"
+    goal: ClassVar[str] = "landmark_error"
+
+    def __init__(self, settings: FitterTraining, device: torch.device) -> None:
+        model = FaceModel.open(settings.face_model)
+        self._settings, self._device = settings, device
+        self._network = FitterNetwork(model.shape_size, model.expression_size)
+        self.modules = {self.result: self._network}
+        face = model.face_vertices
+        chosen = face[torch.linspace(0, len(face) - 1, min(VERTICES, len(face))).long()]
+        self._mean = model.mean[chosen].to(device)
+        self._shape_basis = model.shape_basis[:, chosen].to(device)
+        self._expression_basis = model.expression_basis[:, chosen].to(device)
+        self._landmarks = LandmarkModel.of(model.to(device))
+        self._mirror = mirrored_coefficients(model).to(device)
+        self._model = model.to(device)
+
+    def losses(
+        self, modules: Mapping[str, nn.Module], batch: Tensors, random: torch.Generator
+    ) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """The distances of the faces' vertices and landmarks, each with its weight."""
+        crops = batch["crop"].float() / 255
+        placement = Placement.draw(self._settings.augmentation, len(crops), CROP_SIZE, random).to(self._device)
+        moved = placement.pictures(crops, INPUT_SIZE)
+        seen = photographed(moved[:, None], self._settings.augmentation, random)[:, 0]
+        truth = self._moved_truth(batch, placement)
+        output = modules[self.result](seen.contiguous(memory_format=torch.channels_last))
+        found = self._network.read(output)
+        weights = self._settings.losses
+        parts = {
+            "vertices": weights.vertices * _distance(self._in_picture(found), self._in_picture(truth)),
+            "shape": weights.shape * self._moved_by(found.shape - truth.shape, self._shape_basis),
+            "expression": weights.expression
+            * self._moved_by(found.expression - truth.expression, self._expression_basis),
+            "landmarks": weights.landmarks * _distance(found.landmarks, truth.landmarks),
+            "model_landmarks": weights.model_landmarks
+            * _distance(self._model_landmarks(found, truth)[..., :2], truth.landmarks[..., :2]),
+            "coefficients": weights.coefficients
+            * (
+                functional.mse_loss(found.shape, truth.shape) + functional.mse_loss(found.expression, truth.expression)
+            ),
+        }
+        yield self.result, parts
+
+    @torch.inference_mode()
+    def figures(self, network: nn.Module, batch: Tensors) -> dict[str, Tensor]:
+        """Errors of each row.
+
+        landmark_error@        mean distance of the regressed landmarks to the true ones, share of their box size
+        model_landmark_error@  the same for the landmarks of the regressed face
+        pose_error@            mean of the absolute errors of yaw, pitch and roll, degrees
+        shape_error            mean distance of the face's vertices without pose and expression, millimetres
+        mean_shape_error       the same for the mean face
+        """
+        found = self._network.read(network(self._input(batch["crop"])))
+        truth = _truth(batch)
+        size = box_size(truth.landmarks)
+
+        def error(landmarks: Tensor) -> Tensor:
+            return (landmarks[..., :2] - truth.landmarks[..., :2]).norm(dim=-1).mean(-1) / size
+
+        turned = (found.camera.angles - truth.camera.angles + 180.0) % 360.0 - 180.0
+        landmark_error, pose_error = error(found.landmarks), turned.abs().mean(-1)
+        model_error = error(self._model_landmarks(found, found))
+        return {
+            "landmark_error": landmark_error,
+            "landmark_error@": landmark_error,
+            "model_landmark_error": model_error,
+            "model_landmark_error@": model_error,
+            "pose_error": pose_error,
+            "pose_error@": pose_error,
+            "shape_error": 1000 * self._distances(found.shape - truth.shape).mean(-1),
+            "mean_shape_error": 1000 * self._distances(truth.shape).mean(-1),
+        }
+
+    @torch.inference_mode()
+    def picture(self, network: nn.Module, batch: Tensors) -> np.ndarray:
+        """Crops, the landmarks found in them, and the regressed faces."""
+        found = self._network.read(network(self._input(batch["crop"])))
+        vertices = self._model.vertices(found.shape, found.expression)
+        return fitted_faces_picture(
+            self._model, batch["crop"], found.landmarks, _truth(batch).landmarks, found.camera.project(vertices)
+        )
+
+    def _input(self, crops: Tensor) -> Tensor:
+        return shrink(crops.float() / 255).contiguous(memory_format=torch.channels_last)
+
+    def _moved_truth(self, batch: Tensors, placement: Placement) -> FittedFaces:
+        """What is true of the crops after they were moved."""
+        truth = _truth(batch)
+        mirrored = placement.mirrored
+        coefficients = torch.cat([truth.shape, truth.expression], 1)
+        coefficients = torch.where(mirrored[:, None], coefficients @ self._mirror, coefficients)
+        shape, expression = coefficients.split([truth.shape.shape[1], truth.expression.shape[1]], 1)
+        flip = torch.diag(truth.rotation.new_tensor([-1.0, 1.0, 1.0]))
+        rotation = torch.where(mirrored[:, None, None], flip @ truth.rotation @ flip, truth.rotation)
+        zero = torch.zeros_like(placement.roll)
+        rotation = rotation_from_angles(torch.stack([zero, zero, placement.roll], -1)) @ rotation
+        marks = torch.where(mirrored[:, None, None], truth.landmarks[:, MIRRORED_LANDMARKS], truth.landmarks)
+        place = placement.move(truth.camera.translation[:, None])[:, 0]
+        camera = Camera(truth.camera.angles, truth.camera.scale * placement.zoom, place)
+        return FittedFaces(camera, rotation, shape, expression, placement.move(marks))
+
+    def _in_picture(self, faces: FittedFaces) -> Tensor:
+        """(B, V, 3) vertices of faces in the image frame, pixels."""
+        moved = torch.einsum("bs,svc->bvc", faces.shape, self._shape_basis)
+        moved = moved + torch.einsum("be,evc->bvc", faces.expression, self._expression_basis)
+        return _project(self._mean + moved, faces)
+
+    def _model_landmarks(self, faces: FittedFaces, pose: FittedFaces) -> Tensor:
+        """(B, 68, 3) landmarks of faces in the image frame; the jaw's are those of another face's pose."""
+        points = self._landmarks.points(torch.cat([faces.shape, faces.expression], 1))
+        chosen = self._landmarks.choose(points, pose.camera.angles)
+        return _project(points.gather(1, chosen[..., None].expand(-1, -1, 3)), faces)
+
+    def _distances(self, shape: Tensor) -> Tensor:
+        """(B, V) metres by which a difference of shape coefficients moves the vertices."""
+        return torch.einsum("bs,svc->bvc", shape, self._shape_basis).norm(dim=-1)
+
+    def _moved_by(self, coefficients: Tensor, basis: Tensor) -> Tensor:
+        """Mean distance by which a difference of coefficients moves the vertices, crop pixels."""
+        return torch.einsum("bk,kvc->bvc", coefficients, basis).norm(dim=-1).mean() * USUAL_SCALE
+
+
+def mirrored_coefficients(model: FaceModel) -> Tensor:
+    """(K, K) turns shape and expression coefficients (B, K) into those of the mirrored face, by least squares.
+
+    The model's vertices are mirrored by `FaceModel.mirror`; the statistics of the model know no side.
+    """
+    basis = torch.cat([model.shape_basis, model.expression_basis]).double()
+    mirrored = basis[:, model.mirror] * basis.new_tensor([-1.0, 1.0, 1.0])
+    face = model.face_vertices
+    columns = basis[:, face].flatten(1)
+    # Normal equations with a little of the identity: a few components may move nothing in the face.
+    normal = columns @ columns.T
+    normal += 1e-6 * normal.diagonal().mean() * torch.eye(len(normal), dtype=normal.dtype)
+    return torch.linalg.solve(normal, columns @ mirrored[:, face].flatten(1).T).T.float()
+
+
+def _truth(batch: Tensors) -> FittedFaces:
+    camera = Camera.from_row(batch["pose"], batch["camera"])
+    rotation = rotation_from_angles(batch["pose"])
+    return FittedFaces(camera, rotation, batch["shape"], batch["expression"], batch["landmarks_3d"])
+
+
+def _project(points: Tensor, faces: FittedFaces) -> Tensor:
+    """Like `Camera.project`, by the rotation itself: angles have no gradient at their limits."""
+    axes = points.new_tensor(MODEL_TO_IMAGE_AXES)
+    turned = (points @ faces.rotation.mT) * axes * faces.camera.scale[:, None, None]
+    return turned + functional.pad(faces.camera.translation, (0, 1))[:, None, :]
+
+
+def _distance(found: Tensor, truth: Tensor) -> Tensor:
+    return (found - truth).norm(dim=-1).mean()

@@ -1,0 +1,256 @@
+"""How the generator that repairs rotated views learns, against discriminators: from true rotated views, or from photos
+alone by turning them there and back (Zhou et al., Unsupervised Photorealistic Face Rotation, 2020, section 3.2).
+
+The true rotated view does not lie exactly on the rendered one: the fitted pose is a few degrees off, the face a few
+pixels. So pixels are compared at several resolutions, and what the photo saw is held by the render itself.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from facerecon_ray.config.assets import FITTER_WEIGHTS
+from facerecon_ray.config.training import RotatorTraining
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.picture_similarity import masked_signal_to_noise, masked_structural_similarity
+from facerecon_ray.geometry.pose import Camera
+from facerecon_ray.geometry.turned_view import target_angles, turn_view
+from facerecon_ray.geometry.view_filling import fill_view
+from facerecon_ray.networks.fitter import FitterNetwork, load_weights, shrink
+from facerecon_ray.networks.view_discriminator import (
+    ViewDiscriminator,
+    feature_distance,
+    hinge_of_discriminator,
+    hinge_of_generator,
+    select,
+)
+from facerecon_ray.networks.view_generator import ViewGenerator, corrected_region
+from facerecon_ray.training.recipes.recipe import Recipe, Tensors
+
+POOLINGS = (1, 4, 16)
+"""Sides in pixels of the squares over which colours are averaged before they are compared."""
+
+PICTURE_ROWS = 6
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What the generator is shown, and what it should make of it.
+
+    filled  (B, 3, 256, 256) the filled view, 0 to 1
+    seen    (B, 1, 256, 256) how well the photo saw each pixel, 0 to 1
+    head    (B, 1, 256, 256) 1 where the head is, else 0
+    target  (B, 3, 256, 256) the picture as it should be, 0 to 1
+    valid   (B,) bool, whether the row has all that
+    """
+
+    filled: Tensor
+    seen: Tensor
+    head: Tensor
+    target: Tensor
+    valid: Tensor
+
+    @property
+    def inputs(self) -> Tensor:
+        """(B, 5, 256, 256) the generator's input."""
+        return torch.cat([self.filled, self.seen, self.head], 1)
+
+
+class RotatorRecipe(Recipe):
+    """The generator and its discriminators.
+
+    Figures, over the head's pixels: psnr (decibels), ssim and l1 (share of white) of the repaired view against the
+    true one, and the same with _input of the unrepaired view. l1 of a row without a true rotated view is that after
+    turning there and back, where the regime uses that.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("crop", "rotated", "rotated_seen", "rotated_head", "true_rotated", "pose")
+    result: ClassVar[str] = "generator"
+    goal: ClassVar[str] = "l1"
+
+    def __init__(self, settings: RotatorTraining, device: torch.device) -> None:
+        self._settings = settings
+        self._judge = ViewDiscriminator().to(device)
+        self.modules = {"generator": ViewGenerator().to(device), "discriminator": self._judge}
+        self._turn = None if settings.regime == "supervised" else ThereAndBack(settings, device)
+
+    def losses(
+        self, modules: Mapping[str, nn.Module], batch: Tensors, random: torch.Generator
+    ) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """The discriminators' step, then the generator's with the improved discriminators."""
+        lessons = self._lessons(self._augmented(batch, random))
+        count = len(lessons.valid)
+        region = corrected_region(lessons.head)
+        real = lessons.filled + region * (lessons.target - lessons.filled)
+        fake: Tensor = modules["generator"](lessons.inputs)
+
+        def mean(values: Tensor) -> Tensor:
+            return torch.where(lessons.valid, values, 0.0).sum() / lessons.valid.sum().clamp(min=1)
+
+        judged = modules["discriminator"](torch.cat([real, fake.detach()]))
+        of_real, of_fake = select(judged, slice(count)), select(judged, slice(count, None))
+        yield "discriminator", {"hinge": mean(hinge_of_discriminator(of_real, of_fake))}
+
+        weights = self._settings.losses
+        with _frozen(self._judge):
+            with torch.no_grad():
+                of_real = self._judge(real)
+            of_fake = self._judge(fake)
+        changed = (fake - lessons.filled).abs().mean(1, keepdim=True)
+        parts = {
+            "adversarial": (weights.adversarial, hinge_of_generator(of_fake)),
+            "features": (weights.features, feature_distance(of_real, of_fake)),
+            "reconstruction": (weights.reconstruction, _pooled_distance(fake - real, region)),
+            "seen": (weights.seen, _mean_over(changed, lessons.seen)),
+        }
+        yield "generator", {name: weight * mean(values) for name, (weight, values) in parts.items()}
+
+    @torch.no_grad()
+    def figures(self, network: nn.Module, batch: Tensors) -> dict[str, Tensor]:
+        """Likeness of the repaired and the unrepaired view to the true one."""
+        pictures = _as_floats(batch)
+        lessons = _with_true_views(pictures)
+        figures = {f"{name}_input": values for name, values in _likeness(lessons.filled, lessons).items()}
+        figures |= _likeness(network(lessons.inputs).float(), lessons)
+        figures = {name: torch.where(lessons.valid, values, torch.nan) for name, values in figures.items()}
+        if self._turn is not None and not lessons.valid.all():
+            back = self._turn(pictures["crop"])
+            l1 = _likeness(network(back.inputs).float(), back)["l1"]
+            only_back = back.valid & ~lessons.valid
+            figures["l1"] = torch.where(only_back, l1, figures["l1"])
+        return figures | {f"{name}@": values for name, values in figures.items()}
+
+    @torch.no_grad()
+    def picture(self, network: nn.Module, batch: Tensors) -> np.ndarray:
+        """Some rows of crop, unrepaired, repaired and true view, beside each other; rows that have all come first."""
+        pictures = _as_floats(batch)
+        lessons = _with_true_views(pictures)
+        repaired = network(lessons.inputs).float()
+        rows = torch.argsort(lessons.valid, descending=True, stable=True)[:PICTURE_ROWS]
+        cells = torch.cat([pictures["crop"], lessons.filled, repaired, lessons.target], 3)[rows]
+        sheet = (255 * cells).round().clamp(0, 255).byte().permute(0, 2, 3, 1).flatten(0, 1)
+        return sheet.cpu().numpy()
+
+    def _lessons(self, pictures: Tensors) -> Lessons:
+        if self._turn is None:
+            return _with_true_views(pictures)
+        if self._settings.regime == "self-supervised":
+            return self._turn(pictures["crop"])
+        half = (len(pictures["crop"]) + 1) // 2
+        true = _with_true_views({name: column[:half] for name, column in pictures.items()})
+        back = self._turn(pictures["crop"][half:]) if len(pictures["crop"]) > half else None
+        return true if back is None else _joined(true, back)
+
+    def _augmented(self, batch: Tensors, random: torch.Generator) -> dict[str, Tensor]:
+        """Mirror half of the rows and change their colours; all pictures of a row alike."""
+        pictures = _as_floats(batch)
+        settings = self._settings.augmentation
+        count, device = len(pictures["crop"]), pictures["crop"].device
+        if settings.mirror:
+            mirrored = (torch.rand(count, 1, 1, 1, generator=random) < 0.5).to(device)
+            pictures = {name: torch.where(mirrored, column.flip(-1), column) for name, column in pictures.items()}
+        low, high = settings.channels
+        factors = (low + (high - low) * torch.rand(count, 3, 1, 1, generator=random)).to(device)
+        coloured = {name: (pictures[name] * factors).clamp(max=1.0) for name in ("crop", "rotated", "true_rotated")}
+        return {**pictures, **coloured}
+
+
+class ThereAndBack:
+    """Turns photos away with a frozen fitter's geometry and back to their own pose, where the original is known."""
+
+    def __init__(self, settings: RotatorTraining, device: torch.device) -> None:
+        self._rotate = settings.rotate
+        self._model = FaceModel.open(settings.face_model).to(device)
+        network = load_weights(settings.fitter or FITTER_WEIGHTS, self._model.shape_size, self._model.expression_size)
+        self._fitter = network.to(device).requires_grad_(False)
+
+    @torch.no_grad()
+    def __call__(self, crops: Tensor) -> Lessons:
+        """Lessons whose target are the crops (B, 3, 256, 256), 0 to 1.
+
+        A pixel counts as seen where the turned view saw it at a place that the photo had seen.
+        """
+        with torch.autocast(crops.device.type, enabled=False):
+            camera, shape, expression = _fitted(self._fitter, crops)
+            vertices = self._model.vertices(shape, expression)
+            angles = target_angles(camera.angles, self._rotate.yaw_change, self._rotate.keep_pitch)
+            photos = 255 * crops
+            there = turn_view(self._model, photos, vertices, camera, angles)
+            turned = fill_view(there, photos)
+            back = turn_view(self._model, torch.cat([turned, there.seen], 1), vertices, there.camera, camera.angles)
+            back = replace(
+                back,
+                picture=back.picture[:, :3],
+                seen=back.seen * back.picture[:, 3:],
+                mirrored=back.mirrored[:, :3],
+                mirror_seen=back.mirror_seen * back.mirrored[:, 3:],
+            )
+            filled = (fill_view(back, turned) / 255).clamp(0.0, 1.0)
+            valid = crops.flatten(1).any(1) & back.head.flatten(1).any(1)
+            return Lessons(filled, back.seen, back.head.float(), crops, valid)
+
+
+def _fitted(fitter: FitterNetwork, crops: Tensor) -> tuple[Camera, Tensor, Tensor]:
+    """Cameras, shape and expression of the faces in crops (B, 3, 256, 256), 0 to 1."""
+    faces = fitter.read(fitter(shrink(crops)))
+    return faces.camera, faces.shape, faces.expression
+
+
+def _as_floats(batch: Tensors) -> dict[str, Tensor]:
+    """The batch's pictures, 0 to 1."""
+    names = ("crop", "rotated", "rotated_seen", "rotated_head", "true_rotated")
+    return {name: batch[name].float() / 255 for name in names}
+
+
+def _with_true_views(pictures: Tensors) -> Lessons:
+    valid = pictures["rotated"].flatten(1).any(1) & pictures["true_rotated"].flatten(1).any(1)
+    return Lessons(
+        pictures["rotated"], pictures["rotated_seen"], pictures["rotated_head"], pictures["true_rotated"], valid
+    )
+
+
+def _joined(first: Lessons, second: Lessons) -> Lessons:
+    return Lessons(
+        torch.cat([first.filled, second.filled]),
+        torch.cat([first.seen, second.seen]),
+        torch.cat([first.head, second.head]),
+        torch.cat([first.target, second.target]),
+        torch.cat([first.valid, second.valid]),
+    )
+
+
+def _likeness(pictures: Tensor, lessons: Lessons) -> dict[str, Tensor]:
+    """(B,) figures of pictures against the target over the head's pixels."""
+    difference = (pictures - lessons.target).abs().mean(1, keepdim=True)
+    return {
+        "l1": _mean_over(difference, lessons.head),
+        "psnr": masked_signal_to_noise(pictures, lessons.target, lessons.head),
+        "ssim": masked_structural_similarity(pictures, lessons.target, lessons.head),
+    }
+
+
+def _pooled_distance(difference: Tensor, region: Tensor) -> Tensor:
+    """(B,) absolute difference (B, 3, H, W) after averaging over squares, over a region that it is 0 outside of."""
+    parts = [functional.avg_pool2d(difference, side).abs().mean((1, 2, 3)) for side in POOLINGS]
+    return torch.stack(parts).mean(0) / region.mean((1, 2, 3)).clamp(min=1e-3)
+
+
+def _mean_over(values: Tensor, weight: Tensor) -> Tensor:
+    """(B,) weighted mean of each row; values and weight (B, 1, H, W)."""
+    return (values * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1.0)
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """Gradients pass through the network and do not reach its weights."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)

@@ -1,0 +1,171 @@
+"""A training from its settings to its weights: what is checked first, the workers, and what is shown meanwhile."""
+
+import json
+import math
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import ray.train
+from ray.train.torch import TorchTrainer
+
+from facerecon_ray.config.training import TrainJob
+from facerecon_ray.errors import FaceReconError, InputError, SettingsError, TrainingError
+from facerecon_ray.storage.objects import ObjectStore, open_store
+from facerecon_ray.storage.pairs.dataset_card import load_card
+from facerecon_ray.training.board import Standing, open_board
+from facerecon_ray.training.checkpoints import FIGURES, weights_name
+from facerecon_ray.training.model_card import CARD, model_card
+from facerecon_ray.training.pair_stream import READER_CPUS, pair_dataset
+from facerecon_ray.training.recipes.registry import columns_of
+from facerecon_ray.training.worker import WorkerTask, work
+
+SETTINGS = "settings.json"
+POLL_SECONDS = 0.5
+
+Watch = Callable[[Standing], None]
+"""Is shown how far the training is, now and then."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to.
+
+    weights  where the file is
+    card     where the model card is
+    history  figures of every validation
+    skipped  rows that could not be decoded
+    """
+
+    weights: str
+    card: str
+    history: list[dict[str, Any]]
+    skipped: int
+
+
+def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained:
+    """Train on the Ray cluster that this process is connected to; a training that was cut off goes on.
+
+    Parameters
+    ----------
+    job : the settings
+    watch : is shown the progress
+
+    Raises
+    ------
+    FaceReconError
+        when the training cannot begin or go on; the last checkpoint is intact
+    """
+    job = job.model_copy(update={"s3": job.s3.resolved()})
+    store = open_store(job.output, job.s3)
+    _check(job, store)
+    cpus, threads = _shares(job)
+    board = open_board()
+    columns = columns_of(job)
+    datasets = {split: pair_dataset(job, split, columns, board) for split in ("train", "validation")}
+    with tempfile.TemporaryDirectory(prefix="facerecon-train-") as folder:
+        trainer = TorchTrainer(
+            work,
+            train_loop_config=WorkerTask(job, threads, board),  # type: ignore[arg-type]
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=job.workers.count,
+                use_gpu=job.workers.gpus > 0,
+                resources_per_worker={"CPU": cpus, **({"GPU": job.workers.gpus} if job.workers.gpus else {})},
+            ),
+            datasets=datasets,  # type: ignore[arg-type]
+            run_config=_run_config(job, folder),
+        )
+        with _watching(board, watch):
+            try:
+                trainer.fit()
+            except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
+                raise _explained(board, error) from None
+            if ray.get(board.failed.remote()):
+                raise _explained(board, None)
+    return _finish(job, store, board)
+
+
+def _check(job: TrainJob, store: ObjectStore) -> None:
+    """Refuse what cannot work, before anything is started."""
+    if job.init is not None and not job.init.is_file():
+        raise InputError(f"initial weights {job.init}: no such file")
+    store.write(SETTINGS, json.dumps(job.model_dump(mode="json"), indent=1).encode())
+
+
+def _shares(job: TrainJob) -> tuple[float, int]:
+    """CPUs that Ray reserves for each worker, and the threads it computes with."""
+    resources = ray.cluster_resources()
+    available, workers = resources.get("CPU", 1.0), job.workers
+    reading = READER_CPUS * job.data_stream.readers
+    cpus = workers.cpus or max(math.floor((available - reading) / workers.count * 100) / 100, 0.1)
+    if cpus * workers.count + reading > available + 1e-6:
+        raise SettingsError(
+            f"setting 'workers': {workers.count} workers with {cpus:g} CPUs each and {job.data_stream.readers} readers "
+            f"do not fit a cluster with {available:g}; lower workers.count or workers.cpus"
+        )
+    if workers.gpus * workers.count > resources.get("GPU", 0.0) + 1e-6:
+        raise SettingsError(
+            f"setting 'workers.gpus': {workers.count} workers with {workers.gpus:g} GPUs each do not fit a cluster "
+            f"with {resources.get('GPU', 0.0):g}; lower workers.count or workers.gpus"
+        )
+    return cpus, workers.threads or max(1, math.ceil(cpus))
+
+
+def _run_config(job: TrainJob, folder: str) -> "ray.train.RunConfig":
+    """Ray keeps its own notes apart from the output; checkpoints are this program's."""
+    return ray.train.RunConfig(
+        name=f"{job.network}-{int(time.time())}",
+        storage_path=folder,
+        failure_config=ray.train.FailureConfig(max_failures=job.workers.failures),
+    )
+
+
+def _explained(board: Any, error: Exception | None) -> FaceReconError:
+    """The error that a worker wrote on the board, else what Ray says."""
+    standing = ray.get(board.standing.remote())
+    if standing.error is not None:
+        return standing.error  # type: ignore[no-any-return]
+    cause = error
+    failures = getattr(error, "worker_failures", None) or {}
+    if failures:
+        cause = next(iter(failures.values()))
+    lines = [line for line in str(cause).strip().splitlines() if line.strip()]
+    return TrainingError(
+        f"training failed: {lines[-1].strip()[:300] if lines else type(cause).__name__}; the last checkpoint is intact"
+    )
+
+
+@contextmanager
+def _watching(board: Any, watch: Watch) -> Iterator[None]:
+    stop = threading.Event()
+
+    def look() -> None:
+        with suppress(ray.exceptions.RayError):
+            watch(ray.get(board.standing.remote()))
+
+    def loop() -> None:
+        while not stop.wait(POLL_SECONDS):
+            look()
+
+    watcher = threading.Thread(target=loop, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+        look()
+
+
+def _finish(job: TrainJob, store: ObjectStore, board: Any) -> Trained:
+    """Write the card and say what there is."""
+    history = json.loads(store.read(FIGURES))
+    skipped = ray.get(board.standing.remote()).skipped
+    card = load_card(open_store(job.data, job.s3))
+    store.write(CARD, model_card(job, history, card).encode())
+    return Trained(store.describe(weights_name(job.network)), store.describe(CARD), history, skipped)

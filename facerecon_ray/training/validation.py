@@ -1,0 +1,80 @@
+"""How good the averaged weights are on the validation rows."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import ray.data
+import torch
+import torch.distributed
+from torch import Tensor
+
+from facerecon_ray.config.training import TrainJob
+from facerecon_ray.training.learner import Learner
+from facerecon_ray.training.pair_stream import on_device
+from facerecon_ray.training.recipes.recipe import Recipe, Tensors
+
+YAW_BIN = 30.0
+PICTURE_ROWS = 8
+
+
+def validate(
+    learner: Learner, recipe: Recipe, stream: "ray.data.DataIterator", job: TrainJob, device: torch.device, share: int
+) -> tuple[dict[str, float], np.ndarray | None]:
+    """Figures over all workers' rows, the same in every worker, and a picture of the first of this worker's rows.
+
+    Parameters
+    ----------
+    learner : with the averaged weights
+    recipe : says what is measured
+    stream : this worker's part of the validation rows
+    job : says how many rows count
+    device : where
+    share : number of workers among which the rows are shared
+    """
+    found: list[dict[str, Tensor]] = []
+    yaws: list[Tensor] = []
+    picture = None
+    for batch in _first_rows(stream, job, device, max(1, job.validation_rows // share)):
+        network = learner.measured()
+        found.append({name: values.float().cpu() for name, values in recipe.figures(network, batch).items()})
+        if picture is None:
+            picture = recipe.picture(network, {name: v[:PICTURE_ROWS] for name, v in batch.items()})
+        yaws.append(batch["pose"][:, 0].float().cpu())
+    if torch.distributed.is_initialized():
+        parts: list[tuple[list[dict[str, Tensor]], list[Tensor]]] = [([], [])] * share
+        torch.distributed.all_gather_object(parts, (found, yaws))
+        found, yaws = [row for part in parts for row in part[0]], [yaw for part in parts for yaw in part[1]]
+    return averaged_figures(found, yaws, YAW_BIN), picture
+
+
+def _first_rows(stream: "ray.data.DataIterator", job: TrainJob, device: torch.device, rows: int) -> Iterator[Tensors]:
+    for batch in stream.iter_batches(batch_size=min(job.batch_size, rows), batch_format="numpy"):
+        count = len(next(iter(batch.values())))
+        yield on_device({name: values[:rows] for name, values in batch.items()}, device)
+        rows -= count
+        if rows <= 0:
+            return
+
+
+def averaged_figures(rows: list[dict[str, Tensor]], yaws: list[Tensor], bin_size: float) -> dict[str, float]:
+    """Means over the rows that have a figure; of a figure whose name ends in @, also in bins of yaw.
+
+    Parameters
+    ----------
+    rows : figures of each batch, (B,) each
+    yaws : (B,) of each batch, degrees
+    bin_size : degrees
+    """
+    if not rows:
+        return {}
+    joined = {name: torch.cat([batch[name].float().cpu() for batch in rows]) for name in rows[0]}
+    yaw = torch.cat([batch.float().cpu() for batch in yaws])
+    lowest = (yaw / bin_size).floor().clamp(-90 // bin_size, (90 - 1e-3) // bin_size) * bin_size
+    figures: dict[str, float] = {}
+    for name, values in joined.items():
+        if not name.endswith("@"):
+            figures[name] = float(values.nanmean())
+            continue
+        for low in sorted(set(lowest.tolist())):
+            figures[f"{name}{low:+.0f}"] = float(values[lowest == low].nanmean())
+    return figures
