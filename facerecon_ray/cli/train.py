@@ -21,7 +21,7 @@ facerecon train fitter --data pairs --output trained/fitter
 
 facerecon train two-view --data s3://bucket/pairs --workers 8 --gpus-per-worker 1 --output s3://bucket/two-view
 
-facerecon train prnet --config jobs/train_prnet.yaml --set optimizer.learning_rate=0.0005
+facerecon train --config jobs/train_prnet.yaml --set optimizer.learning_rate=0.0005
 
 facerecon train two-view --data pairs --init trained/two_view.safetensors --output finer
 
@@ -31,7 +31,9 @@ The same command again goes on from the last checkpoint. Weights, figures and pi
 
 @app.command(epilog=EXAMPLES)
 def train(
-    network: Annotated[str, typer.Argument(help="fitter, two-view, prnet or rotator.")],
+    network: Annotated[
+        str | None, typer.Argument(help="fitter, two-view, prnet or rotator; without it, what the job file names.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="What `facerecon synthesize` made: a folder, or s3://...")] = None,
     output: Annotated[str | None, typer.Option("--output", "-o", help="A folder, or s3://BUCKET/PREFIX.")] = None,
     init: Annotated[Path | None, typer.Option(help="Weights (.safetensors) to begin with.")] = None,

@@ -30,15 +30,25 @@ class CropSettings(Settings):
     less than 80 of these pixels are not found."""
     min_score: float = 0.0
     """Detections with a lower score are dropped."""
+    landmarks: Literal["network", "dlib"] = "network"
+    """What finds the landmarks. network: the fitter, at any yaw; dlib: dlib's predictor, good to about 40 degrees."""
     landmark_model: AbsolutePath | None = None
-    """A dlib shape predictor with 68 points; without one, the predictor that comes with the installation is used."""
+    """For dlib: a shape predictor with 68 points; without one, the predictor that comes with the installation."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
 
 
 class RotateSettings(Settings):
+    fit: Literal["network", "landmarks"] = "network"
+    """How the face model is fitted. network: the fitter looks at the crop; landmarks: to the landmarks alone, with any
+    face model."""
     yaw_change: float = Field(default=30.0, ge=0.0, le=90.0)
     """Degrees by which a face is turned: to the side when it is nearer to frontal, else to the front."""
+    repair: Literal["network", "fill"] = "fill"
+    """What is done about pixels that the photo did not see. fill: the mirrored half of the face, then smooth colours;
+    network: a generator repairs the filled view."""
+    weights: AbsolutePath | None = None
+    """Weights of the generator (.safetensors); without them, those that come with the package."""
     keep_pitch: bool = False
     """Keep the photo's pitch in the rotated view instead of setting it to 0 as the published method does."""
     device: str = "auto"
@@ -47,10 +57,10 @@ class RotateSettings(Settings):
 
 class ReconstructSettings(Settings):
     method: Literal["fitted", "two-view", "prnet"] = "fitted"
-    """fitted: the fitted face model as a position map; two-view: the network on the crop and its rotated view;
-    prnet: the single-image network on the crop."""
+    """fitted: the fitted face model as a position map; two-view: the network on the crop, its rotated view and the
+    fitted face; prnet: the single-image network on the crop."""
     weights: AbsolutePath | None = None
-    """Weights of the network (.safetensors); needed by two-view and prnet."""
+    """Weights of the network (.safetensors); without them, those that come with the package."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
 
@@ -98,6 +108,8 @@ class ReconstructJob(Settings):
     """Stop after this many photos."""
     face_model: AbsolutePath | None = None
     """A face model (.npz); without one, the embedded model is used."""
+    fitter: AbsolutePath | None = None
+    """Weights of the fitter (.safetensors) for the face model; without them, those that come with the package."""
     shard_photos: int = Field(default=256, ge=16)
     """Photos whose rows come into the manifest together; the first shards of a job are smaller. What a killed run has
     not brought there is done again."""

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from facerecon_ray.config.reconstruct import RotateSettings
 from facerecon_ray.config.settings import AbsolutePath, Settings, load_job, read_job_file
 from facerecon_ray.config.storage import Location, S3Settings
+from facerecon_ray.errors import SettingsError
 
 
 class WorkerSettings(Settings):
@@ -129,7 +130,9 @@ class FitterLosses(Settings):
     expression: float = Field(default=0.5, ge=0.0)
     """Distance that the expression moves vertices wrongly."""
     landmarks: float = Field(default=1.0, ge=0.0)
-    """Distance of the landmarks that are regressed by themselves."""
+    """Distance of the landmarks that are found by themselves."""
+    maps: float = Field(default=2.0, ge=0.0)
+    """Cross entropy of their heat maps to Gaussians around the true places."""
     model_landmarks: float = Field(default=0.5, ge=0.0)
     """Distance of the landmarks of the regressed face in the picture."""
     coefficients: float = Field(default=0.02, ge=0.0)
@@ -227,20 +230,40 @@ SMOKE: dict[str, object] = {
 """What the preset `smoke` sets."""
 
 
-def train_job(network: str, preset: str | None, path: Path | None, overrides: dict[str, Any]) -> TrainJob:
+def training_kind(network: str | None) -> type[TrainJob]:
+    """Settings of a network's training.
+
+    Raises
+    ------
+    SettingsError
+        when there is no such network
+    """
+    if network not in NETWORKS:
+        named = "no network is named" if network is None else f"network {network!r}"
+        raise SettingsError(f"{named}: choose from {', '.join(NETWORKS)}")
+    return NETWORKS[network]
+
+
+def train_job(network: str | None, preset: str | None, path: Path | None, overrides: dict[str, Any]) -> TrainJob:
     """Settings of a training: those of the command line, before the preset's, before the job file's.
+
+    Parameters
+    ----------
+    network : what is trained; without a name, what the job file names
+    preset : smoke, or none
+    path : job file
+    overrides : values by dotted name
 
     Raises
     ------
     SettingsError
         when there is no such network or preset, or a setting is not allowed
     """
-    if network not in NETWORKS:
-        raise SettingsError(f"network {network!r}: choose from {', '.join(NETWORKS)}")
     if preset not in (None, "smoke"):
         raise SettingsError(f"preset {preset!r}: there is smoke")
     named = read_job_file(path).get("network") if path else None
-    if named not in (None, network):
+    kind = training_kind(network or named)
+    if named not in (None, kind.model_fields["network"].default):
         raise SettingsError(f"job file {path}: it trains {named}, not {network}")
     usual = SMOKE if preset else {}
-    return load_job(NETWORKS[network], path, {**usual, **overrides})
+    return load_job(kind, path, {**usual, **overrides})

@@ -1,9 +1,11 @@
-"""The fitter: a face crop to the face model's pose, shape, expression and landmarks, at any yaw.
+"""The fitter: a face crop to the face model's pose, shape and expression, and to landmarks, at any yaw.
 
-A small residual network (He et al., Deep Residual Learning, 2016) regresses them directly, as 3DDFA_V2 does for the
-Basel Face Model (Guo et al., Towards Fast, Accurate and Stable 3D Dense Face Alignment, 2020); the rotation is
-regressed as two columns of its matrix (Zhou et al., On the Continuity of Rotation Representations, 2019). Plain
-convolutions instead of depthwise ones: on CPUs they are the faster ones for the same accuracy.
+A small residual network (He et al., Deep Residual Learning, 2016) regresses the face model directly, as 3DDFA_V2 does
+for the Basel Face Model (Guo et al., Towards Fast, Accurate and Stable 3D Dense Face Alignment, 2020); the rotation as
+two columns of its matrix (Zhou et al., On the Continuity of Rotation Representations, 2019). Landmarks are the means
+of heat maps (Sun et al., Integral Human Pose Regression, 2018) that a feature pyramid draws (Lin et al., Feature
+Pyramid Networks, 2017): places are learnt from far fewer faces that way than as numbers. Plain convolutions instead
+of depthwise ones: on CPUs they are the faster ones.
 """
 
 from dataclasses import dataclass
@@ -13,9 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
+from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera, angles_from_rotation
-from facerecon_ray.networks.weight_file import load_network
+from facerecon_ray.networks.weight_file import load_network, read_metadata
 
 INPUT_SIZE = 128
 LANDMARKS = 68
@@ -23,10 +27,16 @@ WIDTHS, BLOCKS = (40, 80, 160, 320), (1, 2, 3, 2)
 PLACES, HIDDEN = 64, 512
 """Channels kept at each of the last 4 x 4 places, and width of the layer before the outputs."""
 
+PYRAMID, MAP_SIDE = 64, 32
+"""Channels of the pyramid, and side of the heat maps."""
+
 USUAL_SCALE = 975.0
 """Crop pixels per metre when the network says 0; the logarithm of the scale over this is what it regresses."""
 
 POSE_SIZE, CAMERA_SIZE = 6, 3
+
+FACE_MODEL = "face_model"
+"""What the metadata of a weight file call the fingerprint of the face model whose coefficients the network gives."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +47,7 @@ class FittedFaces:
     rotation    (B, 3, 3) the cameras' rotations
     shape       (B, S) standard deviations
     expression  (B, E) standard deviations
-    landmarks   (B, 68, 3) image frame, pixels, regressed by themselves and not from the coefficients; z is 0 at the
-                depth of the model's origin
+    landmarks   (B, 68, 2) pixels, found by themselves and not from the coefficients
     """
 
     camera: Camera
@@ -52,7 +61,8 @@ class FitterNetwork(nn.Module):
     """The network.
 
     Input   (B, 3, 128, 128) float in [0, 1], RGB
-    Output  (B, 6 + 3 + S + E + 204) float: rotation, camera, coefficients, landmarks; `read` says what they mean
+    Output  (B, 6 + 3 + S + E) float: rotation, camera, coefficients; and (B, 68, 32, 32) the landmarks' heat maps
+            before their softmax. `read` says what they mean
 
     Parameters
     ----------
@@ -61,47 +71,59 @@ class FitterNetwork(nn.Module):
 
     def __init__(self, shape_size: int, expression_size: int) -> None:
         super().__init__()
-        self._sizes = (POSE_SIZE, CAMERA_SIZE, shape_size, expression_size, LANDMARKS * 3)
-        stem = WIDTHS[0] // 2
-        blocks = []
-        channels = stem
+        self._sizes = (POSE_SIZE, CAMERA_SIZE, shape_size, expression_size)
+        channels = WIDTHS[0] // 2
+        self.stem = _convolution(3, channels, 2)
+        self.levels = nn.ModuleList()
         for width, count in zip(WIDTHS, BLOCKS, strict=True):
-            for number in range(count):
-                blocks.append(_Residual(channels, width, 1 if number else 2))
-                channels = width
-        self.stem = _convolution(3, stem, 2)
-        self.blocks = nn.Sequential(*blocks)
+            blocks = [
+                _Residual(channels if number == 0 else width, width, 1 if number else 2) for number in range(count)
+            ]
+            self.levels.append(nn.Sequential(*blocks))
+            channels = width
         self.places = nn.Sequential(nn.Conv2d(channels, PLACES, 1), nn.ReLU(inplace=True))
         self.hidden = nn.Sequential(nn.Linear(PLACES * 16 + channels, HIDDEN), nn.ReLU(inplace=True))
         self.output = nn.Linear(HIDDEN, sum(self._sizes))
+        self.sides = nn.ModuleList(nn.Conv2d(width, PYRAMID, 1) for width in WIDTHS)
+        self.merges = nn.ModuleList(_convolution(PYRAMID, PYRAMID, 1) for _ in WIDTHS[:-1])
+        self.maps = nn.Conv2d(PYRAMID, LANDMARKS, 1)
 
-    def forward(self, crops: Tensor) -> Tensor:
-        """(B, 3, 128, 128) to (B, outputs)."""
-        features = self.blocks(self.stem(crops - 0.5))
-        joined = torch.cat([self.places(features).flatten(1), features.mean((2, 3))], 1)
-        # Rounded to bfloat16, landmarks would move by a quarter of a pixel.
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, 128, 128) to (B, outputs) and (B, 68, 32, 32)."""
+        x = self.stem(crops - 0.5)
+        features = []
+        for level in self.levels:
+            x = level(x)
+            features.append(x)
+        joined = torch.cat([self.places(x).flatten(1), x.mean((2, 3))], 1)
+        up = self.sides[-1](x)
+        for feature, side, merge in zip(
+            reversed(features[:-1]), reversed(self.sides[:-1]), reversed(self.merges), strict=True
+        ):
+            up = merge(side(feature) + functional.interpolate(up, scale_factor=2.0))
+        # Rounded to bfloat16, what is regressed would be off by as much as the network is on faces it knows.
         with torch.autocast(crops.device.type, enabled=False):
-            result: Tensor = self.output(self.hidden(joined.float()))
-        return result
+            return self.output(self.hidden(joined.float())), self.maps(up.float())
 
-    def read(self, output: Tensor) -> FittedFaces:
+    def read(self, output: tuple[Tensor, Tensor]) -> FittedFaces:
         """What an output means."""
-        pose, camera, shape, expression, landmarks = output.float().split(self._sizes, 1)
+        numbers, maps = output
+        pose, camera, shape, expression = numbers.float().split(self._sizes, 1)
         first = functional.normalize(pose[:, :3] + pose.new_tensor([1.0, 0.0, 0.0]), dim=-1)
         second = pose[:, 3:] + pose.new_tensor([0.0, 1.0, 0.0])
         second = functional.normalize(second - (first * second).sum(-1, keepdim=True) * first, dim=-1)
         rotation = torch.stack([first, second, torch.linalg.cross(first, second)], -1)
         scale = camera[:, 0].clamp(-2.0, 2.0).exp() * USUAL_SCALE
-        middle = CROP_SIZE / 2
-        place = middle + middle * camera[:, 1:]
-        depth_zero = landmarks.new_tensor([middle, middle, 0.0])
-        return FittedFaces(
-            Camera(angles_from_rotation(rotation), scale, place),
-            rotation,
-            shape,
-            expression,
-            landmarks.unflatten(1, (LANDMARKS, 3)) * middle + depth_zero,
-        )
+        place = CROP_SIZE / 2 * (1.0 + camera[:, 1:])
+        camera_of_crop = Camera(angles_from_rotation(rotation), scale, place)
+        return FittedFaces(camera_of_crop, rotation, shape, expression, _means(maps.float()))
+
+
+def _means(maps: Tensor) -> Tensor:
+    """(B, 68, 2) mean place of heat maps (B, 68, H, H) after their softmax, crop pixels."""
+    share = maps.flatten(2).softmax(-1).view_as(maps)
+    places = (torch.arange(maps.shape[-1], device=maps.device) + 0.5) * (CROP_SIZE / maps.shape[-1])
+    return torch.stack([(share.sum(2) * places).sum(-1), (share.sum(3) * places).sum(-1)], -1)
 
 
 class _Residual(nn.Module):
@@ -128,9 +150,21 @@ def shrink(crops: Tensor) -> Tensor:
     return functional.avg_pool2d(crops, CROP_SIZE // INPUT_SIZE)
 
 
-def load_weights(path: Path, shape_size: int, expression_size: int) -> FitterNetwork:
-    """Read the network from a weight file; see `load_network`."""
-    return load_network(FitterNetwork(shape_size, expression_size), path, "fitter")
+def load_weights(path: Path, model: FaceModel) -> FitterNetwork:
+    """Read the network from a weight file.
+
+    Raises
+    ------
+    AssetError
+        as `load_network` does, and when the network was trained for another face model
+    """
+    known = read_metadata(path, "fitter").get(FACE_MODEL)
+    if known is not None and known != model.fingerprint:
+        raise AssetError(
+            f"fitter weights {path}: they are for another face model; train a fitter for this one, or fit landmarks "
+            "(rotate.fit=landmarks)"
+        )
+    return load_network(FitterNetwork(model.shape_size, model.expression_size), path, "fitter")
 
 
 def _convolution(inputs: int, outputs: int, stride: int) -> nn.Sequential:

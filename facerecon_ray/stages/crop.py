@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -9,9 +10,10 @@ import numpy as np
 from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
 from facerecon_ray.errors import PhotoError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, crop_transform, cut_crop
-from facerecon_ray.networks.face_detectors import build_detector
-from facerecon_ray.networks.landmark_predictor import LANDMARKS, LandmarkPredictor, adjust_boxes
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.networks.landmark_predictor import LANDMARKS
 from facerecon_ray.networks.mmod import Detections
+from facerecon_ray.stages.face_finder import FaceFinder
 from facerecon_ray.stages.stage import FAILED, NO_FACE, OK, UNREADABLE, Batch, Column, attempt, describe_failure
 from facerecon_ray.storage.photos.photo_file import Photo, decode_photo
 
@@ -56,10 +58,22 @@ class Cropper:
     }
     drops: ClassVar[tuple[str, ...]] = ("photo_bytes",)
 
-    def __init__(self, settings: CropSettings, read: ReadSettings) -> None:
+    def __init__(
+        self,
+        settings: CropSettings,
+        read: ReadSettings,
+        fitter: Path | None = None,
+        face_model: FaceModel | Path | None = None,
+    ) -> None:
+        """Load the detector and what finds landmarks.
+
+        Raises
+        ------
+        AssetError
+            when a file is missing or of another kind
+        """
         self._read = read
-        self._detector = build_detector(settings)
-        self._landmarks = LandmarkPredictor(settings.landmark_model)
+        self._find = FaceFinder(settings, fitter, face_model)
 
     def __call__(self, batch: Batch) -> Batch:
         """Turn a batch of photos into a batch of faces."""
@@ -80,7 +94,7 @@ class Cropper:
             photo.photo = decode_photo(photo.data or b"", self._read)
 
     def _detect(self, work: list[_Work]) -> None:
-        found = self._detector.detect([photo.photo.pixels for photo in work if photo.photo])
+        found = self._find.detect([photo.photo.pixels for photo in work if photo.photo])
         for photo, detections in zip(work, found, strict=True):
             photo.detections = detections
 
@@ -93,8 +107,7 @@ class Cropper:
                 photo.faces = self._faces(photo.photo, photo.detections)
 
     def _faces(self, photo: Photo, found: Detections) -> Batch:
-        boxes = adjust_boxes(found.boxes, self._detector.box_adjustment)
-        landmarks = np.stack([self._landmarks.predict(photo.pixels, box) for box in boxes])
+        landmarks = self._find.landmarks(photo.pixels, found.boxes)
         transforms = crop_transform(landmarks)
         x, y = photo.to_original
         return {

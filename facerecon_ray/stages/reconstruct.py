@@ -7,11 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from facerecon_ray.config.assets import PRNET_WEIGHTS, TWO_VIEW_WEIGHTS
 from facerecon_ray.config.reconstruct import ReconstructSettings
-from facerecon_ray.errors import AssetError
+from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import MAP_SIZE, UvLayout
+from facerecon_ray.geometry.projected_coordinates import coordinate_codes, projected_coordinates
 from facerecon_ray.networks import prnet, two_view
 from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.stages.stage import Batch, Column, Stage
@@ -21,7 +23,7 @@ class Reconstructor(Stage):
     """Make a position map of each face.
 
     Input columns   fitted    pose (3,), camera (3,), shape (S,), expression (E,)
-                    two-view  crop, rotated : (256, 256, 3) uint8
+                    two-view  crop, rotated : (256, 256, 3) uint8; also those of fitted, if it corrects the fit
                     prnet     crop
     Output column   position_map : (256, 256, 3) float16, crop pixels / 256
     """
@@ -34,21 +36,21 @@ class Reconstructor(Stage):
         Raises
         ------
         AssetError
-            when a network has no weights, or a file is missing or of another kind
+            when weights are missing, or a file is of another kind
         """
         self.outputs = {"position_map": Column(np.float16, (MAP_SIZE, MAP_SIZE, 3))}
         device = resolve_device(settings.device)
-        self._reconstruct: _Fitted | _Regressed
+        self._reconstruct: _Fitted | _Regressed | _Corrected
         if settings.method == "fitted":
             self._reconstruct = _Fitted(face_model, device)
-        elif settings.weights is None:
-            raise AssetError(
-                f"the {settings.method} method needs weights; set reconstruct.weights to a .safetensors file"
-            )
         elif settings.method == "prnet":
-            self._reconstruct = _Regressed(prnet.load_weights(settings.weights), ("crop",), device)
+            network: nn.Module = prnet.load_weights(settings.weights or PRNET_WEIGHTS)
+            self._reconstruct = _Regressed(network, ("crop",), device)
         else:
-            self._reconstruct = _Regressed(two_view.load_weights(settings.weights), ("crop", "rotated"), device)
+            weights = settings.weights or TWO_VIEW_WEIGHTS
+            regressed = _Regressed(two_view.load_weights(weights), ("crop", "rotated"), device)
+            corrects = two_view.corrects_fit(weights)
+            self._reconstruct = _Corrected(_Fitted(face_model, device), regressed) if corrects else regressed
 
     @torch.inference_mode()
     def process(self, batch: Batch) -> Batch:
@@ -62,14 +64,21 @@ class _Fitted:
     def __init__(self, face_model: Path | None, device: torch.device) -> None:
         model = FaceModel.open(face_model)
         self._layout = UvLayout.of(model).to(device)
-        self._model = model.to(device)
+        self.model = model.to(device)
 
-    def __call__(self, batch: Batch) -> Tensor:
-        device = self._model.mean.device
+    def points(self, batch: Batch) -> Tensor:
+        """(B, N, 3) the fitted heads in the image frame, crop pixels."""
+        device = self.model.mean.device
         names = ("pose", "camera", "shape", "expression")
         pose, camera, shape, expression = (torch.from_numpy(batch[name]).to(device) for name in names)
-        vertices = self._model.vertices(shape, expression)
-        return self._layout.position_map(Camera.from_row(pose, camera).project(vertices))
+        return Camera.from_row(pose, camera).project(self.model.vertices(shape, expression))
+
+    def maps(self, points: Tensor) -> Tensor:
+        """(B, 256, 256, 3) position maps of heads."""
+        return self._layout.position_map(points)
+
+    def __call__(self, batch: Batch) -> Tensor:
+        return self.maps(self.points(batch))
 
 
 class _Regressed:
@@ -79,9 +88,25 @@ class _Regressed:
         self._network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._pictures, self._device = pictures, device
 
-    def __call__(self, batch: Batch) -> Tensor:
+    def __call__(self, batch: Batch, codes: Tensor | None = None) -> Tensor:
+        """(B, 256, 256, 3) of the network; codes (B, 3, 256, 256) are further channels."""
         views = np.concatenate([batch[name] for name in self._pictures], -1)
         # Channels are the last axis in memory already, which is what channels_last means.
-        pictures = torch.from_numpy(views).to(self._device).permute(0, 3, 1, 2)
-        maps: Tensor = self._network(pictures.float() / 255)
+        pictures = torch.from_numpy(views).to(self._device).permute(0, 3, 1, 2).float() / 255
+        if codes is not None:
+            pictures = torch.cat([pictures, codes], 1).contiguous(memory_format=torch.channels_last)
+        maps: Tensor = self._network(pictures)
         return maps.permute(0, 2, 3, 1)
+
+
+class _Corrected:
+    """Shows a network the fitted face, and corrects its position map by what the network says."""
+
+    def __init__(self, fitted: _Fitted, regressed: _Regressed) -> None:
+        self._fitted, self._regressed = fitted, regressed
+        self._codes = coordinate_codes(fitted.model)
+
+    def __call__(self, batch: Batch) -> Tensor:
+        points = self._fitted.points(batch)
+        codes = projected_coordinates(self._fitted.model, self._codes, points, CROP_SIZE)
+        return two_view.corrected(self._fitted.maps(points), self._regressed(batch, codes))

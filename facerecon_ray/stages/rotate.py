@@ -1,29 +1,34 @@
-"""Make the second view: fit the face model to the landmarks, turn the head, render it with the photo's own texture."""
+"""Make the second view: fit the face model, turn the head, render it with the photo's own texture, repair that."""
 
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from facerecon_ray.config.assets import ROTATOR_WEIGHTS
 from facerecon_ray.config.reconstruct import RotateSettings
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.fitting import LandmarkFitter
-from facerecon_ray.geometry.turned_view import target_angles, turn_view
+from facerecon_ray.geometry.fitting import Fit, LandmarkFitter
+from facerecon_ray.geometry.turned_view import TurnedView, target_angles, turn_view
 from facerecon_ray.geometry.view_filling import fill_view
 from facerecon_ray.networks.device import resolve_device
+from facerecon_ray.networks.view_generator import load_weights
+from facerecon_ray.stages.network_fitting import NetworkFitter
 from facerecon_ray.stages.stage import Batch, Column, Stage
 
 
 class Rotator(Stage):
-    """Fit, turn, render and fill.
+    """Fit, turn, render, fill and repair.
 
-    Input columns    crop, crop_transform, landmarks (photo pixels)
+    Input columns    crop; to fit landmarks, also crop_transform and landmarks (photo pixels)
     Output columns   pose           (3,) yaw, pitch, roll of the face in the photo, degrees
                      camera         (3,) scale in crop pixels a metre, x and y of the model's origin in crop pixels
                      shape, expression   (S,), (E,) coefficients in standard deviations
-                     fit_error      mean distance of the projected landmarks to the found ones, share of their box size
+                     fit_error      mean distance of the fitted face's landmarks to those that were found, share of
+                                    their box size
                      rotated        (256, 256, 3) the turned face
                      rotated_yaw    its yaw, degrees
                      visible_share  share of the turned face's pixels that the photo saw, 0 to 1
@@ -34,13 +39,28 @@ class Rotator(Stage):
     name: ClassVar[str] = "rotate"
 
     def __init__(
-        self, settings: RotateSettings, face_model: FaceModel | Path | None = None, masks: bool = False
+        self,
+        settings: RotateSettings,
+        face_model: FaceModel | Path | None = None,
+        fitter: Path | None = None,
+        masks: bool = False,
     ) -> None:
+        """Load the face model, and the fitter where the settings ask for it.
+
+        Raises
+        ------
+        AssetError
+            when a file is missing, of another kind, or the fitter's is for another face model
+        """
         self._settings, self._masks = settings, masks
         self._device = resolve_device(settings.device)
         model = face_model if isinstance(face_model, FaceModel) else FaceModel.open(face_model)
         self._model = model.to(self._device)
-        self._fit = LandmarkFitter(self._model)
+        self._network = NetworkFitter(fitter, self._model) if settings.fit == "network" else None
+        self._landmarks = LandmarkFitter(self._model)
+        self._generator = load_weights(settings.weights or ROTATOR_WEIGHTS) if settings.repair == "network" else None
+        if self._generator is not None:
+            self._generator.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.outputs = {
             "pose": Column(np.float32, (3,)),
             "camera": Column(np.float32, (3,)),
@@ -58,13 +78,14 @@ class Rotator(Stage):
     @torch.inference_mode()
     def process(self, batch: Batch) -> Batch:
         """Fit and turn the faces of a batch."""
-        landmarks = apply_transform(batch["crop_transform"], batch["landmarks"]).astype(np.float32)
-        fit = self._fit(torch.from_numpy(landmarks).to(self._device))
         photos = torch.from_numpy(batch["crop"]).to(self._device).permute(0, 3, 1, 2).float()
+        fit = self._network(photos) if self._network else self._fitted_landmarks(batch)
         vertices = self._model.vertices(fit.shape, fit.expression)
         angles = target_angles(fit.camera.angles, self._settings.yaw_change, self._settings.keep_pitch)
         view = turn_view(self._model, photos, vertices, fit.camera, angles)
         rotated = fill_view(view, photos)
+        if self._generator is not None:
+            rotated = self._repaired(rotated, view)
         visible = (view.seen * view.face).sum((1, 2, 3)) / view.face.sum((1, 2, 3)).clamp(min=1)
         columns = {
             "pose": fit.camera.angles,
@@ -80,3 +101,14 @@ class Rotator(Stage):
             columns["rotated_seen"] = (255 * view.seen[:, 0]).round().byte()
             columns["rotated_head"] = 255 * view.head[:, 0].byte()
         return {name: column.cpu().numpy() for name, column in columns.items()}
+
+    def _fitted_landmarks(self, batch: Batch) -> Fit:
+        landmarks = apply_transform(batch["crop_transform"], batch["landmarks"]).astype(np.float32)
+        return self._landmarks(torch.from_numpy(landmarks).to(self._device))
+
+    def _repaired(self, filled: Tensor, view: TurnedView) -> Tensor:
+        """(B, 3, 256, 256) 0 to 255, what the generator makes of a filled view."""
+        assert self._generator is not None
+        seen = torch.cat([filled / 255, view.seen, view.head.float()], 1)
+        repaired: Tensor = self._generator(seen.contiguous(memory_format=torch.channels_last))
+        return repaired * 255

@@ -45,7 +45,7 @@ class Checkpoints:
             return None
         try:
             state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its first wrong byte leads to
             reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
             raise TrainingError(
                 f"checkpoint {where} is damaged ({reason}); copy {BEST} over it to go on from there, or choose "

@@ -127,7 +127,7 @@ class Learner:
         self.step = int(state["step"])
 
     def _placed(self, module: nn.Module) -> nn.Module:
-        return module.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        return module.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _no_number(self, name: str, losses: dict[str, float]) -> str:
         lost = ", ".join(part for part, value in losses.items() if not math.isfinite(value))

@@ -1,4 +1,4 @@
-"""The card of trained weights: data, steps, hardware, hours, figures by yaw, licences; a person adds known failures."""
+"""The card of trained weights: data, steps, hardware, hours, figures by yaw; a person adds known failures."""
 
 import platform
 from typing import Any
@@ -27,8 +27,8 @@ def model_card(job: TrainJob, history: list[dict[str, Any]], card: DatasetCard |
     lines = [
         f"# {job.network}",
         "",
-        f"Weights `{weights_name(job.network)}`: running average of the weights at step {best['step']} of {job.steps}, "
-        "the best validation.",
+        f"Weights `{weights_name(job.network)}`: running average of the weights at step {best['step']} of "
+        f"{job.steps}, the best validation.",
         "",
         "| | |",
         "| --- | --- |",
@@ -100,7 +100,7 @@ def _table(figures: dict[str, float]) -> list[str]:
 
 def _changed(job: TrainJob) -> dict[str, Any]:
     """Settings that are not what they would be without a job file, by dotted name; not where things are."""
-    default = type(job)(data=job.data, output=job.output)
+    default = type(job)(network=job.network, data=job.data, output=job.output)
     flat, usual = _flat(job.model_dump(mode="json")), _flat(default.model_dump(mode="json"))
     apart = ("data", "output", "init", "fitter", "face_model", "s3.", "mlflow")
     return {name: value for name, value in flat.items() if value != usual.get(name) and not name.startswith(apart)}

@@ -71,13 +71,13 @@ def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained
     with tempfile.TemporaryDirectory(prefix="facerecon-train-") as folder:
         trainer = TorchTrainer(
             work,
-            train_loop_config=WorkerTask(job, threads, board),  # type: ignore[arg-type]
+            train_loop_config=WorkerTask(job, threads, board),
             scaling_config=ray.train.ScalingConfig(
                 num_workers=job.workers.count,
                 use_gpu=job.workers.gpus > 0,
                 resources_per_worker={"CPU": cpus, **({"GPU": job.workers.gpus} if job.workers.gpus else {})},
             ),
-            datasets=datasets,  # type: ignore[arg-type]
+            datasets=datasets,
             run_config=_run_config(job, folder),
         )
         with _watching(board, watch):
@@ -105,8 +105,8 @@ def _shares(job: TrainJob) -> tuple[float, int]:
     cpus = workers.cpus or max(math.floor((available - reading) / workers.count * 100) / 100, 0.1)
     if cpus * workers.count + reading > available + 1e-6:
         raise SettingsError(
-            f"setting 'workers': {workers.count} workers with {cpus:g} CPUs each and {job.data_stream.readers} readers "
-            f"do not fit a cluster with {available:g}; lower workers.count or workers.cpus"
+            f"setting 'workers': {workers.count} workers with {cpus:g} CPUs each and {job.data_stream.readers} "
+            f"readers do not fit a cluster with {available:g}; lower workers.count or workers.cpus"
         )
     if workers.gpus * workers.count > resources.get("GPU", 0.0) + 1e-6:
         raise SettingsError(
@@ -129,7 +129,7 @@ def _explained(board: Any, error: Exception | None) -> FaceReconError:
     """The error that a worker wrote on the board, else what Ray says."""
     standing = ray.get(board.standing.remote())
     if standing.error is not None:
-        return standing.error  # type: ignore[no-any-return]
+        return standing.error
     cause = error
     failures = getattr(error, "worker_failures", None) or {}
     if failures:

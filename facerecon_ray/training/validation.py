@@ -9,6 +9,7 @@ import torch.distributed
 from torch import Tensor
 
 from facerecon_ray.config.training import TrainJob
+from facerecon_ray.errors import InputError
 from facerecon_ray.training.learner import Learner
 from facerecon_ray.training.pair_stream import on_device
 from facerecon_ray.training.recipes.recipe import Recipe, Tensors
@@ -30,6 +31,11 @@ def validate(
     job : says how many rows count
     device : where
     share : number of workers among which the rows are shared
+
+    Raises
+    ------
+    InputError
+        when no worker has any row
     """
     found: list[dict[str, Tensor]] = []
     yaws: list[Tensor] = []
@@ -44,6 +50,8 @@ def validate(
         parts: list[tuple[list[dict[str, Tensor]], list[Tensor]]] = [([], [])] * share
         torch.distributed.all_gather_object(parts, (found, yaws))
         found, yaws = [row for part in parts for row in part[0]], [yaw for part in parts for yaw in part[1]]
+    if not found:
+        raise InputError(f"data {job.data}: no row for validation is whole; make the data set again, or change its split")
     return averaged_figures(found, yaws, YAW_BIN), picture
 
 

@@ -1,5 +1,6 @@
 """What each worker of a training does: batches in, steps, and now and then a validation and a checkpoint."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -131,11 +132,12 @@ class _Worker:
         if not self._first:
             return
         goal = self._recipe.goal
-        best = all(figures[goal] <= earlier["figures"][goal] for earlier in self._history)
+        best = is_best(figures[goal], [earlier["figures"][goal] for earlier in self._history])
         step, seconds = self._learner.step, pace.seconds
         self._history.append(
             {
                 "step": step,
+                "best": best,
                 "seconds": round(seconds, 1),
                 "rows": step * self._job.batch_size * self._workers,
                 "wait_share": round(pace.wait_share, 4),
@@ -143,14 +145,14 @@ class _Worker:
                 "figures": {name: round(value, 6) for name, value in figures.items()},
             }
         )
-        state = {**self._learner.state(), "history": self._history, "seconds": seconds}
-        self._checkpoints.save(state, best)
         if best:
             metadata = {**self._recipe.metadata, "step": str(step)}
             self._checkpoints.save_weights(
                 weight_bytes(self._learner.network.state_dict(), self._job.network, metadata)
             )
         self._checkpoints.save_figures(self._history)
+        # Last: a training that is killed before this does these steps again, and then writes all of it again.
+        self._checkpoints.save({**self._learner.state(), "history": self._history, "seconds": seconds}, best)
         if picture is not None:
             self._store.write(f"samples/step-{step:07d}.png", png(picture))
         if log:
@@ -169,6 +171,11 @@ class _Worker:
     def _say(self, line: str) -> None:
         if self._first:
             self._board.say.remote(line)
+
+
+def is_best(figure: float, earlier: list[float]) -> bool:
+    """Whether a figure is at least as good as all before it; one that is no number is better than nothing."""
+    return not earlier or (math.isfinite(figure) and not any(figure > other for other in earlier))
 
 
 class _Pace:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from facerecon_ray.config.settings import COMMAND, Settings, load_job, parse_assignment, read_job_file
+from facerecon_ray.config.training import TrainJob, training_kind
 from facerecon_ray.errors import SettingsError
 
 JOB_FILE = "job.yaml"
@@ -19,11 +20,12 @@ _KINDS = {
     "reconstruct": "facerecon_ray.config.reconstruct:ReconstructJob",
     "synthesize": "facerecon_ray.config.synthesis:SynthesisJob",
     "evaluate": "facerecon_ray.config.evaluation:EvaluateJob",
+    "train": "facerecon_ray.config.training:TrainJob",
 }
 _FILES = "files"
 _PACKAGE = Path(__file__).parents[2]
 # Settings of places that may also be s3:// addresses, and so are text.
-_PLACES = ("input", "output", "photos", "history")
+_PLACES = ("input", "output", "photos", "history", "data")
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,11 @@ def package_job(
     command = tree.get(COMMAND)
     if command not in _KINDS:
         raise SettingsError(f"job file {job_file}: no line `{COMMAND}: NAME`; NAME is one of {', '.join(_KINDS)}")
-    kind = job_kind(command)
     overrides = dict(map(parse_assignment, assignments))
-    load_job(kind, job_file, overrides)
     for setting, value in overrides.items():
         _assign(tree, setting, value)
+    kind = job_kind(tree)
+    load_job(kind, job_file, overrides)
     for number, (group, setting, name) in enumerate(_named_paths(tree, kind)):
         group[setting] = _take_along(Path(group[setting]), name, folder, number)
     (folder / JOB_FILE).write_text(yaml.safe_dump(tree, sort_keys=False))
@@ -78,9 +80,11 @@ def package_job(
     return JobPackage(folder, shlex.join(words), {COMMAND: command, "output": str(tree.get("output", ""))})
 
 
-def job_kind(command: str) -> type[Settings]:
-    """Settings of the job files of a command."""
-    module, _, name = _KINDS[command].partition(":")
+def job_kind(tree: dict[str, Any]) -> type[Settings]:
+    """Settings of a job file, given its contents: those of its command, and for training of its network."""
+    if tree[COMMAND] == TrainJob.command:
+        return training_kind(tree.get("network"))
+    module, _, name = _KINDS[tree[COMMAND]].partition(":")
     kind: type[Settings] = getattr(import_module(module), name)
     return kind
 

@@ -13,14 +13,17 @@ from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import box_size
 from facerecon_ray.geometry.landmarks import MIRRORED_LANDMARKS, LandmarkModel
-from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, rotation_from_angles
-from facerecon_ray.networks.fitter import INPUT_SIZE, USUAL_SCALE, FittedFaces, FitterNetwork, shrink
+from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from_rotation, rotation_from_angles
+from facerecon_ray.networks.fitter import FACE_MODEL, INPUT_SIZE, USUAL_SCALE, FittedFaces, FitterNetwork, shrink
 from facerecon_ray.report.training_pictures import fitted_faces_picture
 from facerecon_ray.training.recipes.augmentation import Placement, photographed
 from facerecon_ray.training.recipes.recipe import Recipe, Tensors
 
 VERTICES = 600
 """Of the face region's vertices so many, evenly chosen, are compared."""
+
+MAP_WIDTH = 1.0
+"""Standard deviation of the Gaussians that heat maps are to be like, in their pixels."""
 
 
 class FitterRecipe(Recipe):
@@ -44,6 +47,10 @@ class FitterRecipe(Recipe):
         self._mirror = mirrored_coefficients(model).to(device)
         self._model = model.to(device)
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        return {FACE_MODEL: self._model.fingerprint}
+
     def losses(
         self, modules: Mapping[str, nn.Module], batch: Tensors, random: torch.Generator
     ) -> Iterator[tuple[str, dict[str, Tensor]]]:
@@ -61,7 +68,8 @@ class FitterRecipe(Recipe):
             "shape": weights.shape * self._moved_by(found.shape - truth.shape, self._shape_basis),
             "expression": weights.expression
             * self._moved_by(found.expression - truth.expression, self._expression_basis),
-            "landmarks": weights.landmarks * _distance(found.landmarks, truth.landmarks),
+            "landmarks": weights.landmarks * _distance(found.landmarks, truth.landmarks[..., :2]),
+            "maps": weights.maps * map_loss(output[1], truth.landmarks[..., :2]),
             "model_landmarks": weights.model_landmarks
             * _distance(self._model_landmarks(found, truth)[..., :2], truth.landmarks[..., :2]),
             "coefficients": weights.coefficients
@@ -127,7 +135,7 @@ class FitterRecipe(Recipe):
         rotation = rotation_from_angles(torch.stack([zero, zero, placement.roll], -1)) @ rotation
         marks = torch.where(mirrored[:, None, None], truth.landmarks[:, MIRRORED_LANDMARKS], truth.landmarks)
         place = placement.move(truth.camera.translation[:, None])[:, 0]
-        camera = Camera(truth.camera.angles, truth.camera.scale * placement.zoom, place)
+        camera = Camera(angles_from_rotation(rotation), truth.camera.scale * placement.zoom, place)
         return FittedFaces(camera, rotation, shape, expression, placement.move(marks))
 
     def _in_picture(self, faces: FittedFaces) -> Tensor:
@@ -164,6 +172,17 @@ def mirrored_coefficients(model: FaceModel) -> Tensor:
     normal = columns @ columns.T
     normal += 1e-6 * normal.diagonal().mean() * torch.eye(len(normal), dtype=normal.dtype)
     return torch.linalg.solve(normal, columns @ mirrored[:, face].flatten(1).T).T.float()
+
+
+def map_loss(maps: Tensor, landmarks: Tensor) -> Tensor:
+    """Cross entropy of heat maps (B, 68, H, H) to Gaussians around landmarks (B, 68, 2), crop pixels; 0 at best."""
+    side = maps.shape[-1]
+    centres = torch.arange(side, device=maps.device) + 0.5
+    distance = (landmarks[..., None] * (side / CROP_SIZE) - centres) / MAP_WIDTH
+    along_x, along_y = (-0.5 * distance.square()).softmax(-1).unbind(-2)
+    wanted = (along_y[..., :, None] * along_x[..., None, :]).flatten(2)
+    entropy = -(torch.xlogy(along_x, along_x).sum(-1) + torch.xlogy(along_y, along_y).sum(-1))
+    return (-(wanted * maps.float().flatten(2).log_softmax(-1)).sum(-1) - entropy).mean()
 
 
 def _truth(batch: Tensors) -> FittedFaces:

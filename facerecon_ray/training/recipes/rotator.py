@@ -167,7 +167,7 @@ class ThereAndBack:
     def __init__(self, settings: RotatorTraining, device: torch.device) -> None:
         self._rotate = settings.rotate
         self._model = FaceModel.open(settings.face_model).to(device)
-        network = load_weights(settings.fitter or FITTER_WEIGHTS, self._model.shape_size, self._model.expression_size)
+        network = load_weights(settings.fitter or FITTER_WEIGHTS, self._model)
         self._fitter = network.to(device).requires_grad_(False)
 
     @torch.no_grad()

@@ -77,7 +77,7 @@ def test_the_package_travels_only_when_the_nodes_do_not_have_it(pack):
         ({"output": "out"}, "'output': out is no file"),
         ({"reconstruct": {"method": "two-view", "weights": "nowhere.safetensors"}}, "'reconstruct.weights': nowhere"),
         ({"rotate": {"jaw_change": 3}}, "'rotate.jaw_change': there is no such setting"),
-        ({"command": "fly"}, "no line `command: NAME`; NAME is one of reconstruct, synthesize, evaluate"),
+        ({"command": "fly"}, "no line `command: NAME`; NAME is one of reconstruct, synthesize, evaluate, train"),
     ],
 )
 def test_what_cannot_work_on_a_cluster_is_refused_here(pack, settings: dict, message: str):
@@ -93,13 +93,13 @@ def test_a_job_file_for_another_command_is_refused_by_name(tmp_path: Path):
 
 @pytest.mark.parametrize("path", JOB_FILES, ids=lambda path: path.name)
 def test_every_job_file_of_the_project_is_valid(path: Path):
-    load_job(job_kind(yaml.safe_load(path.read_text())["command"]), path, {})
+    load_job(job_kind(yaml.safe_load(path.read_text())), path, {})
 
 
 @pytest.mark.parametrize("path", JOB_FILES, ids=lambda path: path.name)
 def test_every_job_file_of_the_project_can_be_submitted(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(path.parents[1])
     tree = yaml.safe_load(path.read_text())
-    places = [f"{name}=s3://bucket/{name}" for name in ("input", "output", "history") if name in tree]
+    places = [f"{name}=s3://bucket/{name}" for name in ("input", "output", "history", "data") if name in tree]
     package = package_job(path, places, tmp_path, with_code=False)
     assert package.metadata["command"] == tree["command"]

@@ -1,0 +1,155 @@
+"""How well the fitter finds faces: on held-out rendered subjects by yaw, and on photos against dlib's landmarks.
+
+    python benchmarks/fitter.py --data PAIRS [--photos FOLDER] [--weights FILE]
+
+Rendered: subjects of the split `test` of a data set that `facerecon synthesize` made, in crops as the pipeline cuts them
+and in crops that are off by as much as the detector's boxes are; errors in shares of the landmarks' box size. Photos:
+distance of the fitter's landmarks to dlib's, and for comparison that of dlib's to themselves when the box moves by a
+few percent, for faces within 30 degrees of yaw. Time: one thread, batches of 32.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
+from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform, crop_transform, cut_crop
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.fitting import Fit, LandmarkFitter, box_size
+from facerecon_ray.geometry.landmarks import projected_landmarks
+from facerecon_ray.networks.face_detectors import build_detector
+from facerecon_ray.networks.landmark_predictor import LandmarkPredictor, adjust_boxes
+from facerecon_ray.stages.network_fitting import NetworkFitter, NetworkLandmarks
+from facerecon_ray.storage.objects import open_store
+from facerecon_ray.storage.pairs.pair_shards import read_pairs
+from facerecon_ray.storage.photos.photo_file import decode_photo
+
+YAW_BIN = 30.0
+FRONTAL = 30.0
+BOX_JITTER = 0.03
+SHIFT, ZOOM = 0.04, 0.08
+"""How far crops by the detector's boxes are off: standard deviations of place and size, as shares."""
+
+
+def fit_crops(fit: NetworkFitter, crops: np.ndarray) -> Fit:
+    return fit(torch.from_numpy(crops).permute(0, 3, 1, 2).float())
+
+
+def rendered(fit: NetworkFitter, model: FaceModel, data: str) -> None:
+    columns = ["crop", "pose", "camera", "shape", "expression", "landmarks_3d"]
+    face = model.face_vertices
+    rng = np.random.default_rng(0)
+    table: dict[str, list[np.ndarray]] = {}
+    for rows in read_pairs(open_store(data), "test", "ok", columns):
+        truth = torch.from_numpy(rows["landmarks_3d"])[..., :2]
+        size = box_size(truth)
+        found = fit_crops(fit, rows["crop"])
+        off = np.stack([jitter(rng) for _ in rows["crop"]])
+        moved = fit_crops(fit, np.stack([cut_crop(c, t) for c, t in zip(rows["crop"], off, strict=True)]))
+        again = twice(fit, rows["crop"], moved, off)
+        fitted = projected_landmarks(model, model.vertices(found.shape, found.expression), found.camera)
+        shape_error, mean_error = (
+            1000 * torch.einsum("bs,svc->bvc", difference, model.shape_basis[:, face]).norm(dim=-1).mean(-1)
+            for difference in (found.shape - torch.from_numpy(rows["shape"]), torch.from_numpy(rows["shape"]))
+        )
+        turned = (found.camera.angles - torch.from_numpy(rows["pose"]) + 180) % 360 - 180
+        figures = {
+            "yaw": torch.from_numpy(rows["pose"][:, 0]),
+            "landmarks %": 100 * (found.landmarks[..., :2] - truth).norm(dim=-1).mean(-1) / size,
+            "two rounds %": 100 * (torch.from_numpy(again) - truth).norm(dim=-1).mean(-1) / size,
+            "fitted face's %": 100 * (fitted[..., :2] - truth).norm(dim=-1).mean(-1) / size,
+            "pose deg": turned.abs().mean(-1),
+            "yaw deg": turned[:, 0].abs(),
+            "shape mm": shape_error,
+            "mean face mm": mean_error,
+        }
+        for name, values in figures.items():
+            table.setdefault(name, []).append(values.numpy())
+    joined = {name: np.concatenate(values) for name, values in table.items()}
+    yaw = joined.pop("yaw")
+    print(f"\n{len(yaw)} held-out rendered views: means")
+    print(f"{'yaw from':>10}" + "".join(f"{name:>17}" for name in joined) + f"{'views':>8}")
+    for low in np.arange(-90, 90, YAW_BIN):
+        rows = (yaw >= low) & (yaw < low + YAW_BIN)
+        if rows.any():
+            print(f"{low:>10.0f}" + "".join(f"{v[rows].mean():>17.2f}" for v in joined.values()) + f"{rows.sum():>8}")
+    print(f"{'all':>10}" + "".join(f"{v.mean():>17.2f}" for v in joined.values()) + f"{len(yaw):>8}")
+
+
+def jitter(rng: np.random.Generator) -> np.ndarray:
+    """(2, 3) crop pixels to the pixels of a crop that is off."""
+    scale = float(np.exp(ZOOM * np.clip(rng.standard_normal(), -2, 2)))
+    shift = SHIFT * CROP_SIZE * np.clip(rng.standard_normal(2), -2, 2)
+    middle = CROP_SIZE / 2
+    return np.array([[scale, 0, middle - scale * middle + shift[0]], [0, scale, middle - scale * middle + shift[1]]])
+
+
+def twice(fit: NetworkFitter, crops: np.ndarray, first: Fit, off: np.ndarray) -> np.ndarray:
+    """(B, 68, 2) crop pixels of landmarks that are found in crops that are off, and again in crops by those."""
+    back = np.linalg.inv(np.concatenate([off, np.tile([[[0.0, 0.0, 1.0]]], (len(off), 1, 1))], 1))[:, :2]
+    transforms = crop_transform(apply_transform(back, first.landmarks[..., :2].double().numpy()))
+    second = fit_crops(fit, np.stack([cut_crop(c, t) for c, t in zip(crops, transforms, strict=True)]))
+    inverse = np.linalg.inv(np.concatenate([transforms, np.tile([[[0.0, 0.0, 1.0]]], (len(off), 1, 1))], 1))[:, :2]
+    return apply_transform(inverse, second.landmarks[..., :2].double().numpy()).astype(np.float32)
+
+
+def photos(fit: NetworkFitter, model: FaceModel, folder: Path) -> None:
+    detector = build_detector(CropSettings())
+    predictor, network, landmark_fit = LandmarkPredictor(), NetworkLandmarks(fit), LandmarkFitter(model)
+    rng = np.random.default_rng(0)
+    own, repeated, counted = [], [], 0
+    for path in sorted(folder.iterdir()):
+        photo = decode_photo(path.read_bytes(), ReadSettings()).pixels
+        boxes = detector.detect([photo])[0].boxes
+        if not len(boxes):
+            continue
+        boxes = adjust_boxes(boxes, detector.box_adjustment)
+        found = network.predict_all(photo, boxes)
+        for box, marks in zip(boxes, found, strict=True):
+            counted += 1
+            dlibs = predictor.predict(photo, box)
+            size = float(box_size(torch.from_numpy(dlibs)))
+            if abs(float(landmark_fit(torch.from_numpy(dlibs[None]).float()).camera.angles[0, 0])) > FRONTAL:
+                continue
+            own.append(np.linalg.norm(marks - dlibs, axis=-1).mean() / size)
+            side = (box[2:] - box[:2]).mean()
+            moved = [box + np.tile(BOX_JITTER * side * rng.standard_normal(2), 2) for _ in range(4)]
+            others = [predictor.predict(photo, other) for other in moved]
+            repeated.append(np.mean([np.linalg.norm(other - dlibs, axis=-1).mean() for other in others]) / size)
+    print(f"\n{counted} faces in photos, {len(own)} within {FRONTAL:g} degrees of yaw by dlib's landmarks")
+    print(f"fitter to dlib:       mean {100 * np.mean(own):.2f} %, median {100 * np.median(own):.2f} %")
+    print(f"dlib to itself moved: mean {100 * np.mean(repeated):.2f} %, median {100 * np.median(repeated):.2f} %")
+
+
+def pace(fit: NetworkFitter) -> None:
+    crops = np.zeros((32, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+    fit_crops(fit, crops)
+    seconds = []
+    for _ in range(5):
+        start = time.process_time()
+        fit_crops(fit, crops)
+        seconds.append(time.process_time() - start)
+    print(f"\n{1000 * np.median(seconds) / len(crops):.2f} ms a face, whole call, one thread")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data")
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--weights", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    model = FaceModel.default()
+    fit = NetworkFitter(options.weights, model)
+    if options.data:
+        rendered(fit, model, options.data)
+    if options.photos:
+        photos(fit, model, options.photos)
+    pace(fit)
+
+
+if __name__ == "__main__":
+    main()
