@@ -19,8 +19,9 @@ class PairSettings(Settings):
     """Make the rotated partner and the true rotated view of each photo. Networks that see the photo alone, the fitter
     and prnet, learn as well without, and the data are made in half the time."""
     landmarks: Literal["predicted", "noisy", "exact"] = "predicted"
-    """What the rotate stage is given. predicted: what the landmark predictor finds in the photo, as in the running
-    system; noisy: the true landmarks with the predictor's measured errors; exact: the true landmarks."""
+    """What the rotate stage is given where it fits landmarks (`rotate.fit`), as it always does for imported meshes,
+    whose face model is another; the fitter looks at the photo itself. predicted: what dlib's predictor finds in the
+    photo; noisy: the true landmarks with that predictor's measured errors; exact: the true landmarks."""
     predicted_yaw: float = Field(default=45.0, ge=0.0, le=90.0)
     """Beyond this yaw, where the predictor's points collapse, predicted means noisy."""
     landmark_model: AbsolutePath | None = None
@@ -200,3 +201,8 @@ class SynthesisJob(Settings):
     shards: ShardSettings = ShardSettings()
     pool: PoolSettings = PoolSettings()
     s3: S3Settings = S3Settings()
+
+    @property
+    def fits_landmarks(self) -> bool:
+        """Whether the rotate stage fits landmarks; otherwise the fitter looks at the photo."""
+        return self.imports is not None or self.rotate.fit == "landmarks"

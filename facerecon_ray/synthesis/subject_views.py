@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -24,6 +25,9 @@ from facerecon_ray.synthesis.rendering.view_sampling import View, ViewSampler, r
 
 PAINTED, FROM_PHOTO = "painted", "photo"
 """Where a subject's skin is from, as its attributes say."""
+
+NOISE = zlib.crc32(b"noise")
+"""Landmarks err by other random numbers than those from which the views are drawn."""
 
 
 class PhotographedSubject:
@@ -60,7 +64,7 @@ class PhotographedSubject:
             "photo": np.stack([rendering.image for rendering in rendered]),
             "points": np.stack([rendering.points for rendering in rendered]),
             "surface": np.broadcast_to(self.scene.surface, (count, *self.scene.surface.shape)),
-            "noise_seed": np.array([(seed, view) for view in range(count)], np.uint64),
+            "noise_seed": np.array([(seed, NOISE + view) for view in range(count)], np.uint64),
         }
 
     def turned(self, known: dict[str, np.ndarray], wanted: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """From a subject's number to its rows: photos, truth, rotated partners, and the heads as they look from there."""
 
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,7 @@ from facerecon_ray.pipeline.synthesis.pair_source import PairSource
 from facerecon_ray.stages.pair_truth import PairTruth
 from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import FAILED, Batch, describe_failure
-from facerecon_ray.storage.pairs.pair_schema import SPLITS, pair_rows
+from facerecon_ray.storage.pairs.pair_schema import pair_rows
 
 _ESTIMATES = ("pose", "camera", "shape", "expression")
 
@@ -29,8 +30,10 @@ class PairMaker:
 
     def __init__(self, job: SynthesisJob, source: PairSource) -> None:
         self._job, self._source = job, source
-        self._truth = PairTruth(job.pairs, source.model)
-        self._rotate = Rotator(job.rotate, source.model, masks=True)
+        marked = job.pairs if job.fits_landmarks else job.pairs.model_copy(update={"landmarks": "exact"})
+        fit = "landmarks" if job.fits_landmarks else "network"
+        self._truth = PairTruth(marked, source.model)
+        self._rotate = Rotator(job.rotate.model_copy(update={"fit": fit}), source.model, masks=True)
         self.seconds: dict[str, float] = {}
 
     def rows(self, number: int) -> pa.Table:
@@ -90,8 +93,11 @@ class PairMaker:
         return wanted
 
     def _split(self, seed: int) -> str:
-        """Decided by the subject's seed alone, so that a larger data set leaves every subject where it was."""
-        place = np.random.default_rng([seed, len(SPLITS)]).random()
+        """Decided by the subject's seed alone, so that a larger data set leaves every subject where it was.
+
+        Its random numbers are not those of any of the subject's views, which begin with [seed, number of the view].
+        """
+        place = np.random.default_rng([seed, zlib.crc32(b"split")]).random()
         shares = self._job.split
         if place < shares.test:
             return "test"

@@ -8,7 +8,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from facerecon_ray.config.assets import FACE_MODEL
+from facerecon_ray.config.assets import FACE_MODEL, FITTER_WEIGHTS
 from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.errors import OutputError, SettingsError
 from facerecon_ray.networks.dlib_models import installed_model
@@ -108,7 +108,9 @@ def asset_files(job: SynthesisJob) -> dict[str, Path]:
             files["face_uv"] = job.imports.face_uv
     else:
         files["face_model"] = job.face_model or FACE_MODEL
-    if job.pairs.landmarks == "predicted":
+    if job.pairs.partners and not job.fits_landmarks:
+        files["fitter"] = FITTER_WEIGHTS
+    elif job.pairs.partners and job.pairs.landmarks == "predicted":
         files["landmark_model"] = job.pairs.landmark_model or installed_model(DEFAULT_MODEL)
     return files
 
