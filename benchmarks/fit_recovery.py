@@ -1,6 +1,7 @@
-"""How much of a person the fit recovers: photos of synthetic people, fitted to exact landmarks and to dlib's.
+"""How much of a person the fit recovers: photos of synthetic people, fitted to exact landmarks, by the fitter and to
+dlib's landmarks.
 
-Prints, for heads within 30 degrees of yaw, the error of dlib's landmarks, the mean distance to the true surface after
+Prints, for heads within 30 degrees of yaw, the error of the landmarks, the mean distance to the true surface after
 similarity alignment of the face region, of the mean head and of the fitted head, and how much smaller the second is.
 
     python benchmarks/fit_recovery.py --heads 100
@@ -19,10 +20,12 @@ from facerecon_ray.config.photos import PhotoTextureSettings
 from facerecon_ray.config.reconstruct import CropSettings
 from facerecon_ray.config.synthesis import SubjectSettings, ViewSettings
 from facerecon_ray.geometry.alignment import align, apply_alignment
+from facerecon_ray.geometry.crop_transform import crop_transform, cut_crop
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import LandmarkFitter, box_size
 from facerecon_ray.geometry.landmarks import landmarks_in_picture
 from facerecon_ray.stages.face_finder import FaceFinder
+from facerecon_ray.stages.network_fitting import NetworkFitter
 from facerecon_ray.synthesis.model_building.head_rendering import HeadRenderer, frontal_camera
 from facerecon_ray.synthesis.people.subjects import SubjectSampler
 from facerecon_ray.synthesis.portraits.photo_library import PhotoLibrary
@@ -95,6 +98,13 @@ def distances(model: FaceModel, heads: np.ndarray, truth: np.ndarray) -> np.ndar
     return np.asarray(np.linalg.norm(moved - truth[:, face], axis=-1).mean(1) * 1000)
 
 
+def crops_of(samples: list[Sample], landmarks: np.ndarray) -> torch.Tensor:
+    """(B, 3, 256, 256) float32 0 to 255, crops as the crop stage cuts them."""
+    cut = zip(samples, crop_transform(landmarks), strict=True)
+    crops = np.stack([cut_crop(sample.image, transform) for sample, transform in cut])
+    return torch.from_numpy(crops).permute(0, 3, 1, 2).float()
+
+
 def main() -> None:
     """Run the comparison and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -105,7 +115,11 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = FaceModel.default()
-    fit, find = LandmarkFitter(model), FaceFinder(CropSettings(detection_side=PICTURE_SIZE))
+    finders = {
+        name: FaceFinder(CropSettings(detection_side=PICTURE_SIZE, landmarks=kind))
+        for name, kind in (("fitter", "network"), ("dlib", "dlib"))
+    }
+    fit, look = LandmarkFitter(model), NetworkFitter(None, model)
     sitters = Sitters(model, arguments.pictures, arguments.photos)
     print("heads        landmarks  found   error  mean head      fit closer by   error of yaw, pitch, roll")
     for expressive in (False, True):
@@ -115,12 +129,19 @@ def main() -> None:
         truth = np.stack([sample.head for sample in samples])
         exact = landmarks_in_picture(model, points, angles[:, 2])[..., :2]
         nowhere = np.full((68, 2), np.nan)
-        guessed = [find(sample.image) for sample in samples]
-        predicted = np.stack([nowhere if marks is None else marks for marks in guessed]).astype(np.float32)
-        for name, landmarks in (("exact", exact), ("dlib", torch.from_numpy(predicted))):
+        sources = {"exact": exact}
+        for name, find in finders.items():
+            guessed = [find(sample.image) for sample in samples]
+            marks = np.stack([nowhere if found is None else found for found in guessed]).astype(np.float32)
+            sources[name] = torch.from_numpy(marks)
+        for name, landmarks in sources.items():
             rows = ~landmarks.isnan().any(-1).any(-1)
             off = ((landmarks - exact)[rows].norm(dim=-1).mean(-1) / box_size(exact[rows])).mean()
-            result = fit(landmarks[rows])
+            if name == "fitter":
+                chosen = [sample for sample, there in zip(samples, rows, strict=True) if there]
+                result = look(crops_of(chosen, landmarks[rows].numpy()))
+            else:
+                result = fit(landmarks[rows])
             fitted = distances(model, model.vertices(result.shape, result.expression).numpy(), truth[rows]).mean()
             mean = distances(model, np.broadcast_to(model.mean.numpy(), truth[rows].shape), truth[rows]).mean()
             pose = (result.camera.angles - angles[rows]).abs().mean(0).tolist()

@@ -12,6 +12,7 @@ all sleeps four times as long, which shows how 16 rotators are kept busy, not ho
 
 import argparse
 import logging
+import os
 import tempfile
 import time
 from functools import partial
@@ -21,11 +22,15 @@ from pathlib import Path
 import numpy as np
 import toy_job  # noqa: F401
 import toy_stages
+from cpu_by_process import cpu_seconds_between, sampled_cpu_seconds
 from ray import cloudpickle
 from rich.console import Console
 
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.config.settings import PoolSettings, load_job
+from facerecon_ray.pipeline.capacity.cluster import live_cluster
+from facerecon_ray.pipeline.capacity.sizing import size_pools
+from facerecon_ray.pipeline.capacity.stage_costs import StageCost
 from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.pipeline.preparation import prepare
 from facerecon_ray.pipeline.reconstruct import run_reconstruct
@@ -47,7 +52,7 @@ class SleepingRotator(toy_stages.ToyRotator):
         """As the toy stage, later."""
         time.sleep(self._seconds * len(batch["text"]))
         with self._log.open("a") as log:
-            log.write(f"{time.time()} {len(batch['text'])}\n")
+            log.write(f"{time.time()} {len(batch['text'])} {os.getpid()}\n")
         return super().process(batch)
 
 
@@ -64,32 +69,39 @@ class SleepingReconstructor(toy_stages.ToyReconstructor):
 
 
 def sleeping_plan(
-    job: ReconstructJob, files: FaceFiles, rotators: int, log: Path, slower: float
+    job: ReconstructJob, files: FaceFiles, rotators: int, log: Path, slower: float, batch_size: int | None
 ) -> list[PlannedStage]:
-    """Stages with enough workers that the rotation is the bottleneck."""
-
-    def pool(workers: int) -> PoolSettings:
-        return PoolSettings(workers=workers, cpus=0.01, batch_size=8)
-
+    """Stages with enough workers that the rotation is the bottleneck; batches as the pipeline chooses them."""
+    seconds = {"read": 0.0, "crop": CROP, "rotate": ROTATE, "reconstruct": RECONSTRUCT, "export": 0.0}
     beside = 1.25 * rotators / ROTATE
+    settings = [
+        PoolSettings(workers=workers, cpus=0.01, batch_size=batch_size)
+        for workers in (1, ceil(beside * CROP), rotators, ceil(beside * RECONSTRUCT), ceil(beside * 0.01))
+    ]
+    costs = [StageCost(wait=slower * wait) for wait in seconds.values()]
+    sized = size_pools(settings, costs, live_cluster())
+    steps = {
+        "read": (partial(Reader, job.read, job.s3),),
+        "crop": (partial(toy_stages.ToyCropper, CROP * slower),),
+        "rotate": (partial(SleepingRotator, log, ROTATE * slower),),
+        "reconstruct": (partial(SleepingReconstructor, RECONSTRUCT * slower),),
+        "export": (toy_stages.ToyExporter, partial(FaceWriter, files)),
+    }
     return [
-        PlannedStage("read", (partial(Reader, job.read, job.s3),), pool(1)),
-        PlannedStage("crop", (partial(toy_stages.ToyCropper, CROP * slower),), pool(ceil(beside * CROP))),
-        PlannedStage("rotate", (partial(SleepingRotator, log, ROTATE * slower),), pool(rotators)),
-        PlannedStage(
-            "reconstruct", (partial(SleepingReconstructor, RECONSTRUCT * slower),), pool(ceil(beside * RECONSTRUCT))
-        ),
-        PlannedStage("export", (toy_stages.ToyExporter, partial(FaceWriter, files)), pool(ceil(beside * 0.01))),
+        PlannedStage(name, steps[name], setting.model_copy(update={"batch_size": pool.batch_size}))
+        for name, setting, pool in zip(seconds, settings, sized, strict=True)
     ]
 
 
-def steady_rate(log: Path) -> float:
-    """Photos a second between the first and the last tenth."""
-    times, counts = np.loadtxt(log).T
+def steady_part(log: Path) -> tuple[float, float, float]:
+    """From when a tenth is rotated and all rotators have begun, to nine tenths: start, end, photos between."""
+    times, counts, workers = np.loadtxt(log).T
     order = np.argsort(times)
-    done = np.cumsum(counts[order])
+    times, workers, done = times[order], workers[order], np.cumsum(counts[order])
     first, last = np.searchsorted(done, [0.1 * done[-1], 0.9 * done[-1]])
-    return float((done[last] - done[first]) / (times[order][last] - times[order][first]))
+    all_begun = np.unique(workers, return_index=True)[1].max()
+    first = max(first, all_begun)
+    return float(times[first]), float(times[last]), float(done[last] - done[first])
 
 
 def main() -> None:
@@ -98,23 +110,34 @@ def main() -> None:
     parser.add_argument("--rotators", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--photos", type=int, default=200, help="for each rotator")
     parser.add_argument("--slower", type=float, default=1.0, help="factor of all sleeps")
+    parser.add_argument("--batch-size", type=int, help="rows in a call, instead of what the pipeline chooses")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
     for module in (toy_stages, __import__("__main__")):
         cloudpickle.register_pickle_by_value(module)
-    print("rotators  photos/s  share of what the sleeps allow")
+    print("rotators  photos/s  share  CPU ms per photo")
     for rotators in arguments.rotators:
-        with tempfile.TemporaryDirectory() as name, ray_session():
+        with tempfile.TemporaryDirectory() as name, ray_session(), sampled_cpu_seconds() as samples:
             folder = Path(name)
             (folder / "photos").mkdir()
             for number in range(arguments.photos * rotators):
                 (folder / "photos" / f"{number:06d}.jpg").write_text("faces=1")
             overrides = {"input": str(folder / "photos"), "output": str(folder / "out")}
             job = load_job(ReconstructJob, None, {**overrides, "report.gallery_faces": 0})
-            plan = partial(sleeping_plan, rotators=rotators, log=folder / "log", slower=arguments.slower)
+            plan = partial(
+                sleeping_plan,
+                rotators=rotators,
+                log=folder / "log",
+                slower=arguments.slower,
+                batch_size=arguments.batch_size,
+            )
             run_reconstruct(prepare(job), Console(quiet=True), plan=plan)
-            rate = steady_rate(folder / "log")
-        print(f"{rotators:8d}  {rate:8.1f}  {rate * ROTATE * arguments.slower / rotators:.2f}", flush=True)
+            start, end, photos = steady_part(folder / "log")
+        rate = photos / (end - start)
+        milliseconds = {kind: 1000 * s / photos for kind, s in cpu_seconds_between(samples, start, end).items()}
+        parts = "  ".join(f"{kind} {milliseconds[kind]:.2f}" for kind in sorted(milliseconds))
+        share = rate * ROTATE * arguments.slower / rotators
+        print(f"{rotators:8d}  {rate:8.1f}  {share:5.2f}  {sum(milliseconds.values()):15.1f}  {parts}", flush=True)
 
 
 if __name__ == "__main__":

@@ -110,9 +110,9 @@ def reconstruct(
     Parameters
     ----------
     image : path of a photo, contents of a photo file, (H, W, 3) or (H, W) uint8 array, or PIL image
-    method : fitted, or two-view or prnet, which need weights
+    method : fitted, two-view or prnet
     topology : dense, one vertex for each pixel of the UV position map, or model, the face model's own vertices
-    weights : weights of the network (.safetensors)
+    weights : weights of the network (.safetensors); without them, those that come with the package
     face_model : a face model (.npz); without one, the embedded model is used
     device : auto, cpu, cuda or cuda:N
 

@@ -1,4 +1,4 @@
-"""`facerecon model`: the face model."""
+"""`facerecon model`: the face model, and networks for other programs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from facerecon_ray.cli.app import app, err, out
 
-model_app = typer.Typer(help="Face models.", no_args_is_help=True)
+model_app = typer.Typer(help="Face models and networks.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 
 
@@ -36,4 +36,20 @@ def model_build(
         seed=seed,
         report=lambda line: err.print(line, markup=False),
     )
+    out.print(f"Wrote {output}", markup=False)
+
+
+@model_app.command("export")
+def model_export(
+    network: Annotated[str, typer.Argument(help="fitter, two-view, prnet or rotator.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write (.onnx or .pt2).")],
+    weights: Annotated[Path | None, typer.Option(help="Weights (.safetensors); the packaged ones otherwise.")] = None,
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="onnx or torch; by the ending of the output otherwise.")
+    ] = None,
+) -> None:
+    """Write a trained network for other programs: ONNX (pip install 'facerecon-ray[onnx]'), or torch.export."""
+    from facerecon_ray.networks.network_export import export_network
+
+    export_network(network, output, weights, file_format)
     out.print(f"Wrote {output}", markup=False)

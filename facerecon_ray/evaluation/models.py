@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facerecon_ray.config.assets import PRNET_WEIGHTS, TWO_VIEW_WEIGHTS
 from facerecon_ray.config.reconstruct import ReconstructSettings
 from facerecon_ray.errors import SettingsError
 from facerecon_ray.stages.reconstruct import Reconstructor
@@ -27,9 +28,9 @@ class ModelKind:
     prepare: Callable[[Batch], Batch] = lambda batch: batch
 
     @property
-    def needs_weights(self) -> bool:
-        """Whether it is a network with a weight file."""
-        return self.method != "fitted"
+    def shipped(self) -> Path | None:
+        """Weights that come with the package, None for what has none."""
+        return {"two-view": TWO_VIEW_WEIGHTS, "prnet": PRNET_WEIGHTS}.get(self.method)
 
 
 def _mean_face(batch: Batch) -> Batch:
@@ -41,7 +42,7 @@ def _crop_twice(batch: Batch) -> Batch:
 
 
 KINDS = {
-    "fitted": ModelKind("fitted", "the face model fitted to the 68 landmarks"),
+    "fitted": ModelKind("fitted", "the face model as the rotate stage fits it"),
     "mean-face": ModelKind(
         "fitted", "the average face at the fitted pose: what knows nothing of the person", _mean_face
     ),
@@ -57,7 +58,7 @@ class ModelSpec:
 
     name     in tables
     kind     key of KINDS
-    weights  file, None for models without
+    weights  file, None for what is no network
     """
 
     name: str
@@ -73,10 +74,12 @@ class ModelSpec:
 def parse_models(texts: tuple[str, ...]) -> tuple[ModelSpec, ...]:
     """Models from KIND, KIND=WEIGHTS or WEIGHTS, which means two-view; a name that comes twice gets the file's name.
 
+    A network without WEIGHTS has those that come with the package.
+
     Raises
     ------
     SettingsError
-        when there is no such kind, weights are missing or given in vain, or the same model is named twice
+        when there is no such kind, weights are given in vain, or the same model is named twice
     """
     specs: list[ModelSpec] = []
     for text in texts:
@@ -85,12 +88,12 @@ def parse_models(texts: tuple[str, ...]) -> tuple[ModelSpec, ...]:
             kind, weights = "two-view", kind
         if kind not in KINDS:
             raise SettingsError(f"model {text!r}: choose from {', '.join(KINDS)}, or name a .safetensors file")
-        if KINDS[kind].needs_weights != bool(weights):
-            example = f"{kind}=weights.safetensors" if KINDS[kind].needs_weights else kind
-            raise SettingsError(f"model {text!r}: write {example}")
-        path = Path(weights).expanduser().absolute() if weights else None
+        shipped = KINDS[kind].shipped
+        if (weights and shipped is None) or (equals and not weights):
+            raise SettingsError(f"model {text!r}: write {f'{kind}=weights.safetensors' if shipped else kind}")
+        path = Path(weights).expanduser().absolute() if weights else shipped
         names = [spec.name for spec in specs]
-        name = f"{kind} {path.stem}" if kind in names and path else kind
+        name = f"{kind} {path.stem}" if kind in names and path and weights else kind
         if name in names:
             raise SettingsError(f"model {text!r} is named twice")
         specs.append(ModelSpec(name, kind, path))

@@ -35,6 +35,25 @@ def crop_transform(landmarks: np.ndarray) -> np.ndarray:
     return transform
 
 
+def square_transform(boxes: np.ndarray) -> np.ndarray:
+    """Crop that shows a box.
+
+    Parameters
+    ----------
+    boxes : (..., 4) x0, y0, x1, y1 in photo pixels; the crop is as large as the mean of their sides
+
+    Returns
+    -------
+    (..., 2, 3) float64 photo pixels to crop pixels
+    """
+    low, high = boxes[..., :2].astype(np.float64), boxes[..., 2:].astype(np.float64)
+    scale = CROP_SIZE / (high - low).mean(-1)
+    transform = np.zeros((*boxes.shape[:-1], 2, 3))
+    transform[..., 0, 0] = transform[..., 1, 1] = scale
+    transform[..., 2] = CROP_SIZE / 2 - scale[..., None] * (low + high) / 2
+    return transform
+
+
 def transform_beside(transform: np.ndarray, face: np.ndarray, turned: np.ndarray) -> np.ndarray:
     """Square of a photo of the same head in another pose that belongs beside a crop.
 

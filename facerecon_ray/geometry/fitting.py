@@ -14,7 +14,7 @@ from torch import Tensor
 
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.landmarks import LandmarkModel
-from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from_rotation
+from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from_rotation, rotation_from_angles
 
 RIGID_STEPS, FULL_STEPS, REFINING_STEPS = 3, 6, 4
 DAMPING = 1e-3
@@ -53,21 +53,25 @@ class LandmarkFitter:
     Parameters
     ----------
     model : the face model; fits run on its device
+    landmark_noise : (136, 136) covariance of the landmarks' errors, in squared shares of their box size; without it
+        that of dlib's predictor, which the model has
     """
 
-    def __init__(self, model: FaceModel) -> None:
+    def __init__(self, model: FaceModel, landmark_noise: Tensor | None = None) -> None:
         self._model = LandmarkModel.of(model)
         self._shape_size = model.shape_size
         self._range = model.expression_range.tolist()
-        self._whitening = torch.linalg.inv(torch.linalg.cholesky(model.landmark_noise))
+        noise = model.landmark_noise if landmark_noise is None else landmark_noise
+        self._whitening = torch.linalg.inv(torch.linalg.cholesky(noise.double())).float()
 
     @torch.no_grad()
-    def __call__(self, landmarks: Tensor) -> Fit:
+    def __call__(self, landmarks: Tensor, start: Camera | None = None) -> Fit:
         """Fit.
 
         Parameters
         ----------
         landmarks : (B, 68, 2) pixels, y down, in dlib's order
+        start : cameras to begin with, where they are known roughly
 
         Returns
         -------
@@ -82,7 +86,7 @@ class LandmarkFitter:
         if not bool((size.isfinite() & (size > 0.0)).all()):
             raise ValueError("landmarks are not finite, or all in one place")
         noise = torch.ones_like(size)
-        state = self._initial(landmarks)
+        state = self._initial(landmarks) if start is None else self._started(start)
         for step in range(RIGID_STEPS + FULL_STEPS + REFINING_STEPS):
             refining = step >= RIGID_STEPS + FULL_STEPS
             state, estimate = self._gauss_newton(state, landmarks, size, noise, rigid=step < RIGID_STEPS)
@@ -117,6 +121,11 @@ class LandmarkFitter:
         axes = rotation.new_tensor(MODEL_TO_IMAGE_AXES)
         offset = p_mean[:, 0] - ((x_mean @ rotation.mT) * axes)[:, 0, :2] * scale[:, None]
         return _State(rotation, scale, offset, coefficients)
+
+    def _started(self, camera: Camera) -> "_State":
+        """Mean face under cameras."""
+        coefficients = camera.scale.new_zeros(len(camera.scale), len(self._model.basis))
+        return _State(rotation_from_angles(camera.angles), camera.scale, camera.translation, coefficients)
 
     def _chosen(self, state: "_State") -> tuple[Tensor, Tensor]:
         """The 68 landmark points (B, 68, 3) in metres and their indices (B, 68) among the candidates."""

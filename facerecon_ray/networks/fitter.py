@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
-from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.face_model import FaceModel, usual_landmark_noise
 from facerecon_ray.geometry.pose import Camera, angles_from_rotation
 from facerecon_ray.networks.weight_file import load_network, read_metadata
 
@@ -67,7 +67,12 @@ class FitterNetwork(nn.Module):
     Parameters
     ----------
     shape_size, expression_size : coefficients of the face model
+
+    landmark_noise   (136, 136) float64 covariance of the landmarks' errors on faces that were not trained on, in
+                     squared shares of the landmarks' box size, x before y for each landmark
     """
+
+    landmark_noise: Tensor
 
     def __init__(self, shape_size: int, expression_size: int) -> None:
         super().__init__()
@@ -87,6 +92,7 @@ class FitterNetwork(nn.Module):
         self.sides = nn.ModuleList(nn.Conv2d(width, PYRAMID, 1) for width in WIDTHS)
         self.merges = nn.ModuleList(_convolution(PYRAMID, PYRAMID, 1) for _ in WIDTHS[:-1])
         self.maps = nn.Conv2d(PYRAMID, LANDMARKS, 1)
+        self.register_buffer("landmark_noise", usual_landmark_noise().double())
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, 128, 128) to (B, outputs) and (B, 68, 32, 32)."""

@@ -47,6 +47,10 @@ class LandmarkPredictor:
         if points != LANDMARKS:
             raise AssetError(f"landmark model {path}: it has {points} points, {LANDMARKS} are needed")
 
+    def predict_all(self, photo: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """(B, 68, 2) landmarks of the faces in boxes (B, 4); see `predict`."""
+        return np.stack([self.predict(photo, box) for box in boxes])
+
     def predict(self, photo: np.ndarray, box: np.ndarray) -> np.ndarray:
         """Find the landmarks of one face.
 

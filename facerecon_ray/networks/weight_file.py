@@ -76,7 +76,7 @@ def read_metadata(path: Path, name: str) -> dict[str, str]:
 
 
 def weight_bytes(state: Mapping[str, Tensor], name: str, metadata: Mapping[str, str]) -> bytes:
-    """A weight file of a network's state: matrices and filters as float16, the few other numbers as they are.
+    """A weight file of a network's state: matrices and filters of float32 as float16, all other numbers as they are.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def weight_bytes(state: Mapping[str, Tensor], name: str, metadata: Mapping[str, 
     metadata : what else the file says of itself
     """
     stored = {
-        key: (value.half() if value.is_floating_point() and value.ndim > 1 else value).detach().cpu().contiguous()
+        key: (value.half() if value.dtype == torch.float32 and value.ndim > 1 else value).detach().cpu().contiguous()
         for key, value in state.items()
     }
     data: bytes = safetensors.torch.save(stored, {**metadata, NETWORK: name})

@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from facerecon_ray.config.assets import FACE_MODEL
+from facerecon_ray.config.assets import FACE_MODEL, FITTER_WEIGHTS, PRNET_WEIGHTS, ROTATOR_WEIGHTS, TWO_VIEW_WEIGHTS
 from facerecon_ray.config.reconstruct import ReconstructJob
-from facerecon_ray.errors import AssetError, OutputError, SettingsError
+from facerecon_ray.errors import AssetError, OutputError
 from facerecon_ray.pipeline.face_files import FaceFiles
 from facerecon_ray.storage.layout import PLAN
 from facerecon_ray.storage.manifest import Manifest
@@ -23,6 +23,7 @@ from facerecon_ray.storage.run_record import RunRecord, load_record, new_record
 _FREE_SETTINGS = ("output", "limit", "pools", "report", "shard_photos", "s3", "faults")
 _FREE_READ_SETTINGS = ("threads",)
 _CHUNK = 1000
+_SHIPPED = {"two-view": TWO_VIEW_WEIGHTS, "prnet": PRNET_WEIGHTS}
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ def _result_settings(job: ReconstructJob) -> dict[str, Any]:
     settings = job.model_dump(mode="json", exclude=set(_FREE_SETTINGS))
     for name in _FREE_READ_SETTINGS:
         del settings["read"][name]
-    del settings["face_model"], settings["crop"]["landmark_model"], settings["reconstruct"]["weights"]
+    del settings["face_model"], settings["fitter"]
+    del settings["crop"]["landmark_model"], settings["rotate"]["weights"], settings["reconstruct"]["weights"]
     return {**settings, "input": canonical_input(job.input)}
 
 
@@ -151,17 +153,18 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return flat
 
 
+def _uses_fitter(job: ReconstructJob) -> bool:
+    return job.crop.landmarks == "network" or job.rotate.fit == "network"
+
+
 def _checked_assets(job: ReconstructJob) -> dict[str, str]:
     """SHA-256 of the model files that the results depend on, by setting; those of installed packages have versions."""
-    if job.reconstruct.method != "fitted" and job.reconstruct.weights is None:
-        raise SettingsError(
-            f"setting 'reconstruct.weights': the {job.reconstruct.method} method needs weights; "
-            "add --weights FILE.safetensors"
-        )
     assets = {
         "crop.landmark_model": job.crop.landmark_model,
         "face_model": job.face_model or FACE_MODEL,
-        "reconstruct.weights": job.reconstruct.weights,
+        "fitter": (job.fitter or FITTER_WEIGHTS) if _uses_fitter(job) else None,
+        "rotate.weights": (job.rotate.weights or ROTATOR_WEIGHTS) if job.rotate.repair == "network" else None,
+        "reconstruct.weights": job.reconstruct.weights or _SHIPPED.get(job.reconstruct.method),
     }
     checksums = {}
     for name, path in assets.items():

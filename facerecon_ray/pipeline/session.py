@@ -6,6 +6,7 @@ import secrets
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import warnings
@@ -16,10 +17,14 @@ from pathlib import Path
 import ray
 import ray._private.worker
 import ray.data
+from ray._common.utils import get_system_memory
+from ray._private.utils import get_shared_memory_bytes
 
 from facerecon_ray.errors import FaceReconError
 
-_OBJECT_STORE_BYTES = 512 << 20
+_SMALLEST_OBJECT_STORE = 512 << 20
+_OBJECT_STORE_SHARE = 1 / 8
+_SHARED_MEMORY_SHARE = 0.9
 _CONNECT_SECONDS = 10.0
 # Without a token of its own, Ray writes one into the home folder.
 _TOKEN = secrets.token_hex(32)
@@ -68,7 +73,7 @@ def _start(address: str | None, folder: Path | None) -> None:
         # Ray opens its folder to everybody; the one around it stays closed, for spilled blocks hold people's faces.
         options = {
             "_temp_dir": str(folder / "ray"),
-            "object_store_memory": _OBJECT_STORE_BYTES,
+            "object_store_memory": _object_store_bytes(),
             "include_dashboard": False,
         }
     try:
@@ -82,6 +87,19 @@ def _start(address: str | None, folder: Path | None) -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.raise_original_map_exception = True
+    # Else every call of a worker starts a thread that measures memory, for statistics that nobody reads.
+    context.memory_usage_poll_interval_s = None
+
+
+def _object_store_bytes() -> int:
+    """Room for what lies between the stages: Ray keeps workers idle where the batches of all have no room.
+
+    Machines with many CPUs run many workers and have the memory. More than the shared memory would lie on a disk.
+    """
+    if not sys.platform.startswith("linux"):
+        return _SMALLEST_OBJECT_STORE
+    share = min(get_system_memory() * _OBJECT_STORE_SHARE, get_shared_memory_bytes() * _SHARED_MEMORY_SHARE)
+    return max(_SMALLEST_OBJECT_STORE, int(share))
 
 
 def _check_reachable(address: str) -> None:

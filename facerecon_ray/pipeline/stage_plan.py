@@ -65,13 +65,13 @@ def _reader(job: ReconstructJob) -> Step:
 def _cropper(job: ReconstructJob) -> Step:
     from facerecon_ray.stages.crop import Cropper
 
-    return Cropper(job.crop, job.read)
+    return Cropper(job.crop, job.read, job.fitter, job.face_model)
 
 
 def _rotator(job: ReconstructJob) -> Step:
     from facerecon_ray.stages.rotate import Rotator
 
-    return Rotator(job.rotate, job.face_model)
+    return Rotator(job.rotate, job.face_model, job.fitter)
 
 
 def _reconstructor(job: ReconstructJob) -> Step:

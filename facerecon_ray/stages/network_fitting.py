@@ -15,9 +15,8 @@ from facerecon_ray.geometry.crop_transform import (
     square_transform,
 )
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.fitting import Fit, box_size
-from facerecon_ray.geometry.landmarks import projected_landmarks
-from facerecon_ray.networks.fitter import load_weights, shrink
+from facerecon_ray.geometry.fitting import Fit, LandmarkFitter
+from facerecon_ray.networks.fitter import FittedFaces, load_weights, shrink
 from facerecon_ray.networks.landmark_predictor import adjust_boxes
 
 BOX_TO_CROP = (-0.028, -0.071, 1.646)
@@ -29,14 +28,15 @@ ROUNDS = 2
 
 
 class NetworkFitter:
-    """Fits a face model to crops.
+    """Fits a face model to crops: the network finds landmarks and a first pose, Gauss-Newton steps do the rest.
+
+    On held-out rendered faces the steps, which know how the network's landmarks err, come closer in pose and in shape
+    than the network's own numbers.
 
     Parameters
     ----------
     weights : of the fitter; without them, those that come with the package
     model : the face model; fits run on its device
-
-    device : where fits run
 
     Raises
     ------
@@ -45,9 +45,10 @@ class NetworkFitter:
     """
 
     def __init__(self, weights: Path | None, model: FaceModel) -> None:
-        self._model, self.device = model, model.mean.device
+        self.device = model.mean.device
         network = load_weights(weights or FITTER_WEIGHTS, model).to(self.device)
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._fit = LandmarkFitter(model, network.landmark_noise)
 
     @torch.inference_mode()
     def __call__(self, crops: Tensor) -> Fit:
@@ -59,15 +60,16 @@ class NetworkFitter:
 
         Returns
         -------
-        Fit of B faces in crop pixels; its landmarks are those that the network finds by themselves, and its error is
-        their mean distance to those of the fitted face, over their box size
+        Fit of B faces in crop pixels
         """
+        found = self.read(crops)
+        return self._fit(found.landmarks, found.camera)
+
+    @torch.inference_mode()
+    def read(self, crops: Tensor) -> FittedFaces:
+        """What the network itself says of crops."""
         pictures = shrink(crops / 255).contiguous(memory_format=torch.channels_last)
-        found = self._network.read(self._network(pictures))
-        expression = found.expression.clamp(*self._model.expression_range.tolist())
-        fitted = projected_landmarks(self._model, self._model.vertices(found.shape, expression), found.camera)
-        distance = (fitted[..., :2] - found.landmarks[..., :2]).norm(dim=-1).mean(-1)
-        return Fit(found.camera, found.shape, expression, distance / box_size(found.landmarks), found.landmarks)
+        return self._network.read(self._network(pictures))
 
 
 class NetworkLandmarks:
@@ -97,7 +99,7 @@ class NetworkLandmarks:
         for _ in range(ROUNDS):
             crops = np.stack([cut_crop(photo, transform) for transform in transforms])
             pictures = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float()
-            found = self._fit(pictures).landmarks[..., :2].cpu().numpy().astype(np.float64)
+            found = self._fit.read(pictures).landmarks.cpu().numpy().astype(np.float64)
             landmarks = apply_transform(invert_transform(transforms), found)
             transforms = crop_transform(landmarks)
         return landmarks

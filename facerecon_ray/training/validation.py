@@ -40,7 +40,7 @@ def validate(
     found: list[dict[str, Tensor]] = []
     yaws: list[Tensor] = []
     picture = None
-    for batch in _first_rows(stream, job, device, max(1, job.validation_rows // share)):
+    for batch in first_rows(stream, job, device, max(1, job.validation_rows // share)):
         network = learner.measured()
         found.append({name: values.float().cpu() for name, values in recipe.figures(network, batch).items()})
         if picture is None:
@@ -51,11 +51,14 @@ def validate(
         torch.distributed.all_gather_object(parts, (found, yaws))
         found, yaws = [row for part in parts for row in part[0]], [yaw for part in parts for yaw in part[1]]
     if not found:
-        raise InputError(f"data {job.data}: no row for validation is whole; make the data set again, or change its split")
+        raise InputError(
+            f"data {job.data}: no row for validation is whole; make the data set again, or change its split"
+        )
     return averaged_figures(found, yaws, YAW_BIN), picture
 
 
-def _first_rows(stream: "ray.data.DataIterator", job: TrainJob, device: torch.device, rows: int) -> Iterator[Tensors]:
+def first_rows(stream: "ray.data.DataIterator", job: TrainJob, device: torch.device, rows: int) -> Iterator[Tensors]:
+    """This worker's first rows of a stream, in batches."""
     for batch in stream.iter_batches(batch_size=min(job.batch_size, rows), batch_format="numpy"):
         count = len(next(iter(batch.values())))
         yield on_device({name: values[:rows] for name, values in batch.items()}, device)

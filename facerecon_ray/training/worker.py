@@ -27,7 +27,7 @@ from facerecon_ray.training.learner import Learner
 from facerecon_ray.training.pair_stream import endless_batches, on_device
 from facerecon_ray.training.recipes.recipe import Recipe
 from facerecon_ray.training.recipes.registry import build_recipe
-from facerecon_ray.training.validation import validate
+from facerecon_ray.training.validation import first_rows, validate
 
 REPORT_SECONDS = 1.0
 SMOOTHING = 0.98
@@ -129,6 +129,9 @@ class _Worker:
         """Measure the averaged weights; the first worker writes what the training leaves."""
         stream = ray.train.get_dataset_shard("validation")
         figures, picture = validate(self._learner, self._recipe, stream, self._job, self._device, self._workers)
+        # In every worker: a stream begins anew only when all of them ask for it.
+        rows = first_rows(stream, self._job, self._device, max(1, self._job.validation_rows // self._workers))
+        self._recipe.calibrate(self._learner.measured(), self._learner.network, rows)
         if not self._first:
             return
         goal = self._recipe.goal

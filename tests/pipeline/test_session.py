@@ -2,6 +2,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from facerecon_ray.pipeline import session
+
 ROOT = str(Path(__file__).parents[2])
 SCRIPT = """
 import os, ray, warnings
@@ -39,3 +43,13 @@ def test_a_cluster_that_does_not_answer_is_one_clear_error_within_seconds():
         timeout=60,
     )
     assert "FaceReconError: cannot connect to the Ray cluster 127.0.0.1:1" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Ray's object store has a fixed size on other systems")
+@pytest.mark.parametrize(("memory", "shared", "store"), [(2, 1, 0.5), (64, 32, 8), (64, 0.0625, 0.5), (64, 4, 3.6)])
+def test_the_object_store_grows_with_the_memory_and_fits_into_the_shared_part(
+    monkeypatch: pytest.MonkeyPatch, memory: float, shared: float, store: float
+):
+    monkeypatch.setattr(session, "get_system_memory", lambda: memory * 2**30)
+    monkeypatch.setattr(session, "get_shared_memory_bytes", lambda: shared * 2**30)
+    assert session._object_store_bytes() == int(store * 2**30)

@@ -9,6 +9,7 @@ def pair_batch(subject: int = 0, split: str = "train", status: tuple[str, ...] =
     failed = np.array([one == "failed" for one in status])
     shapes = {"crop_transform": (2, 3), "pose": (3,), "camera": (3,), "shape": (80,), "expression": (51,)}
     shapes |= {"landmarks_3d": (68, 3), "given_landmarks": (68, 2), "fitted_pose": (3,), "true_rotated_pose": (3,)}
+    shapes |= {"fitted_camera": (3,), "fitted_shape": (80,), "fitted_expression": (51,)}
     shapes |= dict.fromkeys(("fit_error", "rotated_yaw", "visible_share"), ())
     columns = {name: rng.uniform(0.1, 9.0, (rows, *shape)).astype(np.float32) for name, shape in shapes.items()}
     ramp = np.linspace(0, 255, 256).astype(np.uint8)
@@ -26,6 +27,8 @@ def pair_batch(subject: int = 0, split: str = "train", status: tuple[str, ...] =
         "error": np.where(failed, "the fit failed", "").astype(object),
         "crop": pictures,
         "rotated": np.where(failed[:, None, None, None], 0, pictures),
+        "rotated_seen": np.where(failed[:, None, None], 0, pictures[..., 0]),
+        "rotated_head": np.where(failed[:, None, None], 0, 255 * (pictures[..., 1] > 99)).astype(np.uint8),
         "true_rotated": pictures[:, ::-1].copy(),
         "position_map": rng.random((rows, 256, 256, 3)).astype(np.float16),
     }

@@ -24,6 +24,10 @@ _MOST_ON_A_GPU = 4
 _UNKNOWN_GPU_SECONDS = 0.01
 _UNLIMITED = 2**31
 _SMALLEST_BATCH, _LARGEST_BATCH = 8, 128
+# CPU time, of all processes together, that a batch takes on its way through the stages beside their work, and what
+# that may be of the work. Less would take larger batches, and those are done again as a whole after a fault.
+_BATCH_SECONDS = 0.1
+_BATCH_SHARE = 0.03
 # So much of one worker more than a whole number is not worth another process.
 _NOT_WORTH_A_WORKER = 0.1
 
@@ -211,6 +215,10 @@ def _share_cpus(
     rate = min([free / wanted if wanted else inf, *rates])
     rate = 0.0 if rate == inf else rate
     headroom = min(_HEADROOM, free / (rate * wanted)) if rate * wanted else 1.0
+    work = sum(seconds) + sum(
+        _gpu_seconds(cost, setting.gpus or 0.0) + cost.wait for setting, cost in zip(settings, costs, strict=True)
+    )
+    chosen_batch = _batch_size(rate, len(settings), work)
     pools = []
     for setting, cost, cpu in zip(settings, costs, seconds, strict=True):
         share = rate * cpu * headroom
@@ -222,7 +230,7 @@ def _share_cpus(
         most, least = (workers.max, workers.min) if isinstance(workers, WorkerRange) else (workers, workers)
         own = _cpu_use(cost, setting.gpus or 0.0) * usable if most > least else min(1.0, share / most)
         cpus = setting.cpus or max(_SMALLEST, _round_down(own))
-        batch = setting.batch_size or _batch_size(rate, len(settings))
+        batch = setting.batch_size or chosen_batch
         pools.append(Pool(least, most, cpus, setting.gpus or 0.0, batch, setting.resources, setting.labels))
     return pools
 
@@ -234,10 +242,19 @@ def _cpu_use(cost: StageCost, gpus: float) -> float:
     return cpu / seconds if seconds else 1.0
 
 
-def _batch_size(rate: float, stages: int) -> int:
-    """A power of two with which Ray's driver is not busy for more than half of its time."""
-    rows = rate * stages / (cost_table().executor_tasks_per_second / 2)
-    return int(min(_LARGEST_BATCH, max(_SMALLEST_BATCH, 2 ** ceil(log2(max(rows, 1.0))))))
+def _batch_size(rate: float, stages: int, work: float) -> int:
+    """A power of two with which little is spent beside the work, and Ray's driver is not busy for half of its time.
+
+    Parameters
+    ----------
+    rate : photos a second
+    stages : number of them
+    work : seconds that a photo takes in all stages, 0 where that is not known
+    """
+    worth_it = _BATCH_SECONDS / (_BATCH_SHARE * work) if work else 0.0
+    handed_out = rate * stages / (cost_table().executor_tasks_per_second / 2)
+    rows = max(1.0, worth_it, handed_out)
+    return int(min(_LARGEST_BATCH, max(_SMALLEST_BATCH, 2 ** ceil(log2(rows)))))
 
 
 def _fixed_rate(setting: PoolSettings, cost: StageCost, cluster: Cluster) -> float:

@@ -1,7 +1,7 @@
 """How the fitter learns: synthetic faces whose pose, shape, expression and landmarks are known."""
 
-from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from facerecon_ray.training.recipes.recipe import Recipe, Tensors
 
 VERTICES = 600
 """Of the face region's vertices so many, evenly chosen, are compared."""
+
+INDEPENDENT = 0.05
+"""Share of the landmark noise that is taken as independent from landmark to landmark."""
 
 MAP_WIDTH = 1.0
 """Standard deviation of the Gaussians that heat maps are to be like, in their pixels."""
@@ -78,6 +81,21 @@ class FitterRecipe(Recipe):
             ),
         }
         yield self.result, parts
+
+    @torch.no_grad()
+    def calibrate(self, network: nn.Module, result: nn.Module, batches: Iterable[Tensors]) -> None:
+        """Covariance of the landmarks' errors, about 0: a bias is an error too."""
+        errors = []
+        for batch in batches:
+            truth = batch["landmarks_3d"][..., :2]
+            found = self._network.read(network(self._input(batch["crop"]))).landmarks
+            errors.append(((found - truth) / box_size(truth)[:, None, None]).flatten(1).double())
+        joined = torch.cat(errors)
+        noise = joined.T @ joined / len(joined)
+        # Few rows leave directions without any error: a share of the independent ones is added.
+        independent = torch.diag(noise.diagonal())
+        blended = (1 - INDEPENDENT) * noise + INDEPENDENT * independent
+        cast(FitterNetwork, result).landmark_noise.copy_(blended)
 
     @torch.inference_mode()
     def figures(self, network: nn.Module, batch: Tensors) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """What the training of a network consists of besides the loop: its modules, its losses and its figures."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -47,6 +47,18 @@ class Recipe(ABC):
         batch : B rows
         random : on the CPU, for augmentation; differs between workers and steps
         """
+
+    def calibrate(self, network: nn.Module, result: nn.Module, batches: Iterable[Tensors]) -> None:
+        """Measure on validation rows what the weight file says of the result besides its weights.
+
+        Parameters
+        ----------
+        network : the result as it is measured
+        result : the result itself, which is to know
+        batches : validation rows; to be used up
+        """
+        for _ in batches:
+            return
 
     @abstractmethod
     def figures(self, network: nn.Module, batch: Tensors) -> dict[str, Tensor]:

@@ -97,8 +97,19 @@ def test_ranges_may_wait_for_nodes_that_do_not_run_yet():
 
 
 def test_large_clusters_get_batches_that_the_driver_can_hand_out():
-    assert sized(["2cpu"])["crop"].pool.batch_size == 8
-    assert sized(["16x64cpu+8gpu"])["crop"].pool.batch_size > 32
+    assert sized(["16x64cpu+8gpu"])["crop"].pool.batch_size > sized(["2cpu"])["crop"].pool.batch_size
+
+
+def test_batches_are_the_larger_the_faster_the_stages_are():
+    slow, usual, fast = (
+        {stage.pool.batch_size for stage in sized(nodes, **settings).values()}
+        for nodes, settings in (
+            (["2cpu"], {"crop__detector": "dlib-mmod"}),
+            (["2cpu"], {}),
+            (["2x8cpu+1gpu"], {}),
+        )
+    )
+    assert (slow, usual, fast) == ({8}, {16}, {32})
 
 
 def test_ranges_on_a_small_machine_leave_room_for_one_worker_of_each():

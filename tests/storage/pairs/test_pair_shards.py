@@ -1,15 +1,17 @@
 import hashlib
+import io
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from facerecon_ray.errors import StorageError
 from facerecon_ray.storage.objects import ObjectStore, open_store
-from facerecon_ray.storage.pairs.pair_schema import pair_rows
+from facerecon_ray.storage.pairs.pair_schema import PAIR_SCHEMA, PAIR_SCHEMA_VERSION, pair_rows
 from facerecon_ray.storage.pairs.pair_shards import delete_shards, read_pairs, shard_summaries, write_shard
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -97,3 +99,68 @@ def test_deleting_removes_every_shard(store: ObjectStore) -> None:
     store.write("shards/notes.txt", b"mine")
     delete_shards(store)
     assert [stored.name for stored in store.list()] == ["shards/notes.txt"]
+
+
+def damaged(store: ObjectStore, column: str, row: int) -> None:
+    """Give a row of subject 1 bytes that are no picture."""
+    rows = pair_rows(pair_batch(1, "train"), "jpeg")
+    values = rows[column].to_pylist()
+    values[row] = b"no picture"
+    index = rows.schema.get_field_index(column)
+    rows = rows.set_column(index, PAIR_SCHEMA.field(column), pa.array(values, pa.binary()))
+    write_shard(store, 0, [pair_rows(pair_batch(0, "train"), "jpeg"), rows], 0, {})
+
+
+@pytest.mark.parametrize("column", ["crop", "rotated", "rotated_seen", "position_map"])
+def test_a_damaged_row_is_left_out_and_said_and_the_subjects_others_come(store: ObjectStore, column: str) -> None:
+    damaged(store, column, row=0)
+    reasons: list[str] = []
+    found = list(read_pairs(store, "train", columns=["subject", "view", column], shards=[0], skipped=reasons.append))
+    assert [(int(batch["subject"][0]), batch["view"].tolist()) for batch in found] == [(0, [0, 2]), (1, [2])]
+    (reason,) = reasons
+    assert "its bytes are not a picture" in reason or "are not a position map" in reason
+    with pytest.raises(StorageError, match=r"part-000000\.parquet is damaged .*delete it"):
+        list(read_pairs(store, columns=["view", column], shards=[0]))
+
+
+def test_a_subject_without_a_whole_row_is_left_out(store: ObjectStore) -> None:
+    batch = pair_batch(1, "train", ("ok",))
+    rows = pair_rows(batch, "jpeg")
+    index = rows.schema.get_field_index("crop")
+    rows = rows.set_column(index, PAIR_SCHEMA.field("crop"), pa.array([b"no picture"], pa.binary()))
+    write_shard(store, 0, [pair_rows(pair_batch(0, "train"), "jpeg"), rows], 0, {})
+    reasons: list[str] = []
+    found = list(read_pairs(store, columns=["subject", "crop"], shards=[0], skipped=reasons.append))
+    assert [batch["subject"].tolist() for batch in found] == [[0, 0]]
+    assert len(reasons) == 1
+
+
+def test_a_damaged_column_that_nobody_wants_does_no_harm(store: ObjectStore) -> None:
+    damaged(store, "rotated", row=0)
+    assert sum(len(batch["view"]) for batch in read_pairs(store, columns=["view", "crop"], shards=[0])) == 4
+
+
+def rewritten(store: ObjectStore, version: str | None, without: str | None = None) -> None:
+    """Write shard 0 as another version of the program would."""
+    rows = pq.read_table(io.BytesIO(store.read("shards/part-000000.parquet")))
+    rows = rows.drop_columns([without] if without else [])
+    rows = rows.replace_schema_metadata({"schema_version": version} if version else None)
+    buffer = io.BytesIO()
+    pq.write_table(rows, buffer)
+    store.write("shards/part-000000.parquet", buffer.getvalue())
+
+
+@pytest.mark.parametrize("version", [str(PAIR_SCHEMA_VERSION + 1), "next", None])
+def test_a_shard_of_a_version_that_is_not_known_is_named(store: ObjectStore, version: str | None) -> None:
+    rewritten(store, version)
+    message = r"part-000000\.parquet has rows of version .* this program does not know that version; make the data set"
+    with pytest.raises(StorageError, match=message) as error:
+        list(read_pairs(store, columns=["view"]))
+    assert "damaged" not in str(error.value)
+
+
+def test_an_older_shard_is_read_and_a_column_that_it_lacks_is_named(store: ObjectStore) -> None:
+    rewritten(store, "1", without="fitted_shape")
+    assert sum(len(batch["view"]) for batch in read_pairs(store, columns=["view", "shape"], shards=[0])) == 4
+    with pytest.raises(StorageError, match=r"part-000000\.parquet has rows of version 1.* no column 'fitted_shape'"):
+        list(read_pairs(store, columns=["view", "fitted_shape"], shards=[0]))

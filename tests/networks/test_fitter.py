@@ -1,0 +1,114 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from facerecon_ray.errors import AssetError
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.pose import rotation_from_angles
+from facerecon_ray.networks.fitter import FACE_MODEL, MAP_SIDE, USUAL_SCALE, FitterNetwork, load_weights, shrink
+from facerecon_ray.networks.weight_file import weight_bytes
+
+SHAPE, EXPRESSION = 5, 3
+NUMBERS = 6 + 3 + SHAPE + EXPRESSION
+
+
+@pytest.fixture(scope="module")
+def network() -> FitterNetwork:
+    torch.manual_seed(0)
+    return FitterNetwork(SHAPE, EXPRESSION).eval()
+
+
+Output = tuple[torch.Tensor, torch.Tensor]
+
+
+def nothing(rows: int) -> Output:
+    return torch.zeros(rows, NUMBERS), torch.zeros(rows, 68, MAP_SIDE, MAP_SIDE)
+
+
+def test_an_output_of_nothing_is_the_mean_face_from_the_front_in_the_middle(network: FitterNetwork) -> None:
+    faces = network.read(nothing(2))
+    assert torch.equal(faces.rotation, torch.eye(3).expand(2, 3, 3))
+    assert torch.equal(faces.camera.angles, torch.zeros(2, 3))
+    assert torch.equal(faces.camera.scale, torch.full((2,), USUAL_SCALE))
+    assert torch.equal(faces.camera.translation, torch.full((2, 2), 128.0))
+    assert torch.equal(faces.landmarks, torch.full((2, 68, 2), 128.0))
+    assert not faces.shape.any() and faces.shape.shape == (2, SHAPE)
+    assert not faces.expression.any() and faces.expression.shape == (2, EXPRESSION)
+
+
+def test_any_output_is_a_proper_rotation_and_the_camera_has_its_angles(network: FitterNetwork) -> None:
+    numbers, maps = nothing(200)
+    numbers = 3 * torch.randn(numbers.shape, generator=torch.Generator().manual_seed(0))
+    faces = network.read((numbers, maps))
+    identity = torch.eye(3).expand(200, 3, 3)
+    assert torch.allclose(faces.rotation @ faces.rotation.mT, identity, atol=1e-4)
+    assert torch.allclose(torch.linalg.det(faces.rotation), torch.ones(200), atol=1e-4)
+    assert torch.allclose(rotation_from_angles(faces.camera.angles), faces.rotation, atol=1e-3)
+
+
+def test_a_rotation_is_read_from_the_first_two_columns(network: FitterNetwork) -> None:
+    angles = torch.tensor([[70.0, -20.0, 35.0], [-89.0, 10.0, -120.0]])
+    columns = rotation_from_angles(angles)[..., :2].mT.flatten(1)
+    output = nothing(2)
+    output[0][:, :6] = columns - torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+    assert torch.allclose(network.read(output).camera.angles, angles, atol=1e-2)
+
+
+def test_landmarks_are_the_means_of_their_heat_maps(network: FitterNetwork) -> None:
+    numbers, maps = nothing(1)
+    maps[0, 5, 10, 20] = 100.0
+    maps[0, 6, 30, 3], maps[0, 6, 30, 4] = 100.0, 100.0
+    landmarks = network.read((numbers, maps)).landmarks[0]
+    cell = 256 / MAP_SIDE
+    assert torch.allclose(landmarks[5], torch.tensor([20.5, 10.5]) * cell, atol=1e-3)
+    assert torch.allclose(landmarks[6], torch.tensor([4.0, 30.5]) * cell, atol=1e-3)
+    assert torch.allclose(landmarks[7], torch.tensor([128.0, 128.0]), atol=1e-3)
+
+
+def test_scales_stay_within_a_factor_of_e_squared(network: FitterNetwork) -> None:
+    output = nothing(4)
+    output[0][:, 6] = torch.tensor([-50.0, 0.1, 1.0, 50.0])
+    found = network.read(output).camera.scale / USUAL_SCALE
+    assert torch.allclose(found, torch.tensor([-2.0, 0.1, 1.0, 2.0]).exp())
+
+
+@torch.no_grad()
+def test_the_output_is_float32_whatever_precision_the_network_has(network: FitterNetwork) -> None:
+    crops = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(1))
+    exact = network(crops)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = network(crops)
+    assert [tuple(part.shape) for part in mixed] == [(2, NUMBERS), (2, 68, MAP_SIDE, MAP_SIDE)]
+    for rough, fine in zip(mixed, exact, strict=True):
+        assert rough.dtype == torch.float32
+        assert 0 < (rough - fine).abs().max() < 0.05
+
+
+def test_one_training_step_moves_every_parameter() -> None:
+    torch.manual_seed(0)
+    network = FitterNetwork(SHAPE, EXPRESSION)
+    numbers, maps = network(torch.rand(2, 3, 128, 128))
+    (numbers.square().mean() + maps.square().mean()).backward()
+    still = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert still == []
+
+
+def test_crops_shrink_by_averaging() -> None:
+    crops = torch.zeros(1, 3, 256, 256)
+    crops[0, 0, 0, 1] = 1.0
+    small = shrink(crops)
+    assert small.shape == (1, 3, 128, 128)
+    assert small[0, 0, 0, 0] == 0.25 and small.sum() == 0.25
+
+
+def test_weights_of_another_face_model_are_refused_and_those_that_name_none_are_taken(tmp_path: Path) -> None:
+    model = FaceModel.default()
+    state = FitterNetwork(model.shape_size, model.expression_size).state_dict()
+    path = tmp_path / "fitter.safetensors"
+    for known in ({}, {FACE_MODEL: model.fingerprint}):
+        path.write_bytes(weight_bytes(state, "fitter", known))
+        assert not load_weights(path, model).training
+    path.write_bytes(weight_bytes(state, "fitter", {FACE_MODEL: "another"}))
+    with pytest.raises(AssetError, match=r"fitter\.safetensors: they are for another face model"):
+        load_weights(path, model)

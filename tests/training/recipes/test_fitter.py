@@ -1,0 +1,221 @@
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from facerecon_ray.config.training import AugmentationSettings, FitterTraining
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.pose import Camera, rotation_from_angles
+from facerecon_ray.geometry.rasterizer import rasterize
+from facerecon_ray.networks.fitter import FACE_MODEL, MAP_SIDE, FittedFaces
+from facerecon_ray.training.learner import Learner
+from facerecon_ray.training.recipes.augmentation import Placement
+from facerecon_ray.training.recipes.fitter import MAP_WIDTH, FitterRecipe, mirrored_coefficients
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from training_pairs import as_batch, face_rows
+
+CPU = torch.device("cpu")
+STILL = AugmentationSettings(channels=(1.0, 1.0), contrast=0, grey_share=0, blur_share=0, noise=0, erase_share=0)
+MODEL = FaceModel.default()
+FACE = MODEL.face_vertices
+JAW = 17
+
+settings = partial(FitterTraining, data="pairs", output="out", augmentation=STILL)
+
+
+@pytest.fixture(scope="module")
+def batch() -> dict[str, Tensor]:
+    """Four rows: two subjects in two poses."""
+    rows = [face_rows(number) for number in range(2)]
+    return as_batch({name: np.concatenate([one[name] for one in rows]) for name in FitterRecipe.columns})
+
+
+@pytest.fixture(scope="module")
+def recipe() -> FitterRecipe:
+    torch.manual_seed(0)
+    return FitterRecipe(settings(), CPU)
+
+
+def placement(mirrored: bool, **change: Any) -> Placement:
+    """Four rows moved alike."""
+    zoom, roll, shift = change.get("zoom", 1.0), change.get("roll", 0.0), change.get("shift", (0.0, 0.0))
+    return Placement(
+        torch.full((4,), zoom), torch.full((4,), roll), torch.tensor([shift] * 4), torch.tensor([mirrored] * 4), 256
+    )
+
+
+def vertices(faces: FittedFaces) -> Tensor:
+    return faces.camera.project(MODEL.vertices(faces.shape, faces.expression))
+
+
+def output_for(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """What the network would have to say."""
+    rotation = rotation_from_angles(batch["pose"])
+    place = (batch["camera"][:, 1:] - 128) / 128
+    scale = (batch["camera"][:, :1] / 975.0).log()
+    pose = rotation[..., :2].mT.flatten(1) - torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+    centres = (torch.arange(MAP_SIDE) + 0.5) * 256 / MAP_SIDE
+    steps = (batch["landmarks_3d"][..., :2, None] - centres) / (MAP_WIDTH * 256 / MAP_SIDE)
+    maps = -0.5 * (steps[..., 0, None, :].square() + steps[..., 1, :, None].square())
+    return torch.cat([pose, scale, place, batch["shape"], batch["expression"]], 1), maps
+
+
+class Says(torch.nn.Module):
+    """A network that says the same whatever it sees."""
+
+    def __init__(self, output: tuple[Tensor, Tensor]) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        return self.output
+
+
+def test_mirrored_coefficients_make_the_mirror_image() -> None:
+    random = torch.Generator().manual_seed(2)
+    shape = torch.randn(6, MODEL.shape_size, generator=random)
+    expression = 0.5 * torch.rand(6, MODEL.expression_size, generator=random)
+    mirrored = torch.cat([shape, expression], 1) @ mirrored_coefficients(MODEL)
+    found = MODEL.vertices(*mirrored.split([MODEL.shape_size, MODEL.expression_size], 1))
+    face = MODEL.vertices(shape, expression)
+    expected = face[:, MODEL.mirror] * torch.tensor([-1.0, 1.0, 1.0])
+    distance = (found - expected).norm(dim=-1)[:, FACE]
+    assert distance.mean() < 0.0005
+    assert (face - expected).norm(dim=-1)[:, FACE].mean() > 4 * distance.mean()
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"roll": 20.0}, {"zoom": 1.2}, {"shift": (12.0, -7.0)}, {"roll": -15.0, "zoom": 0.85, "shift": (-9.0, 4.0)}],
+)
+def test_the_moved_truth_lies_where_the_picture_was_moved(
+    mirrored: bool, change: dict[str, Any], recipe: FitterRecipe, batch: dict[str, Tensor]
+) -> None:
+    moved = placement(mirrored, **change)
+    truth = recipe._moved_truth(batch, moved)
+    before = Camera.from_row(batch["pose"], batch["camera"]).project(
+        MODEL.vertices(batch["shape"], batch["expression"])
+    )
+    expected = moved.move(before[:, MODEL.mirror] if mirrored else before)
+    limit = 1.0 if mirrored else 0.02
+    assert (vertices(truth) - expected)[:, FACE].norm(dim=-1).mean() < limit
+    assert torch.allclose(rotation_from_angles(truth.camera.angles), truth.rotation, atol=1e-4)
+    # The jaw's landmarks slide, and may lie on another point of their path.
+    found = recipe._model_landmarks(truth, truth)
+    distance = (found - truth.landmarks)[..., :2].norm(dim=-1)
+    assert distance[:, JAW:].mean() < limit
+    assert distance[:, :JAW].mean() < 2 * limit
+    # The subject's right brow stays to the left of the left one.
+    upright = truth.landmarks @ rotation_from_angles(torch.tensor([0.0, 0.0, change.get("roll", 0.0)]))
+    assert (upright[:, 19, 0] < upright[:, 24, 0]).all()
+
+
+def test_roll_turns_the_drawn_face_as_it_turns_the_picture(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
+    def drawn(points: Tensor) -> Tensor:
+        return rasterize(points, MODEL.triangles[MODEL.face_triangles], 256, 256).mask
+
+    still = drawn(vertices(recipe._moved_truth(batch, placement(False))))
+    turned = placement(False, roll=30.0)
+    picture = turned.pictures(still[:, None].float(), 256)[:, 0] > 0.5
+
+    def overlap(roll: float) -> Tensor:
+        other = drawn(vertices(recipe._moved_truth(batch, placement(False, roll=roll))))
+        return (picture & other).sum((1, 2)) / (picture | other).sum((1, 2))
+
+    assert overlap(30.0).min() > 0.97
+    assert overlap(-30.0).max() < 0.9
+    rolls = recipe._moved_truth(batch, turned).camera.angles[:, 2] - batch["pose"][:, 2]
+    assert torch.allclose(rolls, torch.full((4,), 30.0), atol=1e-3)
+
+
+def test_the_truth_has_no_loss(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
+    network = Says(output_for(batch))
+    ((name, parts),) = recipe.losses({"fitter": network}, batch, torch.Generator().manual_seed(0))
+    assert name == "fitter"
+    assert set(parts) == {"vertices", "shape", "expression", "landmarks", "maps", "model_landmarks", "coefficients"}
+    assert {part: round(float(value), 2) for part, value in parts.items()} == dict.fromkeys(parts, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("columns", "raised"),
+    [
+        (slice(0, 6), {"vertices", "model_landmarks"}),
+        (slice(7, 9), {"vertices", "model_landmarks"}),
+        (slice(9, 12), {"vertices", "shape", "model_landmarks", "coefficients"}),
+    ],
+)
+def test_each_mistake_raises_its_own_losses(
+    columns: slice, raised: set[str], recipe: FitterRecipe, batch: dict[str, Tensor]
+) -> None:
+    output = output_for(batch)
+    output[0][:, columns] += 0.3
+    ((_, parts),) = recipe.losses({"fitter": Says(output)}, batch, torch.Generator().manual_seed(0))
+    assert {part for part, value in parts.items() if value > 0.01} == raised
+
+
+def test_a_landmark_that_is_off_raises_the_losses_of_landmarks(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
+    numbers, maps = output_for(batch)
+    off = Says((numbers, maps.roll(1, -1)))
+    ((_, parts),) = recipe.losses({"fitter": off}, batch, torch.Generator().manual_seed(0))
+    assert {part for part, value in parts.items() if value > 0.01} == {"landmarks", "maps"}
+    assert float(parts["landmarks"]) == pytest.approx(256 / MAP_SIDE, rel=0.02)
+    # Two Gaussians of one width that are a step apart.
+    assert float(parts["maps"]) == pytest.approx(2.0 * 0.5 / MAP_WIDTH**2, rel=0.1)
+
+
+def test_weights_of_losses_are_factors(batch: dict[str, Tensor]) -> None:
+    weights = {"vertices": 0.0, "landmarks": 4.0}
+    plain, weighted = FitterRecipe(settings(), CPU), FitterRecipe(settings(losses=weights), CPU)
+    said = Says(tuple(torch.zeros_like(part) for part in output_for(batch)))
+    ((_, one),) = plain.losses({"fitter": said}, batch, torch.Generator().manual_seed(0))
+    ((_, other),) = weighted.losses({"fitter": said}, batch, torch.Generator().manual_seed(0))
+    assert other["vertices"] == 0 < one["vertices"]
+    assert float(other["landmarks"]) == pytest.approx(4 * float(one["landmarks"]), rel=1e-5)
+    assert other["shape"] == one["shape"]
+
+
+def test_figures_of_the_truth_are_0_and_those_of_other_faces_are_in_their_units(
+    recipe: FitterRecipe, batch: dict[str, Tensor]
+) -> None:
+    figures = recipe.figures(Says(output_for(batch)), batch)
+    assert recipe.goal in figures
+    for name in ("landmark_error", "model_landmark_error", "pose_error", "shape_error"):
+        assert figures[name].shape == (4,)
+        assert figures[name].max() < 0.02, name
+    assert ((figures["mean_shape_error"] > 0.5) & (figures["mean_shape_error"] < 20)).all()
+    turned = dict(batch, pose=batch["pose"] + torch.tensor([0.0, 0.0, 6.0]))
+    assert torch.allclose(recipe.figures(Says(output_for(turned)), batch)["pose_error"], torch.tensor(2.0), atol=0.02)
+    mean = dict(batch, shape=torch.zeros_like(batch["shape"]))
+    figures = recipe.figures(Says(output_for(mean)), batch)
+    assert torch.allclose(figures["shape_error"], figures["mean_shape_error"], rtol=1e-4)
+
+
+def test_a_turn_over_180_degrees_is_a_small_error(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
+    there = dict(batch, pose=torch.tensor([[0.0, 0.0, 179.0]] * 4))
+    said = dict(there, pose=torch.tensor([[0.0, 0.0, -179.0]] * 4))
+    figures = recipe.figures(Says(output_for(said)), there)
+    assert torch.allclose(figures["pose_error"], torch.tensor(2 / 3), atol=0.02)
+
+
+def test_a_few_steps_on_one_batch_make_the_loss_fall(batch: dict[str, Tensor]) -> None:
+    torch.manual_seed(0)
+    job = settings(steps=14, precision="float32", optimizer={"warmup": 2, "learning_rate": 2e-3})
+    learner = Learner(FitterRecipe(job, CPU), job, CPU)
+    sums = [sum(learner.learn(batch).values()) for _ in range(14)]
+    assert min(sums[-3:]) < 0.7 * sums[0]
+
+
+def test_the_picture_shows_marks_above_the_face(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
+    picture = recipe.picture(Says(output_for(batch)), batch)
+    assert picture.shape == (2 * 256 + 4 * 2 - 4, 4 * 256 + 3 * 4, 3)
+    assert picture.dtype == np.uint8
+    crop = batch["crop"][0].permute(1, 2, 0).numpy()
+    assert 0.01 < (picture[:256, :256] != crop).any(-1).mean() < 0.2
+    assert recipe.metadata == {FACE_MODEL: MODEL.fingerprint}

@@ -1,0 +1,171 @@
+"""Trainings as the command line starts them: on Ray Train's workers, with a small data set."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from ray import cloudpickle
+
+from facerecon_ray.config.training import (
+    FitterTraining,
+    PrnetTraining,
+    RotatorTraining,
+    TrainJob,
+    TwoViewTraining,
+)
+from facerecon_ray.errors import InputError, SettingsError, TrainingError
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.networks import fitter, prnet, two_view, view_generator
+from facerecon_ray.training.board import Standing
+from facerecon_ray.training.run import run_training
+from facerecon_ray.training.worker import WorkerTask
+
+sys.path.insert(0, str(Path(__file__).parent))
+from training_pairs import Rows, quick_job, write_pairs
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+def fitter_weights(path: Path) -> torch.nn.Module:
+    return fitter.load_weights(path, FaceModel.default())
+
+
+CASES: dict[str, tuple[type[TrainJob], dict[str, Any], Callable[[Path], torch.nn.Module]]] = {
+    "fitter": (FitterTraining, {}, fitter_weights),
+    "two-view": (TwoViewTraining, {}, two_view.load_weights),
+    "two-view without a fit": (TwoViewTraining, {"fit": False}, two_view.load_weights),
+    "prnet": (PrnetTraining, {}, prnet.load_weights),
+    "rotator": (RotatorTraining, {}, view_generator.load_weights),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_network_trains_and_leaves_weights_that_its_stage_loads(case: str, pairs: Path, tmp_path: Path) -> None:
+    kind, settings, load = CASES[case]
+    job = quick_job(kind, pairs, tmp_path, **settings)
+    seen: list[Standing] = []
+    trained = run_training(job, seen.append)
+
+    network = load(Path(trained.weights))
+    assert all(weight.isfinite().all() for weight in network.state_dict().values())
+    assert [entry["step"] for entry in trained.history] == [1, 2]
+    assert json.loads((tmp_path / "figures.json").read_text()) == trained.history
+    assert [entry["rows"] for entry in trained.history] == [2, 4]
+    assert all(value == value for value in trained.history[-1]["losses"].values())
+    for name in ("last", "best"):
+        state = torch.load(tmp_path / "checkpoints" / f"{name}.pt", weights_only=True)
+        best = max(entry["step"] for entry in trained.history if entry["best"])
+        assert (state["network"], state["step"]) == (job.network, 2 if name == "last" else best)
+    card = Path(trained.card).read_text()
+    assert card.startswith(f"# {job.network}\n")
+    assert "5 subjects" not in card and "4 subjects, 8 views" in card
+    for step in (1, 2):
+        assert (tmp_path / "samples" / f"step-000000{step}.png").read_bytes().startswith(b"\x89PNG")
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    assert events.stat().st_size > 1000
+    assert json.loads((tmp_path / "settings.json").read_text())["network"] == job.network
+    assert (trained.skipped, seen[-1].step, seen[-1].error) == (0, 2, None)
+
+
+def test_a_loss_that_is_no_number_reaches_the_user_with_its_step(tmp_path: Path) -> None:
+    def spoil(rows: Rows) -> None:
+        rows["shape"] = rows["shape"] * float("nan")
+
+    data = write_pairs(tmp_path / "pairs", change=spoil)
+    with pytest.raises(
+        TrainingError, match=r"step 1: the loss of fitter is no number \(.*shape.*checkpoint is intact"
+    ):
+        run_training(quick_job(FitterTraining, data, tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("workers", "message"),
+    [
+        ({"count": 400, "cpus": 1.0}, "setting 'workers': 400 workers with 1 CPUs each and 1 readers do not fit"),
+        ({"count": 1, "cpus": 0.5, "gpus": 50}, r"setting 'workers\.gpus': 1 workers with 50 GPUs"),
+    ],
+)
+def test_workers_that_do_not_fit_the_cluster_are_refused(
+    workers: dict[str, float], message: str, pairs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        run_training(quick_job(FitterTraining, pairs, tmp_path, workers=workers))
+
+
+def test_what_is_missing_is_named_before_anything_starts(pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"initial weights .*nothing\.safetensors: no such file"):
+        run_training(quick_job(FitterTraining, pairs, tmp_path, init=tmp_path / "nothing.safetensors"))
+    with pytest.raises(InputError, match=r"data .*nowhere: no data set"):
+        run_training(quick_job(FitterTraining, tmp_path / "nowhere", tmp_path))
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_replaced_and_the_training_goes_on_from_the_last_checkpoint(
+    pairs: Path, tmp_path: Path
+) -> None:
+    workers = {"cpus": 0.5, "threads": 1, "failures": 1}
+    job = quick_job(FitterTraining, pairs, tmp_path, steps=60, validate_every=5, workers=workers)
+    lines: list[str] = []
+    killed: list[int] = []
+
+    def kill_once(now: Standing) -> None:
+        lines.extend(now.lines)
+        if killed or not (tmp_path / "checkpoints" / "last.pt").exists() or now.step > 50:
+            return
+        for process in psutil.Process().children(recursive=True):
+            if "RayTrainWorker" in process.name() or "RayTrainWorker" in " ".join(process.cmdline()):
+                process.kill()
+                killed.append(process.pid)
+
+    trained = run_training(job, kill_once)
+    assert len(killed) == 1
+    (line,) = [line for line in lines if line.startswith("Going on after step")]
+    begun = int(line.removeprefix("Going on after step ").split()[0])
+    assert 5 <= begun < 60
+    assert [entry["step"] for entry in trained.history] == list(range(5, 61, 5))
+    assert torch.load(tmp_path / "checkpoints" / "last.pt", weights_only=True)["step"] == 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["fitter", "rotator"])
+def test_two_workers_have_the_same_weights_after_some_steps(
+    case: str, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, settings, load = CASES[case]
+    folder = str(tmp_path)
+
+    def work_and_tell(task: WorkerTask) -> None:
+        from facerecon_ray.training.worker import _Worker
+
+        worker = _Worker(task)
+        worker.run()
+        weights = {
+            f"{name}.{key}": weight.detach()
+            for name, module in worker._recipe.modules.items()
+            for key, weight in module.named_parameters()
+        }
+        torch.save(weights, f"{folder}/rank-{worker._rank}.pt")
+
+    monkeypatch.setattr("facerecon_ray.training.run.work", work_and_tell)
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    workers = {"count": 2, "cpus": 0.5, "threads": 1, "failures": 0}
+    try:
+        trained = run_training(
+            quick_job(kind, pairs, tmp_path, steps=3, batch_size=1, validate_every=3, workers=workers, **settings)
+        )
+    finally:
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    first, second = (torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1))
+    kept = torch.load(tmp_path / "checkpoints" / "last.pt", weights_only=True)["modules"]
+    assert first.keys() == second.keys()
+    for name, weight in first.items():
+        assert torch.equal(weight, second[name]), name
+        module, _, key = name.partition(".")
+        assert torch.equal(weight, kept[module][key]), name
+    assert trained.history[-1]["rows"] == 3 * 2
+    load(Path(trained.weights))
