@@ -2,10 +2,10 @@
 
     python benchmarks/fitter.py --data PAIRS [--photos FOLDER] [--weights FILE]
 
-Rendered: subjects of the split `test` of a data set that `facerecon synthesize` made, in crops as the pipeline cuts them
-and in crops that are off by as much as the detector's boxes are; errors in shares of the landmarks' box size. Photos:
-distance of the fitter's landmarks to dlib's, and for comparison that of dlib's to themselves when the box moves by a
-few percent, for faces within 30 degrees of yaw. Time: one thread, batches of 32.
+Rendered: subjects of the split `test` of a data set that `facerecon synthesize` made, in crops as the pipeline cuts
+them and, for two rounds, in crops that are off by as much as the detector's boxes are; errors in shares of the
+landmarks' box size. Photos: distance of the fitter's landmarks to dlib's, and for comparison that of dlib's to
+themselves when the box moves by a few percent, for faces within 30 degrees of yaw.
 """
 
 import argparse
@@ -16,10 +16,15 @@ import numpy as np
 import torch
 
 from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
-from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform, crop_transform, cut_crop
+from facerecon_ray.geometry.crop_transform import (
+    CROP_SIZE,
+    apply_transform,
+    crop_transform,
+    cut_crop,
+    invert_transform,
+)
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.fitting import Fit, LandmarkFitter, box_size
-from facerecon_ray.geometry.landmarks import projected_landmarks
+from facerecon_ray.geometry.fitting import LandmarkFitter, box_size
 from facerecon_ray.networks.face_detectors import build_detector
 from facerecon_ray.networks.landmark_predictor import LandmarkPredictor, adjust_boxes
 from facerecon_ray.stages.network_fitting import NetworkFitter, NetworkLandmarks
@@ -34,8 +39,10 @@ SHIFT, ZOOM = 0.04, 0.08
 """How far crops by the detector's boxes are off: standard deviations of place and size, as shares."""
 
 
-def fit_crops(fit: NetworkFitter, crops: np.ndarray) -> Fit:
-    return fit(torch.from_numpy(crops).permute(0, 3, 1, 2).float())
+def marks_in(fit: NetworkFitter, crops: np.ndarray) -> np.ndarray:
+    """(B, 68, 2) crop pixels of the landmarks in crops (B, 256, 256, 3)."""
+    found = fit.read(torch.from_numpy(crops).permute(0, 3, 1, 2).float())
+    return found.landmarks.double().numpy()
 
 
 def rendered(fit: NetworkFitter, model: FaceModel, data: str) -> None:
@@ -46,11 +53,11 @@ def rendered(fit: NetworkFitter, model: FaceModel, data: str) -> None:
     for rows in read_pairs(open_store(data), "test", "ok", columns):
         truth = torch.from_numpy(rows["landmarks_3d"])[..., :2]
         size = box_size(truth)
-        found = fit_crops(fit, rows["crop"])
+        pictures = torch.from_numpy(rows["crop"]).permute(0, 3, 1, 2).float()
+        network, found = fit.read(pictures), fit(pictures)
         off = np.stack([jitter(rng) for _ in rows["crop"]])
-        moved = fit_crops(fit, np.stack([cut_crop(c, t) for c, t in zip(rows["crop"], off, strict=True)]))
+        moved = marks_in(fit, np.stack([cut_crop(c, t) for c, t in zip(rows["crop"], off, strict=True)]))
         again = twice(fit, rows["crop"], moved, off)
-        fitted = projected_landmarks(model, model.vertices(found.shape, found.expression), found.camera)
         shape_error, mean_error = (
             1000 * torch.einsum("bs,svc->bvc", difference, model.shape_basis[:, face]).norm(dim=-1).mean(-1)
             for difference in (found.shape - torch.from_numpy(rows["shape"]), torch.from_numpy(rows["shape"]))
@@ -58,9 +65,9 @@ def rendered(fit: NetworkFitter, model: FaceModel, data: str) -> None:
         turned = (found.camera.angles - torch.from_numpy(rows["pose"]) + 180) % 360 - 180
         figures = {
             "yaw": torch.from_numpy(rows["pose"][:, 0]),
-            "landmarks %": 100 * (found.landmarks[..., :2] - truth).norm(dim=-1).mean(-1) / size,
+            "landmarks %": 100 * (network.landmarks - truth).norm(dim=-1).mean(-1) / size,
             "two rounds %": 100 * (torch.from_numpy(again) - truth).norm(dim=-1).mean(-1) / size,
-            "fitted face's %": 100 * (fitted[..., :2] - truth).norm(dim=-1).mean(-1) / size,
+            "fitted face's %": 100 * (found.landmarks[..., :2] - truth).norm(dim=-1).mean(-1) / size,
             "pose deg": turned.abs().mean(-1),
             "yaw deg": turned[:, 0].abs(),
             "shape mm": shape_error,
@@ -87,13 +94,11 @@ def jitter(rng: np.random.Generator) -> np.ndarray:
     return np.array([[scale, 0, middle - scale * middle + shift[0]], [0, scale, middle - scale * middle + shift[1]]])
 
 
-def twice(fit: NetworkFitter, crops: np.ndarray, first: Fit, off: np.ndarray) -> np.ndarray:
+def twice(fit: NetworkFitter, crops: np.ndarray, first: np.ndarray, off: np.ndarray) -> np.ndarray:
     """(B, 68, 2) crop pixels of landmarks that are found in crops that are off, and again in crops by those."""
-    back = np.linalg.inv(np.concatenate([off, np.tile([[[0.0, 0.0, 1.0]]], (len(off), 1, 1))], 1))[:, :2]
-    transforms = crop_transform(apply_transform(back, first.landmarks[..., :2].double().numpy()))
-    second = fit_crops(fit, np.stack([cut_crop(c, t) for c, t in zip(crops, transforms, strict=True)]))
-    inverse = np.linalg.inv(np.concatenate([transforms, np.tile([[[0.0, 0.0, 1.0]]], (len(off), 1, 1))], 1))[:, :2]
-    return apply_transform(inverse, second.landmarks[..., :2].double().numpy()).astype(np.float32)
+    transforms = crop_transform(apply_transform(invert_transform(off), first))
+    second = marks_in(fit, np.stack([cut_crop(c, t) for c, t in zip(crops, transforms, strict=True)]))
+    return apply_transform(invert_transform(transforms), second).astype(np.float32)
 
 
 def photos(fit: NetworkFitter, model: FaceModel, folder: Path) -> None:
@@ -125,14 +130,15 @@ def photos(fit: NetworkFitter, model: FaceModel, folder: Path) -> None:
 
 
 def pace(fit: NetworkFitter) -> None:
-    crops = np.zeros((32, CROP_SIZE, CROP_SIZE, 3), np.uint8)
-    fit_crops(fit, crops)
-    seconds = []
-    for _ in range(5):
-        start = time.process_time()
-        fit_crops(fit, crops)
-        seconds.append(time.process_time() - start)
-    print(f"\n{1000 * np.median(seconds) / len(crops):.2f} ms a face, whole call, one thread")
+    crops = torch.rand(32, 3, CROP_SIZE, CROP_SIZE) * 255
+    for name, call in (("network", fit.read), ("network and Gauss-Newton steps", fit)):
+        call(crops)
+        seconds = []
+        for _ in range(5):
+            start = time.process_time()
+            call(crops)
+            seconds.append(time.process_time() - start)
+        print(f"{name}: {1000 * np.median(seconds) / len(crops):.2f} ms a face, one thread, batches of {len(crops)}")
 
 
 def main() -> None:

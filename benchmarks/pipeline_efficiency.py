@@ -1,11 +1,13 @@
 """How much of the bottleneck's own throughput the whole pipeline reaches, from one rotation worker to many.
 
 Stages sleep as long as real ones compute: crop 5 ms, rotate 100 ms, reconstruct 20 ms a photo. Everything between them
-is the real thing: planning, Ray Data, the ledger, files, the manifest. The share is the rate of rotations between the
-first and the last tenth of the photos, which leaves out the start of the workers, over what the sleeps allow.
+is the real thing: planning, Ray Data, the ledger, files, the manifest, and batches as large as the pipeline chooses
+them. The share is the rate of rotations over what the sleeps allow, from when a tenth is rotated and all rotators have
+begun to nine tenths, which leaves out the start of the workers.
 
-The pipeline itself takes 20 to 30 ms of CPU for each photo, so two cores carry 8 rotators at most. --slower 4 makes
-all sleeps four times as long, which shows how 16 rotators are kept busy, not how many cores that takes.
+The CPU time is of the driver, the workers of each stage and Ray's own processes in that part, for each photo: what the
+sleeps allow on N cores is limited by 1000 N over their sum. --slower 4 makes all sleeps four times as long, which shows
+how 16 rotators are kept busy, not how many cores that takes.
 
     python benchmarks/pipeline_efficiency.py --rotators 1 2 4 8 16
 """

@@ -1,5 +1,7 @@
 """Faces in rendered pictures, through the same stages as photos: detector, landmarks, crop."""
 
+from typing import Literal
+
 import cv2
 import numpy as np
 
@@ -14,10 +16,11 @@ class PictureCrops:
     Parameters
     ----------
     device : auto, cpu, cuda or cuda:N
+    landmarks : what finds them; see `CropSettings.landmarks`
     """
 
-    def __init__(self, device: str = "auto") -> None:
-        self._crop = Cropper(CropSettings(device=device), ReadSettings())
+    def __init__(self, device: str = "auto", landmarks: Literal["network", "dlib"] = "network") -> None:
+        self._crop = Cropper(CropSettings(device=device, landmarks=landmarks), ReadSettings())
 
     def find(self, pictures: list[np.ndarray], places: np.ndarray | None = None) -> Batch:
         """Crop the face of each picture.

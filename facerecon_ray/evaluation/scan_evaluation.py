@@ -83,7 +83,8 @@ class ScanEvaluator:
         self._face_model = FaceModel.default()
         self._layout = UvLayout.of(self._face_model)
         self._finder = PictureCrops(device)
-        self._frontal = FrontalAligner(self._finder, self._face_model)
+        # How scans are aligned must not depend on the networks that are evaluated.
+        self._frontal = FrontalAligner(PictureCrops(device, "dlib"), self._face_model)
         self._rotate = Rotator(RotateSettings(device=device))
         self._export = Exporter(ExportSettings())
         self._models = {spec.name: Model(spec, device) for spec in models}

@@ -24,7 +24,7 @@ def nothing_found(_: np.ndarray) -> None:
 
 @pytest.fixture(scope="module")
 def find() -> FaceFinder:
-    return FaceFinder(CropSettings(device="cpu"))
+    return FaceFinder(CropSettings(device="cpu", landmarks="dlib"))
 
 
 def read(

@@ -50,7 +50,7 @@ def test_landmarks_found_in_the_picture_lie_on_the_mesh(write_300wlp: Writer300w
     reader = importer(write_300wlp)
     view = only(write_300wlp)
     assert isinstance(view, ImportedView)
-    found = FaceFinder(CropSettings(device="cpu"))(view.image)
+    found = FaceFinder(CropSettings(device="cpu", landmarks="dlib"))(view.image)
     assert found is not None
     landmarks = projected_landmarks(reader.model, view.head, view.camera)[0, :, :2].numpy()
     error = np.linalg.norm(found - landmarks, axis=1)[17:].mean() / np.ptp(landmarks, axis=0).max()
