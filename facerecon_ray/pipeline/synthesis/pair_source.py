@@ -66,7 +66,8 @@ def open_source(job: SynthesisJob) -> PairSource:
     if job.imports is not None:
         from facerecon_ray.synthesis.importers.imported_subjects import ImportedSubjects
 
-        return ImportedSubjects(job.imports, FaceFinder(CropSettings(landmarks="dlib", landmark_model=job.pairs.landmark_model)))
+        settings = CropSettings(landmarks="dlib", landmark_model=job.pairs.landmark_model)
+        return ImportedSubjects(job.imports, FaceFinder(settings))
     if job.profile is not None:
         from facerecon_ray.synthesis.profiled_subjects import ProfiledSubjects
 
