@@ -5,9 +5,9 @@ is the real thing: planning, Ray Data, the ledger, files, the manifest, and batc
 them. The share is the rate of rotations over what the sleeps allow, from when a tenth is rotated and all rotators have
 begun to nine tenths, which leaves out the start of the workers.
 
-The CPU time is of the driver, the workers of each stage and Ray's own processes in that part, for each photo: what the
-sleeps allow on N cores is limited by 1000 N over their sum. --slower 4 makes all sleeps four times as long, which shows
-how 16 rotators are kept busy, not how many cores that takes.
+The CPU time is that of the driver, of the workers of each stage and of Ray's own processes in that part, for each
+photo; N cores can do no more than 1000 N / (CPU ms per photo). --slower 4 makes all sleeps four times as long, which
+shows how 16 rotators are kept busy, not how many cores that takes.
 
     python benchmarks/pipeline_efficiency.py --rotators 1 2 4 8 16
 """

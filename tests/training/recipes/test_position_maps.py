@@ -177,6 +177,11 @@ def test_the_picture_shows_views_meshes_and_the_error(recipe: PositionMapRecipe,
     views = np.concatenate([batch[name][0].permute(1, 2, 0).numpy() for name in ("crop", "rotated")])
     assert np.array_equal(picture[:256, :256], views[:256])
     assert np.array_equal(picture[260:516, :256], views[256:])
-    found, true = picture[520:776, :256], picture[780:1036, :256]
-    assert np.abs(found.astype(int) - true).mean() < 2
-    assert np.abs(found.astype(int) - views[:256]).mean() > 5
+    dark = {**batch, "crop": torch.zeros_like(batch["crop"])}
+    picture = recipe.picture(Says(torch.full((2, 3, 256, 256), 0.5)), dark)
+    found, true = (picture[top : top + 256, :256].any(-1) for top in (520, 780))
+    assert 0.05 < true.mean() < 0.9
+    assert (found & true).sum() / (found | true).sum() > 0.97
+    assert picture[1040:, :256].max() < 60
+    wrong = recipe.picture(Says(torch.full((2, 3, 256, 256), 0.9)), dark)
+    assert wrong[1040:, :256].mean() > 100
