@@ -100,6 +100,10 @@ def test_every_job_file_of_the_project_is_valid(path: Path):
 def test_every_job_file_of_the_project_can_be_submitted(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(path.parents[1])
     tree = yaml.safe_load(path.read_text())
-    places = [f"{name}=s3://bucket/{name}" for name in ("input", "output", "history", "data") if isinstance(tree.get(name), str)]
+    places = [
+        f"{name}=s3://bucket/{name}"
+        for name in ("input", "output", "history", "data")
+        if isinstance(tree.get(name), str)
+    ]
     package = package_job(path, places, tmp_path, with_code=False)
     assert package.metadata["command"] == tree["command"]
