@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
+from facerecon_ray.errors import PhotoError
 from facerecon_ray.geometry.crop_transform import (
     CROP_SIZE,
     apply_transform,
@@ -45,12 +46,11 @@ def marks_in(fit: NetworkFitter, crops: np.ndarray) -> np.ndarray:
     return found.landmarks.double().numpy()
 
 
-def rendered(fit: NetworkFitter, model: FaceModel, data: str) -> None:
-    columns = ["crop", "pose", "camera", "shape", "expression", "landmarks_3d"]
-    face = model.face_vertices
+def rendered(fit: NetworkFitter, data: str, split: str | None) -> None:
+    columns = ["crop", "pose", "landmarks_3d"]
     rng = np.random.default_rng(0)
     table: dict[str, list[np.ndarray]] = {}
-    for rows in read_pairs(open_store(data), "test", "ok", columns):
+    for rows in read_pairs(open_store(data), split, "ok", columns):
         truth = torch.from_numpy(rows["landmarks_3d"])[..., :2]
         size = box_size(truth)
         pictures = torch.from_numpy(rows["crop"]).permute(0, 3, 1, 2).float()
@@ -58,10 +58,6 @@ def rendered(fit: NetworkFitter, model: FaceModel, data: str) -> None:
         off = np.stack([jitter(rng) for _ in rows["crop"]])
         moved = marks_in(fit, np.stack([cut_crop(c, t) for c, t in zip(rows["crop"], off, strict=True)]))
         again = twice(fit, rows["crop"], moved, off)
-        shape_error, mean_error = (
-            1000 * torch.einsum("bs,svc->bvc", difference, model.shape_basis[:, face]).norm(dim=-1).mean(-1)
-            for difference in (found.shape - torch.from_numpy(rows["shape"]), torch.from_numpy(rows["shape"]))
-        )
         turned = (found.camera.angles - torch.from_numpy(rows["pose"]) + 180) % 360 - 180
         figures = {
             "yaw": torch.from_numpy(rows["pose"][:, 0]),
@@ -70,8 +66,6 @@ def rendered(fit: NetworkFitter, model: FaceModel, data: str) -> None:
             "fitted face's %": 100 * (found.landmarks[..., :2] - truth).norm(dim=-1).mean(-1) / size,
             "pose deg": turned.abs().mean(-1),
             "yaw deg": turned[:, 0].abs(),
-            "shape mm": shape_error,
-            "mean face mm": mean_error,
         }
         for name, values in figures.items():
             table.setdefault(name, []).append(values.numpy())
@@ -107,7 +101,10 @@ def photos(fit: NetworkFitter, model: FaceModel, folder: Path) -> None:
     rng = np.random.default_rng(0)
     own, repeated, counted = [], [], 0
     for path in sorted(folder.iterdir()):
-        photo = decode_photo(path.read_bytes(), ReadSettings()).pixels
+        try:
+            photo = decode_photo(path.read_bytes(), ReadSettings()).pixels
+        except PhotoError:
+            continue
         boxes = detector.detect([photo])[0].boxes
         if not len(boxes):
             continue
@@ -144,6 +141,7 @@ def pace(fit: NetworkFitter) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data")
+    parser.add_argument("--split", default="test", help="of the data; all, for a set that nothing was trained on")
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--weights", type=Path)
     options = parser.parse_args()
@@ -151,7 +149,7 @@ def main() -> None:
     model = FaceModel.default()
     fit = NetworkFitter(options.weights, model)
     if options.data:
-        rendered(fit, model, options.data)
+        rendered(fit, options.data, None if options.split == "all" else options.split)
     if options.photos:
         photos(fit, model, options.photos)
     pace(fit)

@@ -21,6 +21,8 @@ rotator    view (B, 5, 256, 256): the filled view, how well the photo saw each p
 import importlib
 import io
 import json
+import logging
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,9 +221,13 @@ def _torch_bytes(
 
 def _onnx_bytes(program: torch.export.ExportedProgram, network: ExportedNetwork, metadata: Mapping[str, str]) -> bytes:
     names = [port.name for port in network.outputs]
-    exported = torch.onnx.export(
-        program, input_names=[network.input.name], output_names=names, dynamo=True, verbose=False
-    )
+    # It warns of torchvision's operators, which no network has, and of its own use of pytrees.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        exported = torch.onnx.export(
+            program, input_names=[network.input.name], output_names=names, dynamo=True, verbose=False
+        )
     assert exported is not None
     graph = exported.model.graph
     for value, port in zip([*graph.inputs, *graph.outputs], [network.input, *network.outputs], strict=True):

@@ -6,7 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from facerecon_ray.errors import AssetError
-from facerecon_ray.networks.view_generator import SEEN_SHARE, ViewGenerator, corrected_region, load_weights
+from facerecon_ray.networks.view_generator import (
+    OUTPUT_SCALE,
+    SEEN_SHARE,
+    ViewGenerator,
+    corrected_region,
+    load_weights,
+)
 
 
 @pytest.fixture
@@ -38,7 +44,7 @@ def test_untrained_generator_returns_the_filled_view(views: Tensor) -> None:
 def test_output_lies_between_0_and_1_and_far_from_the_head_nothing_changes(
     trained: ViewGenerator, views: Tensor
 ) -> None:
-    nn.init.constant_(trained.output.bias, 3.0)
+    nn.init.constant_(trained.output.bias, 3.0 / OUTPUT_SCALE)
     output = trained(views)
     assert output.min() >= 0
     assert output.max() <= 1 + 1e-6
@@ -49,7 +55,7 @@ def test_output_lies_between_0_and_1_and_far_from_the_head_nothing_changes(
 @torch.no_grad()
 def test_what_the_photo_saw_is_corrected_less(trained: ViewGenerator, views: Tensor) -> None:
     nn.init.zeros_(trained.output.weight)
-    nn.init.constant_(trained.output.bias, 0.1)
+    nn.init.constant_(trained.output.bias, 0.1 / OUTPUT_SCALE)
     views[:, :3] = 0.5
     correction = trained(views) - views[:, :3]
     assert torch.allclose(correction[..., 100:160, 70:120], torch.tensor(0.1 * SEEN_SHARE), atol=1e-6)
@@ -62,7 +68,7 @@ def test_a_picture_does_not_depend_on_those_beside_it(trained: ViewGenerator, vi
 
 
 def test_a_pixel_beyond_the_limits_is_still_taught(trained: ViewGenerator, views: Tensor) -> None:
-    nn.init.constant_(trained.output.bias, 3.0)
+    nn.init.constant_(trained.output.bias, 3.0 / OUTPUT_SCALE)
     trained(views).sum().backward()
     assert trained.output.bias.grad is not None
     assert trained.output.bias.grad.min() > 0

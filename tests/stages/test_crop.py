@@ -112,14 +112,14 @@ def test_exif_orientation_does_not_change_the_crop(cropper: Cropper, astronaut: 
 def test_photo_that_breaks_the_detector_fails_alone(
     cropper: Cropper, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    detect = cropper._detector.detect
+    detect = cropper._find.detect
 
     def refuse_narrow_photos(photos: list[np.ndarray]) -> list:
         if any(photo.shape[1] == 300 for photo in photos):
             raise RuntimeError("out of memory\nsecond line")
         return detect(photos)
 
-    monkeypatch.setattr(cropper._detector, "detect", refuse_narrow_photos)
+    monkeypatch.setattr(cropper._find, "detect", refuse_narrow_photos)
     rows = cropper(_batch(_encode(astronaut), _encode(astronaut[:, :300]), _encode(astronaut)))
     assert rows["status"].tolist() == [OK, FAILED, OK]
     assert rows["error"][1] == "crop stage failed: RuntimeError: out of memory"

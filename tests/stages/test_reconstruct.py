@@ -77,9 +77,10 @@ def test_two_view_map_is_the_networks_output_channels_last(weights: Path) -> Non
     assert np.abs(result["position_map"] - expected.numpy()).max() < 1e-3
 
 
-def test_two_view_without_weights_names_the_setting() -> None:
-    with pytest.raises(AssetError, match=r"reconstruct\.weights"):
-        Reconstructor(ReconstructSettings(method="two-view"))
+@pytest.mark.parametrize("method", ["two-view", "prnet"])
+def test_missing_weights_are_named(method: str, tmp_path: Path) -> None:
+    with pytest.raises(AssetError, match=rf"{method} weights .*none\.safetensors: no such file"):
+        Reconstructor(ReconstructSettings.model_validate({"method": method, "weights": tmp_path / "none.safetensors"}))
 
 
 def test_missing_files_are_named_when_the_stage_is_built(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import FAILED, OK, Batch
 
+BY_LANDMARKS = RotateSettings(fit="landmarks")
 PHOTO_SCALE, PHOTO_OFFSET = 0.5, np.array([-20.0, -10.0])
 
 
@@ -33,7 +34,7 @@ def _batch(yaws: list[float]) -> Batch:
 
 
 def test_pose_and_turned_yaw_are_reported() -> None:
-    rows = Rotator(RotateSettings())(_batch([0.0, 20.0, -50.0]))
+    rows = Rotator(BY_LANDMARKS)(_batch([0.0, 20.0, -50.0]))
     assert rows["status"].tolist() == [OK] * 3
     np.testing.assert_allclose(rows["pose"][:, 0], [0, 20, -50], atol=0.5)
     np.testing.assert_allclose(np.abs(rows["rotated_yaw"]), [30, 50, 20], atol=0.6)
@@ -45,7 +46,7 @@ def test_pose_and_turned_yaw_are_reported() -> None:
 
 
 def test_a_face_is_turned_the_same_alone_and_in_a_batch() -> None:
-    rotate, batch = Rotator(RotateSettings()), _batch([0.0, 20.0, -50.0])
+    rotate, batch = Rotator(BY_LANDMARKS), _batch([0.0, 20.0, -50.0])
     together = rotate(batch)
     alone = rotate({name: values[1:2] for name, values in batch.items()})
     difference = together["rotated"][1].astype(int) - alone["rotated"][0]
@@ -54,7 +55,7 @@ def test_a_face_is_turned_the_same_alone_and_in_a_batch() -> None:
 
 def test_amount_is_a_setting_and_nothing_turned_gives_the_crop_back() -> None:
     batch = _batch([10.0])
-    rows = Rotator(RotateSettings(yaw_change=0.0, keep_pitch=True))(batch)
+    rows = Rotator(RotateSettings(fit="landmarks", yaw_change=0.0, keep_pitch=True))(batch)
     middle = np.s_[0, 110:150, 110:150]
     assert np.abs(rows["rotated"][middle].astype(int) - batch["crop"][middle]).mean() < 12
 
@@ -62,7 +63,7 @@ def test_amount_is_a_setting_and_nothing_turned_gives_the_crop_back() -> None:
 def test_landmarks_that_cannot_be_fitted_fail_their_own_row_only() -> None:
     batch = _batch([0.0, 10.0])
     batch["landmarks"][0] = np.nan
-    rows = Rotator(RotateSettings())(batch)
+    rows = Rotator(BY_LANDMARKS)(batch)
     assert rows["status"].tolist() == [FAILED, OK]
     assert "rotate" in rows["error"][0]
     assert rows["rotated"][1].any()

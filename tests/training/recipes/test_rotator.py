@@ -97,15 +97,16 @@ def _gradients(recipe: RotatorRecipe, batch: dict[str, Tensor]) -> dict[str, Ten
 def test_a_few_steps_bring_the_output_nearer_to_the_true_view(
     batch: dict[str, Tensor], settings: Callable[..., RotatorTraining]
 ) -> None:
+    small = {name: column[..., ::2, ::2] if column.ndim == 4 else column for name, column in batch.items()}
     recipe = _recipe(settings())
-    optimizers = {name: torch.optim.AdamW(module.parameters(), 2e-3) for name, module in recipe.modules.items()}
-    before = recipe.figures(recipe.modules["generator"], batch)
-    steps = [_step(recipe, batch, optimizers) for _ in range(8)]
-    after = recipe.figures(recipe.modules["generator"], batch)
-    assert steps[-1]["generator"]["reconstruction"] < 0.7 * steps[0]["generator"]["reconstruction"]
-    assert (after["psnr"] > before["psnr"] + 1).all()
+    optimizers = {name: torch.optim.AdamW(module.parameters(), 5e-4) for name, module in recipe.modules.items()}
+    before = recipe.figures(recipe.modules["generator"], small)
+    steps = [_step(recipe, small, optimizers) for _ in range(12)]
+    after = recipe.figures(recipe.modules["generator"], small)
+    assert (after["psnr"] > before["psnr"] + 3).all()
+    assert steps[-1]["generator"]["reconstruction"] < 0.95 * steps[0]["generator"]["reconstruction"]
     assert set(steps[0]) == {"discriminator", "generator"}
-    assert steps[-1]["discriminator"]["hinge"] < steps[0]["discriminator"]["hinge"]
+    assert steps[-1]["discriminator"]["hinge"] < 0.7 * steps[0]["discriminator"]["hinge"]
 
 
 def test_figures_of_an_untrained_generator_are_those_of_its_input(
