@@ -25,3 +25,11 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= available:
         raise SettingsError(f"device {name!r}: this machine has {available} CUDA devices; try cpu or auto")
     return device
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware itself multiplies bfloat16, which is twice as fast as float32 there."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -16,6 +16,7 @@ from facerecon_ray.geometry.crop_transform import (
 )
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import Fit, LandmarkFitter
+from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.fitter import FittedFaces, load_weights, shrink
 from facerecon_ray.networks.landmark_predictor import adjust_boxes
 
@@ -48,6 +49,7 @@ class NetworkFitter:
         self.device = model.mean.device
         network = load_weights(weights or FITTER_WEIGHTS, model).to(self.device)
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._mixed = multiplies_bfloat16(self.device)
         self._fit = LandmarkFitter(model, network.landmark_noise)
 
     @torch.inference_mode()
@@ -69,7 +71,9 @@ class NetworkFitter:
     def read(self, crops: Tensor) -> FittedFaces:
         """What the network itself says of crops."""
         pictures = shrink(crops / 255).contiguous(memory_format=torch.channels_last)
-        return self._network.read(self._network(pictures))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed):
+            output = self._network(pictures)
+        return self._network.read(output)
 
 
 class NetworkLandmarks:

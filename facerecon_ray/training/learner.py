@@ -11,6 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from facerecon_ray.config.training import OptimizerSettings, TrainJob
 from facerecon_ray.errors import TrainingError
+from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.training.recipes.recipe import Recipe, Tensors
 
 STEP_DECAYS = 5
@@ -178,10 +179,7 @@ def mixed_precision(setting: str, device: torch.device) -> bool:
     """Whether to compute in bfloat16; auto: where the hardware multiplies it."""
     if setting != "auto":
         return setting == "bfloat16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return multiplies_bfloat16(device)
 
 
 def _optimizer(module: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
