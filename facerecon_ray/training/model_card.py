@@ -55,7 +55,8 @@ def best_validation(history: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _facts(job: TrainJob, best: dict[str, Any], last: dict[str, Any], card: DatasetCard | None) -> dict[str, str]:
     data = f"{card.subjects} subjects, {card.rows} views, seed {card.seed}" if card else "unknown"
-    photos = "with skin from photos" if card and card.settings.get("photos") else "painted skin only"
+    from_photos = card.counts.get("skin", {}).get("photo", 0) if card else 0
+    photos = f"{from_photos} with skin from photos" if from_photos else "painted skin only"
     return {
         "data": f"{data}, {photos} (`facerecon synthesize`)",
         "rows seen": f"{best['rows']}",
@@ -72,7 +73,8 @@ def _hardware(job: TrainJob) -> str:
     if job.workers.gpus and torch.cuda.is_available():
         return f"{job.workers.count} x {torch.cuda.get_device_name()}"
     cpu = torch.cpu.get_capabilities().get("cpu_name") or platform.machine()
-    return f"{torch.get_num_threads()} threads of {cpu}, {job.workers.count} worker(s)"
+    threads = f"{job.workers.threads} threads" if job.workers.threads else "all threads"
+    return f"{job.workers.count} workers with {threads} of {cpu}"
 
 
 def _table(figures: dict[str, float]) -> list[str]:

@@ -26,8 +26,8 @@ def job(**settings: Any) -> TwoViewTraining:
 
 @pytest.fixture
 def card() -> str:
-    set_card = new_card({"photos": "some"}, 11, 40, {})
-    set_card.rows = 320
+    set_card = new_card({}, 11, 40, {})
+    set_card.rows, set_card.counts = 320, {"skin": {"painted": 290, "photo": 30}}
     optimizer = {"learning_rate": 0.25}
     private = {"init": "my/first.safetensors", "s3": {"endpoint_url": "http://inner:9000"}, "mlflow": "http://inner"}
     return model_card(job(optimizer=optimizer, **private), HISTORY, set_card)
@@ -51,7 +51,7 @@ def test_figures_by_yaw_are_a_table_with_gaps(card: str) -> None:
 def test_data_and_weights_are_named(card: str) -> None:
     assert card.startswith("# two-view\n")
     assert "`two_view.safetensors`" in card
-    assert "40 subjects, 320 views, seed 11, with skin from photos" in card
+    assert "40 subjects, 320 views, seed 11, 30 with skin from photos" in card
     assert "| data | unknown" in model_card(job(), HISTORY, None)
 
 
