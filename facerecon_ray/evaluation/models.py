@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facerecon_ray.config.assets import PRNET_WEIGHTS, TWO_VIEW_WEIGHTS
+from facerecon_ray.config.assets import SHIPPED_WEIGHTS
 from facerecon_ray.config.reconstruct import ReconstructSettings
 from facerecon_ray.errors import SettingsError
 from facerecon_ray.stages.reconstruct import Reconstructor
@@ -28,9 +28,15 @@ class ModelKind:
     prepare: Callable[[Batch], Batch] = lambda batch: batch
 
     @property
+    def is_network(self) -> bool:
+        """Whether it has a weight file."""
+        return self.method in SHIPPED_WEIGHTS
+
+    @property
     def shipped(self) -> Path | None:
-        """Weights that come with the package, None for what has none."""
-        return {"two-view": TWO_VIEW_WEIGHTS, "prnet": PRNET_WEIGHTS}.get(self.method)
+        """Weights that come with the package, None where none do."""
+        path = SHIPPED_WEIGHTS.get(self.method)
+        return path if path and path.is_file() else None
 
 
 def _mean_face(batch: Batch) -> Batch:
@@ -88,9 +94,9 @@ def parse_models(texts: tuple[str, ...]) -> tuple[ModelSpec, ...]:
             kind, weights = "two-view", kind
         if kind not in KINDS:
             raise SettingsError(f"model {text!r}: choose from {', '.join(KINDS)}, or name a .safetensors file")
-        shipped = KINDS[kind].shipped
-        if (weights and shipped is None) or (equals and not weights):
-            raise SettingsError(f"model {text!r}: write {f'{kind}=weights.safetensors' if shipped else kind}")
+        network, shipped = KINDS[kind].is_network, KINDS[kind].shipped
+        if (weights and not network) or (not weights and (equals or (network and shipped is None))):
+            raise SettingsError(f"model {text!r}: write {f'{kind}=weights.safetensors' if network else kind}")
         path = Path(weights).expanduser().absolute() if weights else shipped
         names = [spec.name for spec in specs]
         name = f"{kind} {path.stem}" if kind in names and path and weights else kind

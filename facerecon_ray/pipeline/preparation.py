@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from facerecon_ray.config.assets import FACE_MODEL, FITTER_WEIGHTS, PRNET_WEIGHTS, ROTATOR_WEIGHTS, TWO_VIEW_WEIGHTS
+from facerecon_ray.config.assets import FACE_MODEL, FITTER_WEIGHTS, ROTATOR_WEIGHTS, SHIPPED_WEIGHTS
 from facerecon_ray.config.reconstruct import ReconstructJob
-from facerecon_ray.errors import AssetError, OutputError
+from facerecon_ray.errors import AssetError, OutputError, SettingsError
 from facerecon_ray.pipeline.face_files import FaceFiles
 from facerecon_ray.storage.layout import PLAN
 from facerecon_ray.storage.manifest import Manifest
@@ -23,7 +23,6 @@ from facerecon_ray.storage.run_record import RunRecord, load_record, new_record
 _FREE_SETTINGS = ("output", "limit", "pools", "report", "shard_photos", "s3", "faults")
 _FREE_READ_SETTINGS = ("threads",)
 _CHUNK = 1000
-_SHIPPED = {"two-view": TWO_VIEW_WEIGHTS, "prnet": PRNET_WEIGHTS}
 
 
 @dataclass(frozen=True)
@@ -159,12 +158,22 @@ def _uses_fitter(job: ReconstructJob) -> bool:
 
 def _checked_assets(job: ReconstructJob) -> dict[str, str]:
     """SHA-256 of the model files that the results depend on, by setting; those of installed packages have versions."""
+    needed = (
+        ("reconstruct.weights", f"the {job.reconstruct.method} method", SHIPPED_WEIGHTS.get(job.reconstruct.method)),
+        ("rotate.weights", "rotate.repair=network", ROTATOR_WEIGHTS if job.rotate.repair == "network" else None),
+    )
+    for setting, what, shipped in needed:
+        group, name = setting.split(".")
+        if shipped is not None and getattr(getattr(job, group), name) is None and not shipped.is_file():
+            raise SettingsError(
+                f"setting {setting!r}: {what} needs weights, and none come with the package; train them"
+            )
     assets = {
         "crop.landmark_model": job.crop.landmark_model,
         "face_model": job.face_model or FACE_MODEL,
         "fitter": (job.fitter or FITTER_WEIGHTS) if _uses_fitter(job) else None,
         "rotate.weights": (job.rotate.weights or ROTATOR_WEIGHTS) if job.rotate.repair == "network" else None,
-        "reconstruct.weights": job.reconstruct.weights or _SHIPPED.get(job.reconstruct.method),
+        "reconstruct.weights": job.reconstruct.weights or SHIPPED_WEIGHTS.get(job.reconstruct.method),
     }
     checksums = {}
     for name, path in assets.items():

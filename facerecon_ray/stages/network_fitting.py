@@ -52,7 +52,7 @@ class NetworkFitter:
         self._mixed = multiplies_bfloat16(self.device)
         self._fit = LandmarkFitter(model, network.landmark_noise)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, crops: Tensor) -> Fit:
         """Fit.
 
@@ -67,7 +67,7 @@ class NetworkFitter:
         found = self.read(crops)
         return self._fit(found.landmarks, found.camera)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def read(self, crops: Tensor) -> FittedFaces:
         """What the network itself says of crops."""
         pictures = shrink(crops / 255).contiguous(memory_format=torch.channels_last)

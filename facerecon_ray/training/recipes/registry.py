@@ -8,6 +8,7 @@ from facerecon_ray.config.training import FitterTraining, PositionMapTraining, R
 from facerecon_ray.training.recipes import position_maps
 from facerecon_ray.training.recipes.fitter import FitterRecipe
 from facerecon_ray.training.recipes.recipe import Recipe
+from facerecon_ray.training.recipes.rotator import RotatorRecipe
 
 
 def columns_of(job: TrainJob) -> tuple[str, ...]:
@@ -16,8 +17,6 @@ def columns_of(job: TrainJob) -> tuple[str, ...]:
         return position_maps.columns(job)
     if isinstance(job, FitterTraining):
         return FitterRecipe.columns
-    from facerecon_ray.training.recipes.rotator import RotatorRecipe
-
     return RotatorRecipe.columns
 
 
@@ -27,6 +26,4 @@ def build_recipe(job: TrainJob, device: torch.device) -> Recipe:
         return position_maps.PositionMapRecipe(job, device)
     if isinstance(job, FitterTraining):
         return FitterRecipe(job, device)
-    from facerecon_ray.training.recipes.rotator import RotatorRecipe
-
     return RotatorRecipe(cast(RotatorTraining, job), device)
