@@ -17,7 +17,16 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "storage"))
 from pairs import pair_batch
 from toy_subjects import toy_job
 
-OPTIONS = ["--set", "shards.subjects=2", "--set", "views.yaws=[-60, 10]", "--set", "pairs.landmarks=exact"]
+OPTIONS = [
+    "--set",
+    "shards.subjects=2",
+    "--set",
+    "views.yaws=[-60, 10]",
+    "--set",
+    "pairs.landmarks=exact",
+    "--set",
+    "rotate.fit=landmarks",
+]
 
 
 @pytest.fixture
