@@ -63,11 +63,13 @@ def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained
     """
     job = job.model_copy(update={"s3": job.s3.resolved()})
     store = open_store(job.output, job.s3)
-    _check(job, store)
+    if job.init is not None and not job.init.is_file():
+        raise InputError(f"initial weights {job.init}: no such file")
     cpus, threads = _shares(job)
     board = open_board()
     columns = columns_of(job)
     datasets = {split: pair_dataset(job, split, columns, board) for split in ("train", "validation")}
+    store.write(SETTINGS, json.dumps(job.model_dump(mode="json"), indent=1).encode())
     with tempfile.TemporaryDirectory(prefix="facerecon-train-") as folder:
         trainer = TorchTrainer(
             work,
@@ -88,13 +90,6 @@ def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained
             if ray.get(board.failed.remote()):
                 raise _explained(board, None)
     return _finish(job, store, board)
-
-
-def _check(job: TrainJob, store: ObjectStore) -> None:
-    """Refuse what cannot work, before anything is started."""
-    if job.init is not None and not job.init.is_file():
-        raise InputError(f"initial weights {job.init}: no such file")
-    store.write(SETTINGS, json.dumps(job.model_dump(mode="json"), indent=1).encode())
 
 
 def _shares(job: TrainJob) -> tuple[float, int]:

@@ -117,7 +117,7 @@ class PositionMapRecipe(Recipe):
         """(B,) bool, whether a row has all that the network sees."""
         if "rotated" not in self._views:
             return torch.ones(len(batch["crop"]), dtype=torch.bool, device=self._device)
-        return batch["rotated"].flatten(1).any(1)
+        return batch["rotated"].flatten(1).bool().any(1)
 
     def _error(self, maps: Tensor, batch: Tensors, axes: int) -> Tensor:
         difference = (maps.float() - batch["position_map"].float())[:, :axes] * CROP_SIZE
