@@ -79,7 +79,7 @@ def _start(address: str | None, folder: Path | None) -> None:
     try:
         with _unchanged_signals(), _silent_stderr():
             ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **options)
-    except Exception as error:  # noqa: BLE001 - a start that takes too long is a plain Exception of Ray
+    except Exception as error:
         where = f"connect to the Ray cluster {address}" if address else "start Ray"
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise FaceReconError(f"cannot {where}: {reason}") from error
