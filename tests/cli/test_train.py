@@ -126,6 +126,7 @@ def test_a_driver_that_is_killed_is_continued_by_the_same_command(tmp_path: Path
     assert torch.load(output / "checkpoints" / "last.pt", weights_only=True)["step"] == 40
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.slow
 def test_the_preset_smoke_makes_its_own_data_and_its_loss_falls(tmp_path: Path) -> None:
     pytest.importorskip("anny", reason="sampling heads needs the package anny (the extra 'synthesis')")
