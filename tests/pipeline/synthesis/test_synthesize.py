@@ -162,7 +162,13 @@ def test_ctrl_c_stops_with_130_and_the_same_job_finishes(made: Path, tmp_path: P
         "main()\n"
     )
     output = tmp_path / "out"
-    settings = ["pairs.landmarks=exact", "views.yaws=[-60, 10]", "shards.subjects=2", "pool.cpus=0.3"]
+    settings = [
+        "pairs.landmarks=exact",
+        "views.yaws=[-60, 10]",
+        "shards.subjects=2",
+        "pool.cpus=0.3",
+        "rotate.fit=landmarks",
+    ]
     command = [
         sys.executable,
         str(script),
