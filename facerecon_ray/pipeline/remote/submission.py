@@ -85,7 +85,8 @@ class JobServer:
             return self._client.submit_job(
                 entrypoint=package.entrypoint,
                 submission_id=job,
-                runtime_env={"working_dir": str(package.folder)},
+                # Otherwise Ray unpacks the package anew when the job connects, while the job reads files in it.
+                runtime_env={"working_dir": str(package.folder), "config": {"eager_install": False}},
                 metadata=package.metadata,
             )
         except (RuntimeError, ValueError) as error:

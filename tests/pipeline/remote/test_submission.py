@@ -65,10 +65,6 @@ def run(cluster: dict[str, str], tmp_path: Path) -> Run:
     return call
 
 
-@pytest.mark.xfail(
-    reason="known fault: since the package carries 11 MB of weights, a submitted job begins without its assets",
-    strict=False,
-)
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_job_is_submitted_stopped_submitted_again_and_followed_to_its_end(run: Run, tmp_path: Path):
