@@ -101,6 +101,7 @@ def reconstruct(
     topology: Literal["dense", "model"] = "dense",
     weights: Path | None = None,
     face_model: Path | None = None,
+    fitter: Path | None = None,
     device: str = "auto",
 ) -> list[Face]:
     """Reconstruct every face in a photo.
@@ -114,6 +115,8 @@ def reconstruct(
     topology : dense, one vertex for each pixel of the UV position map, or model, the face model's own vertices
     weights : weights of the network (.safetensors); without them, those that come with the package
     face_model : a face model (.npz); without one, the embedded model is used
+    fitter : weights of the fitter (.safetensors) for that face model, which without them is fitted to the landmarks
+        alone
     device : auto, cpu, cuda or cuda:N
 
     Returns
@@ -131,9 +134,10 @@ def reconstruct(
     """
     crop, rotate, rebuild, exporter = _stages(
         CropSettings(device=device),
-        RotateSettings(device=device),
+        RotateSettings(fit="landmarks" if face_model and not fitter else "network", device=device),
         ReconstructSettings(method=method, weights=weights, device=device),
         face_model,
+        fitter,
     )
     photo: Batch = {
         "photo_uri": np.array([""], object),
@@ -162,11 +166,15 @@ def reconstruct(
 
 @lru_cache(maxsize=LOADED_SETTINGS)
 def _stages(
-    crop: CropSettings, rotate: RotateSettings, reconstruct: ReconstructSettings, face_model: Path | None
+    crop: CropSettings,
+    rotate: RotateSettings,
+    reconstruct: ReconstructSettings,
+    face_model: Path | None,
+    fitter: Path | None,
 ) -> tuple[Cropper, Rotator, Reconstructor, Exporter]:
     return (
-        Cropper(crop, ReadSettings()),
-        Rotator(rotate, face_model),
+        Cropper(crop, ReadSettings(), fitter, face_model),
+        Rotator(rotate, face_model, fitter),
         Reconstructor(reconstruct, face_model),
         Exporter(ExportSettings(), face_model),
     )

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,10 @@ import trimesh
 from PIL import Image
 
 import facerecon_ray
-from facerecon_ray.errors import InputError, OutputError, PhotoError
+from facerecon_ray.config.reconstruct import RotateSettings
+from facerecon_ray.errors import AssetError, InputError, OutputError, PhotoError
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.stages.rotate import Rotator
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +108,13 @@ def test_what_is_no_photo_is_refused(tmp_path: Path) -> None:
 def test_only_what_exists_can_be_imported() -> None:
     with pytest.raises(AttributeError, match="nothing_of_that_name"):
         _ = facerecon_ray.nothing_of_that_name
+
+
+def test_a_face_model_that_no_fitter_knows_is_fitted_to_the_landmarks(photo: np.ndarray, tmp_path: Path) -> None:
+    model = FaceModel.default()
+    replace(model, mean=model.mean * 1.02).save(tmp_path / "larger.npz")
+    (usual,) = facerecon_ray.reconstruct(photo)
+    (other,) = facerecon_ray.reconstruct(photo, face_model=tmp_path / "larger.npz")
+    assert np.abs(other.pose - usual.pose).max() < 6.0
+    with pytest.raises(AssetError, match="for another face model"):
+        Rotator(RotateSettings(), tmp_path / "larger.npz")

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from facerecon_ray.cli.options import AddressOption, AssignmentsOption, ConfigOp
 
 if TYPE_CHECKING:
     from facerecon_ray.config.training import TrainJob
+    from facerecon_ray.training.run import Trained
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -76,7 +77,7 @@ def _run(job: "TrainJob", make_data: bool, address: str | None) -> None:
     except KeyboardInterrupt:
         err.print(f"Stopped. The same command goes on from the last checkpoint in {job.output}", markup=False)
         sys.exit(EXIT_STOPPED)
-    _summarise(trained.history, trained.skipped)
+    _summarise(trained)
     out.print(f"Weights: {trained.weights}", markup=False)
     out.print(f"Card: {trained.card}", markup=False)
 
@@ -96,18 +97,19 @@ def _make_a_few_pairs(folder: str) -> None:
         run_synthesis(prepared, err)
 
 
-def _summarise(history: list[dict[str, Any]], skipped: int) -> None:
+def _summarise(trained: "Trained") -> None:
     from rich.table import Table
 
     from facerecon_ray.training.model_card import best_validation
 
+    history = trained.history
     best, last = best_validation(history), history[-1]
     table = Table(show_header=False)
     table.add_row("steps", f"{last['step']}")
     table.add_row("rows", f"{last['rows']}")
     table.add_row("minutes", f"{last['seconds'] / 60:.1f}")
-    if skipped:
-        table.add_row("damaged rows left out", f"{skipped}")
+    if trained.skipped:
+        table.add_row("damaged rows left out", f"{trained.skipped}, of the last {trained.reason}")
     first = history[0]["losses"]
     for name, value in last["losses"].items():
         table.add_row(f"loss {name}", f"{first[name]:.4g} at step {history[0]['step']}, now {value:.4g}")

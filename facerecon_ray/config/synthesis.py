@@ -178,6 +178,8 @@ class SynthesisJob(Settings):
     """Seed of everything; a subject depends on it and on its own number only."""
     face_model: AbsolutePath | None = None
     """A face model (.npz) with the embedded model's mesh; without one, the embedded model."""
+    fitter: AbsolutePath | None = None
+    """Weights of the fitter (.safetensors) for that face model; without them, those that come with the package."""
     renderer: Literal["auto", "egl", "rasterizer"] = "auto"
     """egl draws with OpenGL, rasterizer with the project's own; auto takes the first where it starts."""
     photos: str | None = None

@@ -56,8 +56,8 @@ class Rotator(Stage):
         self._device = resolve_device(settings.device)
         model = face_model if isinstance(face_model, FaceModel) else FaceModel.open(face_model)
         self._model = model.to(self._device)
-        self._network = NetworkFitter(fitter, self._model) if settings.fit == "network" else None
-        self._landmarks = LandmarkFitter(self._model)
+        self._by_network = NetworkFitter(fitter, self._model) if settings.fit == "network" else None
+        self._by_landmarks = LandmarkFitter(self._model) if settings.fit == "landmarks" else None
         self._generator = load_weights(settings.weights or ROTATOR_WEIGHTS) if settings.repair == "network" else None
         if self._generator is not None:
             self._generator.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -79,7 +79,7 @@ class Rotator(Stage):
     def process(self, batch: Batch) -> Batch:
         """Fit and turn the faces of a batch."""
         photos = torch.from_numpy(batch["crop"]).to(self._device).permute(0, 3, 1, 2).float()
-        fit = self._network(photos) if self._network else self._fitted_landmarks(batch)
+        fit = self._by_network(photos) if self._by_network else self._fitted_landmarks(batch)
         vertices = self._model.vertices(fit.shape, fit.expression)
         angles = target_angles(fit.camera.angles, self._settings.yaw_change, self._settings.keep_pitch)
         view = turn_view(self._model, photos, vertices, fit.camera, angles)
@@ -103,8 +103,9 @@ class Rotator(Stage):
         return {name: column.cpu().numpy() for name, column in columns.items()}
 
     def _fitted_landmarks(self, batch: Batch) -> Fit:
+        assert self._by_landmarks is not None
         landmarks = apply_transform(batch["crop_transform"], batch["landmarks"]).astype(np.float32)
-        return self._landmarks(torch.from_numpy(landmarks).to(self._device))
+        return self._by_landmarks(torch.from_numpy(landmarks).to(self._device))
 
     def _repaired(self, filled: Tensor, view: TurnedView) -> Tensor:
         """(B, 3, 256, 256) 0 to 255, what the generator makes of a filled view."""

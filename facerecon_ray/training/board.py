@@ -19,7 +19,6 @@ class Standing:
     wait_share      share of the time in which the first worker waited for data
     skipped         rows that could not be decoded
     reason          why the last of them could not
-    figures         of the last validation
     lines           what the driver is to print
     error           that ends the training, None while there is none
     """
@@ -30,7 +29,6 @@ class Standing:
     wait_share: float = 0.0
     skipped: int = 0
     reason: str = ""
-    figures: dict[str, float] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     error: FaceReconError | None = None
 
@@ -46,10 +44,6 @@ class Board:
         now = self._standing
         now.step, now.losses = step, losses
         now.rows_per_second, now.wait_share = rows_per_second, wait_share
-
-    def figures(self, figures: dict[str, float]) -> None:
-        """Figures of a validation."""
-        self._standing.figures = figures
 
     def say(self, line: str) -> None:
         """A line for the driver to print."""

@@ -37,7 +37,7 @@ class FigureLog:
 
     def losses(self, step: int, losses: dict[str, float], rows_per_second: float, wait_share: float) -> None:
         """Running averages of a step."""
-        values = {**{f"loss/{name}": value for name, value in losses.items()}}
+        values = {f"loss/{name}": value for name, value in losses.items()}
         self._add(step, {**values, "pace/rows_per_second": rows_per_second, "pace/wait_share": wait_share})
 
     def figures(self, step: int, figures: dict[str, float], picture: np.ndarray | None) -> None:

@@ -40,12 +40,14 @@ class Trained:
     card     where the model card is
     history  figures of every validation
     skipped  rows that could not be decoded
+    reason   why the last of them could not
     """
 
     weights: str
     card: str
     history: list[dict[str, Any]]
     skipped: int
+    reason: str
 
 
 def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained:
@@ -160,7 +162,9 @@ def _watching(board: Any, watch: Watch) -> Iterator[None]:
 def _finish(job: TrainJob, store: ObjectStore, board: Any) -> Trained:
     """Write the card and say what there is."""
     history = json.loads(store.read(FIGURES))
-    skipped = ray.get(board.standing.remote()).skipped
+    standing = ray.get(board.standing.remote())
     card = load_card(open_store(job.data, job.s3))
     store.write(CARD, model_card(job, history, card).encode())
-    return Trained(store.describe(weights_name(job.network)), store.describe(CARD), history, skipped)
+    return Trained(
+        store.describe(weights_name(job.network)), store.describe(CARD), history, standing.skipped, standing.reason
+    )

@@ -160,7 +160,6 @@ class _Worker:
             self._store.write(f"samples/step-{step:07d}.png", png(picture))
         if log:
             log.figures(step, figures, picture)
-        self._board.figures.remote(figures)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items() if "@" not in name)
         self._say(f"step {step}: {shown}{'  (best)' if best else ''}")
 

@@ -33,7 +33,7 @@ class PairMaker:
         marked = job.pairs if job.fits_landmarks else job.pairs.model_copy(update={"landmarks": "exact"})
         fit = "landmarks" if job.fits_landmarks else "network"
         self._truth = PairTruth(marked, source.model)
-        self._rotate = Rotator(job.rotate.model_copy(update={"fit": fit}), source.model, masks=True)
+        self._rotate = Rotator(job.rotate.model_copy(update={"fit": fit}), source.model, job.fitter, masks=True)
         self.seconds: dict[str, float] = {}
 
     def rows(self, number: int) -> pa.Table:

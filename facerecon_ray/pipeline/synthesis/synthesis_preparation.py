@@ -109,8 +109,8 @@ def asset_files(job: SynthesisJob) -> dict[str, Path]:
     else:
         files["face_model"] = job.face_model or FACE_MODEL
     if job.pairs.partners and not job.fits_landmarks:
-        files["fitter"] = FITTER_WEIGHTS
-    elif job.pairs.partners and job.pairs.landmarks == "predicted":
+        files["fitter"] = job.fitter or FITTER_WEIGHTS
+    elif job.fits_landmarks and job.pairs.landmarks == "predicted":
         files["landmark_model"] = job.pairs.landmark_model or installed_model(DEFAULT_MODEL)
     return files
 

@@ -48,17 +48,17 @@ class Recipe(ABC):
         random : on the CPU, for augmentation; differs between workers and steps
         """
 
-    def calibrate(self, network: nn.Module, result: nn.Module, batches: Iterable[Tensors]) -> None:
+    def calibrate(  # noqa: B027 - most recipes have nothing to measure
+        self, network: nn.Module, result: nn.Module, batches: Iterable[Tensors]
+    ) -> None:
         """Measure on validation rows what the weight file says of the result besides its weights.
 
         Parameters
         ----------
         network : the result as it is measured
         result : the result itself, which is to know
-        batches : validation rows; to be used up
+        batches : validation rows, read when they are asked for
         """
-        for _ in batches:
-            return
 
     @abstractmethod
     def figures(self, network: nn.Module, batch: Tensors) -> dict[str, Tensor]:

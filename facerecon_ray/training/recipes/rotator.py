@@ -15,14 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facerecon_ray.config.assets import FITTER_WEIGHTS
 from facerecon_ray.config.training import RotatorTraining
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.picture_similarity import masked_signal_to_noise, masked_structural_similarity
-from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.turned_view import target_angles, turn_view
 from facerecon_ray.geometry.view_filling import fill_view
-from facerecon_ray.networks.fitter import FitterNetwork, load_weights, shrink
 from facerecon_ray.networks.view_discriminator import (
     ViewDiscriminator,
     feature_distance,
@@ -31,6 +28,7 @@ from facerecon_ray.networks.view_discriminator import (
     select,
 )
 from facerecon_ray.networks.view_generator import ViewGenerator, corrected_region
+from facerecon_ray.stages.network_fitting import NetworkFitter
 from facerecon_ray.training.recipes.recipe import Recipe, Tensors
 
 POOLINGS = (1, 4, 16)
@@ -167,8 +165,7 @@ class ThereAndBack:
     def __init__(self, settings: RotatorTraining, device: torch.device) -> None:
         self._rotate = settings.rotate
         self._model = FaceModel.open(settings.face_model).to(device)
-        network = load_weights(settings.fitter or FITTER_WEIGHTS, self._model)
-        self._fitter = network.to(device).requires_grad_(False)
+        self._fitter = NetworkFitter(settings.fitter, self._model)
 
     @torch.no_grad()
     def __call__(self, crops: Tensor) -> Lessons:
@@ -177,10 +174,10 @@ class ThereAndBack:
         A pixel counts as seen where the turned view saw it at a place that the photo had seen.
         """
         with torch.autocast(crops.device.type, enabled=False):
-            camera, shape, expression = _fitted(self._fitter, crops)
-            vertices = self._model.vertices(shape, expression)
-            angles = target_angles(camera.angles, self._rotate.yaw_change, self._rotate.keep_pitch)
             photos = 255 * crops
+            faces = self._fitter.read(photos)
+            camera, vertices = faces.camera, self._model.vertices(faces.shape, faces.expression)
+            angles = target_angles(camera.angles, self._rotate.yaw_change, self._rotate.keep_pitch)
             there = turn_view(self._model, photos, vertices, camera, angles)
             turned = fill_view(there, photos)
             back = turn_view(self._model, torch.cat([turned, there.seen], 1), vertices, there.camera, camera.angles)
@@ -194,12 +191,6 @@ class ThereAndBack:
             filled = (fill_view(back, turned) / 255).clamp(0.0, 1.0)
             valid = crops.flatten(1).any(1) & back.head.flatten(1).any(1)
             return Lessons(filled, back.seen, back.head.float(), crops, valid)
-
-
-def _fitted(fitter: FitterNetwork, crops: Tensor) -> tuple[Camera, Tensor, Tensor]:
-    """Cameras, shape and expression of the faces in crops (B, 3, 256, 256), 0 to 1."""
-    faces = fitter.read(fitter(shrink(crops)))
-    return faces.camera, faces.shape, faces.expression
 
 
 def _as_floats(batch: Tensors) -> dict[str, Tensor]:
