@@ -90,7 +90,8 @@ def _read_shard(
     store = open_store(job.data, job.s3)
 
     def skipped(reason: str) -> None:
-        damage.skip_row.remote(reason)
+        # Waits: a reader may end, and with it a call under way, as soon as its shard is read.
+        ray.get(damage.skip_row.remote(reason))
 
     for shard in batch["shard"].tolist():
         waiting: list[dict[str, np.ndarray]] = []
@@ -140,7 +141,8 @@ def on_device(batch: dict[str, np.ndarray], device: torch.device) -> dict[str, T
     for name, values in batch.items():
         if values.dtype == object:
             values = np.stack(list(values))
-        tensor = torch.from_numpy(np.ascontiguousarray(values)).to(device, non_blocking=True)
+        # A copy: Ray's arrays cannot be written, which tensors expect.
+        tensor = torch.from_numpy(np.array(values)).to(device, non_blocking=True)
         if tensor.ndim == 4 and tensor.shape[-1] <= 3:
             tensor = tensor.permute(0, 3, 1, 2)
         elif tensor.ndim == 3 and tensor.dtype == torch.uint8:

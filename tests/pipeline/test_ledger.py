@@ -25,6 +25,7 @@ def test_a_batch_that_was_lost_is_done_one_by_one_and_what_is_lost_twice_alone_i
     ledger.end("crop", [B], "w")
     assert ledger.begin("crop", [A, B], "w", HANDLE) == GO, "what was ended is forgotten"
     assert ledger.begin("rotate", [A, B], "w", HANDLE) == GO, "stages are counted apart"
+    ledger.end("rotate", [A, B], "w")
 
 
 def test_a_worker_that_takes_too_long_is_killed_and_one_that_ends_in_time_is_not(monkeypatch: pytest.MonkeyPatch):
