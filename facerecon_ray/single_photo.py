@@ -175,7 +175,7 @@ def _stages(
     return (
         Cropper(crop, ReadSettings(), fitter, face_model),
         Rotator(rotate, face_model, fitter),
-        Reconstructor(reconstruct, face_model),
+        Reconstructor(reconstruct, face_model, rotate),
         Exporter(ExportSettings(), face_model),
     )
 

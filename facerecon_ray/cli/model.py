@@ -53,3 +53,15 @@ def model_export(
 
     export_network(network, output, weights, file_format)
     out.print(f"Wrote {output}", markup=False)
+
+
+@model_app.command("compress")
+def model_compress(
+    weights: Annotated[Path, typer.Argument(help="Weights (.safetensors) that a training wrote.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write (.safetensors).")],
+) -> None:
+    """Write weights with 8 bits a number in place of 16, at half the size; every command reads either."""
+    from facerecon_ray.networks.weight_file import compressed
+
+    output.write_bytes(compressed(weights))
+    out.print(f"Wrote {output}", markup=False)

@@ -170,8 +170,10 @@ class TwoViewTraining(PositionMapTraining):
 
     network: Literal["two-view"] = "two-view"
     fit: bool = True
-    """Let the network see the fitted face and correct its position map, instead of regressing the map from the
-    pictures alone as published."""
+    """Let the network see the views laid out by the fitted face and correct its position map, instead of regressing
+    the map from the pictures alone as published."""
+    rotate: RotateSettings = RotateSettings()
+    """How the data's partners were turned; yaw_change and keep_pitch count."""
 
 
 class PrnetTraining(PositionMapTraining):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from facerecon_ray.config.assets import SHIPPED_WEIGHTS
-from facerecon_ray.config.reconstruct import ReconstructSettings
+from facerecon_ray.config.reconstruct import ReconstructSettings, RotateSettings
 from facerecon_ray.errors import SettingsError
 from facerecon_ray.stages.reconstruct import Reconstructor
 from facerecon_ray.stages.stage import Batch
@@ -21,11 +21,13 @@ class ModelKind:
     method       of the reconstruct stage
     description  for the report
     prepare      what is done to the batch before the reconstruct stage
+    rotate       how the second view is turned, None as by default
     """
 
     method: str
     description: str
     prepare: Callable[[Batch], Batch] = lambda batch: batch
+    rotate: RotateSettings | None = None
 
     @property
     def is_network(self) -> bool:
@@ -53,7 +55,12 @@ KINDS = {
         "fitted", "the average face at the fitted pose: what knows nothing of the person", _mean_face
     ),
     "two-view": ModelKind("two-view", "the two-view network on the crop and its rotated view"),
-    "two-view-unrotated": ModelKind("two-view", "the two-view network with the crop as both views", _crop_twice),
+    "two-view-unrotated": ModelKind(
+        "two-view",
+        "the two-view network with the crop as both views",
+        _crop_twice,
+        RotateSettings(yaw_change=0.0, keep_pitch=True),
+    ),
     "prnet": ModelKind("prnet", "PRNet, the single-image baseline, on the crop alone"),
 }
 
@@ -126,7 +133,8 @@ class Model:
         self.name = spec.name
         kind = KINDS[spec.kind]
         settings = {"method": kind.method, "weights": spec.weights, "device": device}
-        self._prepare, self._stage = kind.prepare, Reconstructor(ReconstructSettings.model_validate(settings))
+        reconstruct = ReconstructSettings.model_validate(settings)
+        self._prepare, self._stage = kind.prepare, Reconstructor(reconstruct, rotate=kind.rotate)
 
     def __call__(self, batch: Batch) -> Batch:
         """The rows with their position maps; a row that fails says so in its status and error."""

@@ -10,7 +10,7 @@ fitter     crop (B, 3, 128, 128), the crop shrunk by means of 2 x 2 pixels
            own output. A point p of the face model, in metres, lies at origin + scale * (x, -y) of rotation @ p
 two-view   views (B, 6, 256, 256), crop and rotated view one behind the other
            position_map (B, 3, 256, 256) x, y and depth + 128 of the UV layout's points, crop pixels / 256
-           For weights that correct a fit: views (B, 9, 256, 256), the last three `projected_coordinates`; and
+           For weights that correct a fit: views (B, 9, 256, 256), of `FittedViews`; and
            correction (B, 3, 256, 256) which is to be added to the fitted face's position map
 prnet      crop (B, 3, 256, 256)
            position_map as that of two-view
@@ -167,7 +167,7 @@ def _two_view(path: Path) -> ExportedNetwork:
     return ExportedNetwork(
         network,
         lambda output: (two_view.corrected(torch.zeros_like(output), output),),
-        Port("views", "RGB in [0, 1] of the crop, then of the rotated view; then the fitted face in its codes"),
+        Port("views", "in the UV square: RGB of the crop and of the rotated view, the fitted map about its middle"),
         (two_view.INPUT_CHANNELS + two_view.FIT_CHANNELS, CROP_SIZE, CROP_SIZE),
         (Port("correction", "to be added to the fitted face's UV position map, crop pixels / 256"),),
     )

@@ -1,7 +1,7 @@
 """The two-view network: a face crop and its rotated view to a UV position map.
 
-With a fit, a third view shows the fitted face and the network corrects that face's position map; without one it
-regresses the map from the two pictures alone, as published.
+With a fit, it sees both pictures laid out in the UV square by the fitted face, and corrects that face's position map;
+without one it regresses the map from the two pictures alone, as published.
 
 Encoder of MobileNetV2's inverted residual blocks (Sandler et al. 2018), decoder of 4x4 transposed convolutions as in
 PRNet (Feng et al. 2018); 13.8 million parameters and 4.1 billion multiply-adds a face.
@@ -38,8 +38,8 @@ LAYERS = (
 class TwoViewNetwork(nn.Sequential):
     """The network of `LAYERS`; each layer is a child module of the layer's name.
 
-    Input   (B, 6, 256, 256) float in [0, 1]: red, green, blue of the crop, then of the rotated view; with a fit nine
-            channels, the last three of `projected_coordinates`
+    Input   (B, 6, 256, 256) float in [0, 1]: red, green, blue of the crop, then of the rotated view; with a fit the
+            nine channels of `FittedViews`
     Output  (B, 3, 256, 256) float in (0, 1): UV position map, crop pixels / 256; with a fit see `corrected`
 
     Parameters

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
@@ -121,7 +121,7 @@ class BarProgress(JobProgress):
     def _speed(self) -> str:
         rates, left = self.rates(), self.seconds_left()
         speed = f"{rates[0]:.1f} {self.nouns[0]}/s" if rates else ""
-        return f"{speed}, {_clock(left)} left" if left else speed
+        return f"{speed}, {timedelta(seconds=round(left))} left" if left else speed
 
 
 class LineProgress(JobProgress):
@@ -197,9 +197,3 @@ def show_progress(
             yield shown
         finally:
             shown.close()
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"

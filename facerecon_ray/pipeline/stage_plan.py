@@ -77,7 +77,7 @@ def _rotator(job: ReconstructJob) -> Step:
 def _reconstructor(job: ReconstructJob) -> Step:
     from facerecon_ray.stages.reconstruct import Reconstructor
 
-    return Reconstructor(job.reconstruct, job.face_model)
+    return Reconstructor(job.reconstruct, job.face_model, job.rotate)
 
 
 def _exporter(job: ReconstructJob) -> Step:

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from facerecon_ray.config.assets import PRNET_WEIGHTS, TWO_VIEW_WEIGHTS
-from facerecon_ray.config.reconstruct import ReconstructSettings
-from facerecon_ray.geometry.crop_transform import CROP_SIZE
+from facerecon_ray.config.reconstruct import ReconstructSettings, RotateSettings
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.fitted_views import FittedViews
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import MAP_SIZE, UvLayout
-from facerecon_ray.geometry.projected_coordinates import coordinate_codes, projected_coordinates
 from facerecon_ray.networks import prnet, two_view
 from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.stages.stage import Batch, Column, Stage
@@ -30,8 +29,16 @@ class Reconstructor(Stage):
 
     name: ClassVar[str] = "reconstruct"
 
-    def __init__(self, settings: ReconstructSettings, face_model: Path | None = None) -> None:
+    def __init__(
+        self, settings: ReconstructSettings, face_model: Path | None = None, rotate: RotateSettings | None = None
+    ) -> None:
         """Load the method's model.
+
+        Parameters
+        ----------
+        settings : the method, its weights, where it runs
+        face_model : that was fitted; without one, the embedded model
+        rotate : how the rotate stage turned the faces; without it, as it does by default
 
         Raises
         ------
@@ -50,7 +57,8 @@ class Reconstructor(Stage):
             weights = settings.weights or TWO_VIEW_WEIGHTS
             regressed = _Regressed(two_view.load_weights(weights), ("crop", "rotated"), device)
             corrects = two_view.corrects_fit(weights)
-            self._reconstruct = _Corrected(_Fitted(face_model, device), regressed) if corrects else regressed
+            fitted = _Fitted(face_model, device) if corrects else None
+            self._reconstruct = _Corrected(fitted, regressed, rotate or RotateSettings()) if fitted else regressed
 
     @torch.inference_mode()
     def process(self, batch: Batch) -> Batch:
@@ -63,22 +71,20 @@ class _Fitted:
 
     def __init__(self, face_model: Path | None, device: torch.device) -> None:
         model = FaceModel.open(face_model)
-        self._layout = UvLayout.of(model).to(device)
+        self.layout = UvLayout.of(model).to(device)
         self.model = model.to(device)
 
-    def points(self, batch: Batch) -> Tensor:
-        """(B, N, 3) the fitted heads in the image frame, crop pixels."""
+    def heads(self, batch: Batch) -> tuple[Camera, Tensor]:
+        """Cameras of the fitted heads, and their vertices (B, N, 3) in metres."""
         device = self.model.mean.device
         names = ("pose", "camera", "shape", "expression")
         pose, camera, shape, expression = (torch.from_numpy(batch[name]).to(device) for name in names)
-        return Camera.from_row(pose, camera).project(self.model.vertices(shape, expression))
-
-    def maps(self, points: Tensor) -> Tensor:
-        """(B, 256, 256, 3) position maps of heads."""
-        return self._layout.position_map(points)
+        return Camera.from_row(pose, camera), self.model.vertices(shape, expression)
 
     def __call__(self, batch: Batch) -> Tensor:
-        return self.maps(self.points(batch))
+        """(B, 256, 256, 3) position maps."""
+        camera, vertices = self.heads(batch)
+        return self.layout.position_map(camera.project(vertices))
 
 
 class _Regressed:
@@ -88,25 +94,30 @@ class _Regressed:
         self._network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._pictures, self._device = pictures, device
 
-    def __call__(self, batch: Batch, codes: Tensor | None = None) -> Tensor:
-        """(B, 256, 256, 3) of the network; codes (B, 3, 256, 256) are further channels."""
+    def views(self, batch: Batch) -> Tensor:
+        """(B, 3 times pictures, 256, 256) in [0, 1]."""
         views = np.concatenate([batch[name] for name in self._pictures], -1)
         # Channels are the last axis in memory already, which is what channels_last means.
-        pictures = torch.from_numpy(views).to(self._device).permute(0, 3, 1, 2).float() / 255
-        if codes is not None:
-            pictures = torch.cat([pictures, codes], 1).contiguous(memory_format=torch.channels_last)
-        maps: Tensor = self._network(pictures)
-        return maps.permute(0, 2, 3, 1)
+        return torch.from_numpy(views).to(self._device).permute(0, 3, 1, 2).float() / 255
+
+    def output(self, seen: Tensor) -> Tensor:
+        """(B, 3, 256, 256) of the network."""
+        maps: Tensor = self._network(seen.contiguous(memory_format=torch.channels_last))
+        return maps
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """(B, 256, 256, 3) position maps."""
+        return self.output(self.views(batch)).permute(0, 2, 3, 1)
 
 
 class _Corrected:
-    """Shows a network the fitted face, and corrects its position map by what the network says."""
+    """Shows a network the pictures as the fitted face lays them out, and corrects its position map."""
 
-    def __init__(self, fitted: _Fitted, regressed: _Regressed) -> None:
+    def __init__(self, fitted: _Fitted, regressed: _Regressed, rotate: RotateSettings) -> None:
         self._fitted, self._regressed = fitted, regressed
-        self._codes = coordinate_codes(fitted.model)
+        self._lay_out = FittedViews(fitted.model, fitted.layout, rotate.yaw_change, rotate.keep_pitch)
 
     def __call__(self, batch: Batch) -> Tensor:
-        points = self._fitted.points(batch)
-        codes = projected_coordinates(self._fitted.model, self._codes, points, CROP_SIZE)
-        return two_view.corrected(self._fitted.maps(points), self._regressed(batch, codes))
+        """(B, 256, 256, 3) position maps."""
+        maps, seen = self._lay_out(self._regressed.views(batch), *self._fitted.heads(batch))
+        return two_view.corrected(maps, self._regressed.output(seen)).permute(0, 2, 3, 1)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
@@ -46,7 +46,7 @@ def show_training(steps: int, console: Console, seconds: float = LINE_SECONDS) -
                 return
             left = speed.seconds_left(now.step, steps)
             parts = [f"loss {sum(now.losses.values()):.4g}", f"{now.rows_per_second:.0f} rows/s"]
-            parts += [f"{_clock(left)} left"] if left is not None else []
+            parts += [f"{timedelta(seconds=round(left))} left"] if left is not None else []
             parts += [f"{now.skipped} damaged rows left out"] if now.skipped else []
             bar.update(task, description="steps", completed=now.step, rest=", ".join(parts))
 
@@ -95,9 +95,3 @@ class _Lines:
         }
         text = " ".join(f"{name}={value}" for name, value in values.items() if value is not None)
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -14,7 +14,7 @@ import ray
 import ray.train
 from ray.train.torch import TorchTrainer
 
-from facerecon_ray.config.training import TrainJob
+from facerecon_ray.config.training import RotatorTraining, TrainJob
 from facerecon_ray.errors import FaceReconError, InputError, SettingsError, TrainingError
 from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.pairs.dataset_card import load_card
@@ -70,6 +70,7 @@ def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained
     cpus, threads = _shares(job)
     board = open_board()
     columns = columns_of(job)
+    _check_partners(job, columns)
     datasets = {split: pair_dataset(job, split, columns, board) for split in ("train", "validation")}
     store.write(SETTINGS, json.dumps(job.model_dump(mode="json"), indent=1).encode())
     with tempfile.TemporaryDirectory(prefix="facerecon-train-") as folder:
@@ -92,6 +93,17 @@ def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained
             if ray.get(board.failed.remote()):
                 raise _explained(board, None)
     return _finish(job, store, board)
+
+
+def _check_partners(job: TrainJob, columns: tuple[str, ...]) -> None:
+    """Whether the data have rotated views, where those are needed."""
+    photos_only = isinstance(job, RotatorTraining) and job.regime == "self-supervised"
+    card = load_card(open_store(job.data, job.s3))
+    if card and "rotated" in columns and not photos_only and card.settings.get("pairs", {}).get("partners") is False:
+        raise InputError(
+            f"data {job.data}: made with pairs.partners=false, so without the rotated views that {job.network} learns "
+            "from; make a set with them"
+        )
 
 
 def _shares(job: TrainJob) -> tuple[float, int]:

@@ -35,7 +35,7 @@ def validate(
     Raises
     ------
     InputError
-        when no worker has any row
+        when no worker has any row, or none by which the network is measured
     """
     found: list[dict[str, Tensor]] = []
     yaws: list[Tensor] = []
@@ -54,7 +54,10 @@ def validate(
         raise InputError(
             f"data {job.data}: no row for validation is whole; make the data set again, or change its split"
         )
-    return averaged_figures(found, yaws, YAW_BIN), picture
+    figures = averaged_figures(found, yaws, YAW_BIN)
+    if recipe.goal not in figures:
+        raise InputError(f"data {job.data}: no row for validation has all that {job.network} is measured by")
+    return figures, picture
 
 
 def first_rows(stream: "ray.data.DataIterator", job: TrainJob, device: torch.device, rows: int) -> Iterator[Tensors]:
@@ -68,7 +71,9 @@ def first_rows(stream: "ray.data.DataIterator", job: TrainJob, device: torch.dev
 
 
 def averaged_figures(rows: list[dict[str, Tensor]], yaws: list[Tensor], bin_size: float) -> dict[str, float]:
-    """Means over the rows that have a figure; of a figure whose name ends in @, also in bins of yaw.
+    """Means over the rows that have a figure; of a figure whose name ends in @, in bins of yaw.
+
+    What no row has is left out.
 
     Parameters
     ----------
@@ -83,9 +88,11 @@ def averaged_figures(rows: list[dict[str, Tensor]], yaws: list[Tensor], bin_size
     lowest = (yaw / bin_size).floor().clamp(-90 // bin_size, (90 - 1e-3) // bin_size) * bin_size
     figures: dict[str, float] = {}
     for name, values in joined.items():
+        there = ~values.isnan()
         if not name.endswith("@"):
-            figures[name] = float(values.nanmean())
+            if there.any():
+                figures[name] = float(values[there].mean())
             continue
-        for low in sorted(set(lowest.tolist())):
-            figures[f"{name}{low:+.0f}"] = float(values[lowest == low].nanmean())
+        for low in sorted(set(lowest[there].tolist())):
+            figures[f"{name}{low:+.0f}"] = float(values[there & (lowest == low)].mean())
     return figures

@@ -1,6 +1,5 @@
 """What each worker of a training does: batches in, steps, and now and then a validation and a checkpoint."""
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -176,8 +175,8 @@ class _Worker:
 
 
 def is_best(figure: float, earlier: list[float]) -> bool:
-    """Whether a figure is at least as good as all before it; one that is no number is better than nothing."""
-    return not earlier or (math.isfinite(figure) and not any(figure > other for other in earlier))
+    """Whether a figure is at least as good as all before it."""
+    return figure <= min(earlier, default=figure)
 
 
 class _Pace:

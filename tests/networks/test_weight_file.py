@@ -6,7 +6,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from facerecon_ray.errors import AssetError
-from facerecon_ray.networks.weight_file import NETWORK, begin_with, load_network, read_metadata, weight_bytes
+from facerecon_ray.networks.weight_file import (
+    NETWORK,
+    begin_with,
+    compressed,
+    load_network,
+    read_metadata,
+    weight_bytes,
+)
 
 
 def network(width: int = 4, seed: int = 0) -> nn.Sequential:
@@ -45,6 +52,27 @@ def test_weights_that_were_written_are_loaded_as_float32(path: Path) -> None:
         expected = network().state_dict()[name]
         assert value.dtype == expected.dtype
         assert torch.allclose(value.float(), expected.float(), atol=1e-3), name
+
+
+def test_compressed_weights_are_half_as_large_and_half_a_step_off_at_most(tmp_path: Path) -> None:
+    wide = nn.Sequential(nn.Conv2d(64, 32, 3), nn.BatchNorm2d(32), nn.ConvTranspose2d(32, 48, 4))
+    nn.init.zeros_(wide[0].weight[5])
+    whole, small = tmp_path / "whole.safetensors", tmp_path / "small.safetensors"
+    whole.write_bytes(weight_bytes(wide.state_dict(), "net", {"step": "7"}))
+    small.write_bytes(compressed(whole))
+    assert read_metadata(small, "net") == {NETWORK: "net", "step": "7"}
+    assert small.stat().st_size < 0.55 * whole.stat().st_size
+    expected = {name: value.clone() for name, value in wide.state_dict().items()}
+    found = load_network(wide, small, "net").state_dict()
+    for name, value in expected.items():
+        assert found[name].dtype == value.dtype
+        if value.ndim < 2:
+            assert torch.equal(found[name], value), name
+            continue
+        step = value.flatten(1).abs().amax(1) / 127
+        off = (found[name] - value).flatten(1).abs().amax(1)
+        assert (off <= 0.51 * step + 1e-4).all(), name
+        assert off[step > 0].max() > 0
 
 
 def test_weights_in_channels_last_are_written_in_their_own_order(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Trainings as the command line starts them: on Ray Train's workers, with a small data set."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,8 @@ from facerecon_ray.config.training import (
 from facerecon_ray.errors import InputError, SettingsError, TrainingError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks import fitter, prnet, two_view, view_generator
+from facerecon_ray.storage.objects import open_store
+from facerecon_ray.storage.pairs.dataset_card import new_card, save_card
 from facerecon_ray.training.board import Standing
 from facerecon_ray.training.run import run_training
 from facerecon_ray.training.worker import WorkerTask
@@ -102,6 +105,10 @@ def test_what_is_missing_is_named_before_anything_starts(pairs: Path, tmp_path: 
         run_training(quick_job(FitterTraining, pairs, tmp_path, init=tmp_path / "nothing.safetensors"))
     with pytest.raises(InputError, match=r"data .*nowhere: no data set"):
         run_training(quick_job(FitterTraining, tmp_path / "nowhere", tmp_path))
+    store = open_store(Path(shutil.copytree(pairs, tmp_path / "without")))
+    save_card(store, new_card({"pairs": {"partners": False}}, 0, 4, {}))
+    with pytest.raises(InputError, match=r"partners=false, so without the rotated views that two-view learns"):
+        run_training(quick_job(TwoViewTraining, tmp_path / "without", tmp_path))
 
 
 @pytest.mark.slow

@@ -97,5 +97,23 @@ def test_figures_that_end_in_an_at_are_averaged_by_yaw() -> None:
     assert found == {"nme@-90": 1.0, "nme@-30": 3.0, "nme@+0": 4.5, "nme@+30": 6.0, "nme@+60": 7.5}
 
 
+def test_what_no_row_has_is_left_out_of_the_figures() -> None:
+    values = torch.tensor([float("nan"), 2.0])
+    found = averaged_figures([{"l1": values * float("nan"), "nme@": values}], [torch.tensor([-90.0, 0.0])], 30.0)
+    assert found == {"nme@+0": 2.0}
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_rows_by_which_the_network_cannot_be_measured_are_an_error(pairs: Path) -> None:
+    class Blind(Counting):
+        def figures(self, network: nn.Module, batch: Tensors) -> dict[str, Tensor]:
+            return {"yaw": torch.full((len(batch["pose"]),), float("nan"))}
+
+    wanted = job(pairs, batch_size=4)
+    rows = pair_dataset(wanted, "train", ("pose",), open_board())
+    with pytest.raises(InputError, match="no row for validation has all that net is measured by"):
+        validate(Learner(Blind(), wanted, CPU), Blind(), rows, wanted, CPU, 1)
+
+
 def test_no_rows_have_no_figures() -> None:
     assert averaged_figures([], [], 30.0) == {}

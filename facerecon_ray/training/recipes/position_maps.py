@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from facerecon_ray.config.training import PositionMapTraining, TwoViewTraining
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import REGIONS, FaceModel
+from facerecon_ray.geometry.fitted_views import FittedViews
 from facerecon_ray.geometry.fitting import box_size
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import MAP_SIZE, UvLayout
-from facerecon_ray.geometry.projected_coordinates import coordinate_codes, projected_coordinates
 from facerecon_ray.networks.prnet import PRNet
 from facerecon_ray.networks.two_view import FIT, TwoViewNetwork, corrected
 from facerecon_ray.report.training_pictures import position_maps_picture
@@ -38,19 +38,20 @@ class PositionMapRecipe(Recipe):
         self._settings, self._device = settings, device
         two_view = isinstance(settings, TwoViewTraining)
         self._views = ("crop", "rotated") if two_view else ("crop",)
-        self._fit = isinstance(settings, TwoViewTraining) and settings.fit
         self.result = "two-view" if two_view else "prnet"  # type: ignore[misc]
         self.columns = columns(settings)  # type: ignore[misc]
-        network = TwoViewNetwork(self._fit) if two_view else PRNet()
-        self.modules = {self.result: network}
         model = FaceModel.open(settings.face_model)
         self._layout = UvLayout.of(model).to(device)
         self._weight = map_weights(model, settings.losses.mask).to(device)
-        self._model, self._codes = model.to(device), coordinate_codes(model).to(device)
+        self._fitted: FittedViews | None = None
+        if isinstance(settings, TwoViewTraining) and settings.fit:
+            rotate = settings.rotate
+            self._fitted = FittedViews(model.to(device), self._layout, rotate.yaw_change, rotate.keep_pitch)
+        self.modules = {self.result: TwoViewNetwork(self._fitted is not None) if two_view else PRNet()}
 
     @property
     def metadata(self) -> dict[str, str]:
-        return {FIT: "true"} if self._fit else {}
+        return {FIT: "true"} if self._fitted else {}
 
     def losses(
         self, modules: Mapping[str, nn.Module], batch: Tensors, random: torch.Generator
@@ -75,8 +76,8 @@ class PositionMapRecipe(Recipe):
         maps = self._maps(network, self._plain(batch), batch)
         nme = self._error(maps, batch, 3)
         figures = {"nme": nme, "nme@": nme, "nme_2d": self._error(maps, batch, 2)}
-        if self._fit:
-            figures["nme_fit"] = figures["nme_fit@"] = self._error(self._fitted(batch)[0], batch, 3)
+        if self._fitted:
+            figures["nme_fit"] = figures["nme_fit@"] = self._error(self._seen(self._plain(batch), batch)[0], batch, 3)
         return figures
 
     @torch.inference_mode()
@@ -93,25 +94,22 @@ class PositionMapRecipe(Recipe):
 
     def _maps(self, network: nn.Module, views: Tensor, batch: Tensors) -> Tensor:
         """(B, 3, 256, 256) position maps of the network."""
-        if not self._fit:
+        if not self._fitted:
             maps: Tensor = network(views.contiguous(memory_format=torch.channels_last))
             return maps
-        fitted, codes = self._fitted(batch)
-        seen = torch.cat([views, codes], 1).contiguous(memory_format=torch.channels_last)
-        return corrected(fitted, network(seen).float())
+        fitted, seen = self._seen(views, batch)
+        return corrected(fitted, network(seen.contiguous(memory_format=torch.channels_last)).float())
 
-    @torch.no_grad()
-    def _fitted(self, batch: Tensors) -> tuple[Tensor, Tensor]:
-        """Position maps (B, 3, 256, 256) of the fitted faces, and their coordinate codes in the crop."""
+    def _seen(self, views: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
+        """Position maps (B, 3, 256, 256) of the fitted faces, and what the network sees of them."""
+        assert self._fitted is not None
         known = self._known(batch)
         fit = {
             name: torch.where(known[:, None], batch[f"fitted_{name}"], 0.0)
             for name in ("pose", "camera", "shape", "expression")
         }
-        vertices = self._model.vertices(fit["shape"], fit["expression"])
-        points = Camera.from_row(fit["pose"], fit["camera"]).project(vertices)
-        maps = self._layout.position_map(points).permute(0, 3, 1, 2)
-        return maps, projected_coordinates(self._model, self._codes, points, CROP_SIZE)
+        vertices = self._fitted.model.vertices(fit["shape"], fit["expression"])
+        return self._fitted(views, Camera.from_row(fit["pose"], fit["camera"]), vertices)
 
     def _known(self, batch: Tensors) -> Tensor:
         """(B,) bool, whether a row has all that the network sees."""

@@ -175,8 +175,8 @@ class ThereAndBack:
         """
         with torch.autocast(crops.device.type, enabled=False):
             photos = 255 * crops
-            faces = self._fitter.read(photos)
-            camera, vertices = faces.camera, self._model.vertices(faces.shape, faces.expression)
+            fit = self._fitter(photos)
+            camera, vertices = fit.camera, self._model.vertices(fit.shape, fit.expression)
             angles = target_angles(camera.angles, self._rotate.yaw_change, self._rotate.keep_pitch)
             there = turn_view(self._model, photos, vertices, camera, angles)
             turned = fill_view(there, photos)
