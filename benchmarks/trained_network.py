@@ -39,7 +39,7 @@ def loaded(name: str, path: Path) -> nn.Module:
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("network", choices=SHIPPED)
+    parser.add_argument("network", choices=tuple(SHIPPED))
     parser.add_argument("--data", required=True)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--split", default="test")

@@ -12,5 +12,5 @@ FITTER_WEIGHTS = _ASSETS / "weights" / "fitter.safetensors"
 TWO_VIEW_WEIGHTS = _ASSETS / "weights" / "two_view.safetensors"
 PRNET_WEIGHTS = _ASSETS / "weights" / "prnet.safetensors"
 SHIPPED_WEIGHTS = {"two-view": TWO_VIEW_WEIGHTS, "prnet": PRNET_WEIGHTS}
-"""By the method of the reconstruct stage. A package may come without some of these files."""
+"""By the method of the reconstruct stage."""
 ROTATOR_WEIGHTS = _ASSETS / "weights" / "rotator.safetensors"

@@ -67,7 +67,8 @@ class EvaluateJob(Settings):
     output: str = "evaluation"
     """Folder or s3://bucket/prefix for the results: index.html, evaluation.json, rows.parquet."""
     models: tuple[str, ...] = ("fitted", "mean-face")
-    """fitted, mean-face, two-view=WEIGHTS, two-view-unrotated=WEIGHTS, prnet=WEIGHTS, or a .safetensors file."""
+    """fitted, mean-face, two-view, two-view-unrotated, prnet; a network with other weights as two-view=WEIGHTS, or a
+    .safetensors file of the two-view network."""
     data: EvaluationData = EvaluationData()
     protocol: ProtocolSettings = ProtocolSettings()
     outliers: int = Field(default=12, ge=0)

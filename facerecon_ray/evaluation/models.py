@@ -34,12 +34,6 @@ class ModelKind:
         """Whether it has a weight file."""
         return self.method in SHIPPED_WEIGHTS
 
-    @property
-    def shipped(self) -> Path | None:
-        """Weights that come with the package, None where none do."""
-        path = SHIPPED_WEIGHTS.get(self.method)
-        return path if path and path.is_file() else None
-
 
 def _mean_face(batch: Batch) -> Batch:
     return {**batch, **{name: np.zeros_like(batch[name]) for name in ("shape", "expression")}}
@@ -101,10 +95,10 @@ def parse_models(texts: tuple[str, ...]) -> tuple[ModelSpec, ...]:
             kind, weights = "two-view", kind
         if kind not in KINDS:
             raise SettingsError(f"model {text!r}: choose from {', '.join(KINDS)}, or name a .safetensors file")
-        network, shipped = KINDS[kind].is_network, KINDS[kind].shipped
-        if (weights and not network) or (not weights and (equals or (network and shipped is None))):
+        network = KINDS[kind].is_network
+        if (weights and not network) or (equals and not weights):
             raise SettingsError(f"model {text!r}: write {f'{kind}=weights.safetensors' if network else kind}")
-        path = Path(weights).expanduser().absolute() if weights else shipped
+        path = Path(weights).expanduser().absolute() if weights else SHIPPED_WEIGHTS.get(KINDS[kind].method)
         names = [spec.name for spec in specs]
         name = f"{kind} {path.stem}" if kind in names and path and weights else kind
         if name in names:

@@ -68,7 +68,7 @@ class ViewGenerator(nn.Module):
         ):
             x = level(fine + functional.interpolate(narrow(x), scale_factor=2.0, mode="bilinear"))
         filled, seen, head = views.split((3, 1, 1), 1)
-        reach = corrected_region(head) * (1 - (1 - SEEN_SHARE) * seen)
+        reach = corrected_share(head, seen)
         repaired = filled + reach * OUTPUT_SCALE * functional.pixel_shuffle(self.output(x), 2).float()
         # Gradients pass the limits, so that a pixel beyond them finds its way back.
         return repaired + (repaired.clamp(0.0, 1.0) - repaired).detach()
@@ -115,6 +115,11 @@ def corrected_region(head: Tensor) -> Tensor:
     coarse = functional.max_pool2d(head.float(), REGION_STEP)
     wide = functional.max_pool2d(coarse, 3, 1, 1)
     return functional.interpolate(wide, scale_factor=float(REGION_STEP), mode="bilinear")
+
+
+def corrected_share(head: Tensor, seen: Tensor) -> Tensor:
+    """(B, 1, H, W) how much of a correction reaches each pixel; masks as the network gets them."""
+    return corrected_region(head) * (1 - (1 - SEEN_SHARE) * seen)
 
 
 def load_weights(path: Path) -> ViewGenerator:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from facerecon_ray.config.assets import FACE_MODEL, FITTER_WEIGHTS, ROTATOR_WEIGHTS, SHIPPED_WEIGHTS
 from facerecon_ray.config.reconstruct import ReconstructJob
-from facerecon_ray.errors import AssetError, OutputError, SettingsError
+from facerecon_ray.errors import AssetError, OutputError
 from facerecon_ray.pipeline.face_files import FaceFiles
 from facerecon_ray.storage.layout import PLAN
 from facerecon_ray.storage.manifest import Manifest
@@ -158,16 +158,6 @@ def _uses_fitter(job: ReconstructJob) -> bool:
 
 def _checked_assets(job: ReconstructJob) -> dict[str, str]:
     """SHA-256 of the model files that the results depend on, by setting; those of installed packages have versions."""
-    needed = (
-        ("reconstruct.weights", f"the {job.reconstruct.method} method", SHIPPED_WEIGHTS.get(job.reconstruct.method)),
-        ("rotate.weights", "rotate.repair=network", ROTATOR_WEIGHTS if job.rotate.repair == "network" else None),
-    )
-    for setting, what, shipped in needed:
-        group, name = setting.split(".")
-        if shipped is not None and getattr(getattr(job, group), name) is None and not shipped.is_file():
-            raise SettingsError(
-                f"setting {setting!r}: {what} needs weights, and none come with the package; train them"
-            )
     assets = {
         "crop.landmark_model": job.crop.landmark_model,
         "face_model": job.face_model or FACE_MODEL,

@@ -68,7 +68,6 @@ def test_version_is_printed(tmp_path: Path):
         (["photos", "-o", "taken"], "meshes in it is not the result of a job"),
         (["photos", "-o", "out", "--set", "rotate.jaw=3"], "'rotate.jaw': there is no such setting"),
         (["photos", "-o", "out", "--config", "missing.yaml"], "missing.yaml: No such file"),
-        (["photos", "-o", "out", "--method", "two-view"], "needs weights"),
         (["photos", "-o", "out", "--method", "two-view", "--weights", "w.safetensors"], "w.safetensors: No such file"),
         (["photos", "-o", "out", "--limit", "0"], "'limit': "),
     ],

@@ -5,6 +5,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from facerecon_ray.config.assets import PRNET_WEIGHTS, TWO_VIEW_WEIGHTS
 from facerecon_ray.errors import AssetError, SettingsError
 from facerecon_ray.evaluation.models import Model, parse_models
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
@@ -48,11 +49,17 @@ def test_a_model_is_named_by_its_kind_and_a_second_one_by_its_file_too(weights: 
     assert len(specs[1].checksum) == 64
 
 
+def test_a_network_without_a_file_has_the_weights_that_come_with_the_package() -> None:
+    specs = parse_models(("two-view", "two-view-unrotated", "prnet"))
+    assert [spec.weights for spec in specs] == [TWO_VIEW_WEIGHTS, TWO_VIEW_WEIGHTS, PRNET_WEIGHTS]
+    assert all(len(spec.checksum) == 64 for spec in specs)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("best", "choose from fitted"),
-        ("two-view", "two-view=weights.safetensors"),
+        ("two-view=", "two-view=weights.safetensors"),
         ("fitted=x.safetensors", "write fitted"),
     ],
 )

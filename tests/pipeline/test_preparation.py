@@ -69,7 +69,7 @@ def test_overwrite_starts_anew(photos: Path, tmp_path: Path):
     [
         ({"export.format": "obj"}, "export.format was glb, now is obj"),
         ({"input": "elsewhere"}, "input was .*photos, now is .*elsewhere"),
-        ({"reconstruct.method": "two-view"}, "needs weights"),
+        ({"reconstruct.method": "two-view"}, "reconstruct.method was fitted, now is two-view"),
         ({"face_model": "missing.npz"}, "'face_model': .*missing.npz: No such file"),
         ({"crop.landmark_model": "."}, "'crop.landmark_model': .*Is a directory"),
     ],

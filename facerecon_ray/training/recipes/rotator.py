@@ -2,7 +2,9 @@
 alone by turning them there and back (Zhou et al., Unsupervised Photorealistic Face Rotation, 2020, section 3.2).
 
 The true rotated view does not lie exactly on the rendered one: the fitted pose is a few degrees off, the face a few
-pixels. So pixels are compared at several resolutions, and what the photo saw is held by the render itself.
+pixels. Where the photo saw the face, three quarters of the pixels, that is all the difference there is, and no repair
+can undo it. So pixels count by how far the generator reaches them, they are compared at several resolutions, and what
+the photo saw is held by the render itself.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,7 +29,7 @@ from facerecon_ray.networks.view_discriminator import (
     hinge_of_generator,
     select,
 )
-from facerecon_ray.networks.view_generator import ViewGenerator, corrected_region
+from facerecon_ray.networks.view_generator import ViewGenerator, corrected_region, corrected_share
 from facerecon_ray.stages.network_fitting import NetworkFitter
 from facerecon_ray.training.recipes.recipe import Recipe, Tensors
 
@@ -64,13 +66,14 @@ class RotatorRecipe(Recipe):
     """The generator and its discriminators.
 
     Figures, over the head's pixels: psnr (decibels), ssim and l1 (share of white) of the repaired view against the
-    true one, and the same with _input of the unrepaired view. l1 of a row without a true rotated view is that after
-    turning there and back, where the regime uses that.
+    true one; l1_unseen over those of them that the photo did not see; and the same with _input of the unrepaired view.
+    Those of l1 of a row without a true rotated view are those after turning there and back, where the regime uses
+    that.
     """
 
     columns: ClassVar[tuple[str, ...]] = ("crop", "rotated", "rotated_seen", "rotated_head", "true_rotated", "pose")
     result: ClassVar[str] = "generator"
-    goal: ClassVar[str] = "l1"
+    goal: ClassVar[str] = "l1_unseen"
 
     def __init__(self, settings: RotatorTraining, device: torch.device) -> None:
         self._settings = settings
@@ -84,8 +87,8 @@ class RotatorRecipe(Recipe):
         """The discriminators' step, then the generator's with the improved discriminators."""
         lessons = self._lessons(self._augmented(batch, random))
         count = len(lessons.valid)
-        region = corrected_region(lessons.head)
-        real = lessons.filled + region * (lessons.target - lessons.filled)
+        real = lessons.filled + corrected_region(lessons.head) * (lessons.target - lessons.filled)
+        reach = corrected_share(lessons.head, lessons.seen)
         fake: Tensor = modules["generator"](lessons.inputs)
 
         def mean(values: Tensor) -> Tensor:
@@ -104,7 +107,7 @@ class RotatorRecipe(Recipe):
         parts = {
             "adversarial": (weights.adversarial, hinge_of_generator(of_fake)),
             "features": (weights.features, feature_distance(of_real, of_fake)),
-            "reconstruction": (weights.reconstruction, _pooled_distance(fake - real, region)),
+            "reconstruction": (weights.reconstruction, _pooled_distance((fake - real) * reach, reach)),
             "seen": (weights.seen, _mean_over(changed, lessons.seen)),
         }
         yield "generator", {name: weight * mean(values) for name, (weight, values) in parts.items()}
@@ -119,9 +122,10 @@ class RotatorRecipe(Recipe):
         figures = {name: torch.where(lessons.valid, values, torch.nan) for name, values in figures.items()}
         if self._turn is not None and not lessons.valid.all():
             back = self._turn(pictures["crop"])
-            l1 = _likeness(network(back.inputs).float(), back)["l1"]
+            likeness = _likeness(network(back.inputs).float(), back)
             only_back = back.valid & ~lessons.valid
-            figures["l1"] = torch.where(only_back, l1, figures["l1"])
+            for name in ("l1", "l1_unseen"):
+                figures[name] = torch.where(only_back, likeness[name], figures[name])
         return figures | {f"{name}@": values for name, values in figures.items()}
 
     @torch.no_grad()
@@ -221,15 +225,16 @@ def _likeness(pictures: Tensor, lessons: Lessons) -> dict[str, Tensor]:
     difference = (pictures - lessons.target).abs().mean(1, keepdim=True)
     return {
         "l1": _mean_over(difference, lessons.head),
+        "l1_unseen": _mean_over(difference, lessons.head * (1 - lessons.seen)),
         "psnr": masked_signal_to_noise(pictures, lessons.target, lessons.head),
         "ssim": masked_structural_similarity(pictures, lessons.target, lessons.head),
     }
 
 
-def _pooled_distance(difference: Tensor, region: Tensor) -> Tensor:
-    """(B,) absolute difference (B, 3, H, W) after averaging over squares, over a region that it is 0 outside of."""
+def _pooled_distance(difference: Tensor, weight: Tensor) -> Tensor:
+    """(B,) absolute difference (B, 3, H, W) after averaging over squares, by a weight that it is already times."""
     parts = [functional.avg_pool2d(difference, side).abs().mean((1, 2, 3)) for side in POOLINGS]
-    return torch.stack(parts).mean(0) / region.mean((1, 2, 3)).clamp(min=1e-3)
+    return torch.stack(parts).mean(0) / weight.mean((1, 2, 3)).clamp(min=1e-3)
 
 
 def _mean_over(values: Tensor, weight: Tensor) -> Tensor:

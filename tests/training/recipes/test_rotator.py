@@ -117,7 +117,7 @@ def test_figures_of_an_untrained_generator_are_those_of_its_input(
     recipe = _recipe(settings())
     figures = recipe.figures(recipe.modules["generator"], batch)
     assert recipe.goal in figures
-    for name in ("psnr", "ssim", "l1"):
+    for name in ("psnr", "ssim", "l1", "l1_unseen"):
         assert torch.allclose(figures[name], figures[f"{name}_input"])
         assert torch.equal(figures[name], figures[f"{name}@"])
     assert ((figures["l1"] > 0.01) & (figures["l1"] < 0.2)).all()
@@ -158,7 +158,8 @@ def test_photos_alone_teach_the_generator(
     of_generator = {name: g for name, g in gradients.items() if name.startswith("generator")}
     assert len(of_generator) == len(list(recipe.modules["generator"].parameters()))
     assert all(gradient.isfinite().all() and gradient.any() for gradient in of_generator.values())
-    assert recipe.figures(recipe.modules["generator"], photos)["l1"].isfinite().all()
+    figures = recipe.figures(recipe.modules["generator"], photos)
+    assert all(figures[name].isfinite().all() for name in ("l1", recipe.goal))
 
 
 class MeanHead:
