@@ -108,7 +108,23 @@ def test_a_few_steps_bring_the_output_nearer_to_the_true_view(
     assert (after["psnr"] > before["psnr"] + 1).all()
     assert steps[-1]["generator"]["reconstruction"] < 0.98 * steps[0]["generator"]["reconstruction"]
     assert set(steps[0]) == {"discriminator", "generator"}
-    assert steps[-1]["discriminator"]["hinge"] < 0.9 * steps[0]["discriminator"]["hinge"]
+
+
+def test_a_few_steps_teach_the_discriminator_to_tell_a_generator_that_stays_as_it_is(
+    batch: dict[str, Tensor], settings: Callable[..., RotatorTraining]
+) -> None:
+    small = {name: column[..., ::2, ::2] if column.ndim == 4 else column for name, column in batch.items()}
+    recipe = _recipe(settings())
+    optimizer = torch.optim.AdamW(recipe.modules["discriminator"].parameters(), 5e-4)
+    hinges = []
+    for _ in range(12):
+        name, parts = next(recipe.losses(recipe.modules, small, _random()))
+        assert name == "discriminator"
+        optimizer.zero_grad()
+        parts["hinge"].backward()
+        optimizer.step()
+        hinges.append(parts["hinge"].item())
+    assert hinges[-1] < 0.9 * hinges[0]
 
 
 def test_figures_of_an_untrained_generator_are_those_of_its_input(
