@@ -15,31 +15,25 @@ import numpy as np
 import torch
 
 from facerecon_ray.config.reconstruct import CropSettings, ReadSettings, RotateSettings
-from facerecon_ray.errors import PhotoError
-from facerecon_ray.geometry.crop_transform import crop_transform, cut_crop
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks.face_descriptor import FaceDescriber, likeness
-from facerecon_ray.networks.face_detectors import build_detector
-from facerecon_ray.networks.landmark_predictor import adjust_boxes
-from facerecon_ray.stages.network_fitting import NetworkFitter, NetworkLandmarks
+from facerecon_ray.stages.crop import Cropper
+from facerecon_ray.stages.network_fitting import NetworkFitter
 from facerecon_ray.stages.rotate import Rotator
-from facerecon_ray.storage.photos.photo_file import decode_photo
+from facerecon_ray.stages.stage import OK
 
 AT_ONCE = 16
 
 
-def crops_in(folder: Path, find: NetworkLandmarks) -> np.ndarray:
+def crops_in(folder: Path) -> np.ndarray:
     """(B, 256, 256, 3) crops of all faces in a folder's photos."""
-    detector, crops = build_detector(CropSettings()), []
-    for path in sorted(folder.iterdir()):
-        try:
-            photo = decode_photo(path.read_bytes(), ReadSettings()).pixels
-        except PhotoError:
-            continue
-        boxes = adjust_boxes(detector.detect([photo])[0].boxes, detector.box_adjustment)
-        if len(boxes):
-            crops += [cut_crop(photo, transform) for transform in crop_transform(find.predict_all(photo, boxes))]
-    return np.stack(crops)
+    photos = [path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()]
+    blank = {name: np.full(len(photos), value, object) for name, value in (("status", OK), ("error", ""))}
+    uris = np.array([str(number) for number in range(len(photos))], object)
+    faces = Cropper(CropSettings(), ReadSettings())(
+        {"photo_uri": uris, "photo_bytes": np.array(photos, object), **blank}
+    )
+    return np.asarray(faces["crop"][faces["status"] == OK])
 
 
 def main() -> None:
@@ -56,7 +50,7 @@ def main() -> None:
         "filled": Rotator(RotateSettings(), model),
         "repaired": Rotator(RotateSettings(repair="network", weights=options.weights), model),
     }
-    crops = crops_in(options.photos, NetworkLandmarks(fit))
+    crops = crops_in(options.photos)
     parts = [{"crop": crops[first : first + AT_ONCE]} for first in range(0, len(crops), AT_ONCE)]
     views = {
         name: np.concatenate([rotate.process(part)["rotated"] for part in parts]) for name, rotate in rotators.items()

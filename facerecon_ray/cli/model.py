@@ -61,7 +61,7 @@ def model_compress(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write (.safetensors).")],
 ) -> None:
     """Write weights with 8 bits a number in place of 16, at half the size; every command reads either."""
-    from facerecon_ray.networks.weight_file import compressed
+    from facerecon_ray.networks.weight_file import compress
 
-    output.write_bytes(compressed(weights))
+    compress(weights, output)
     out.print(f"Wrote {output}", markup=False)

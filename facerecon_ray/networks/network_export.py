@@ -35,7 +35,7 @@ from facerecon_ray.errors import AssetError, OutputError, SettingsError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks import fitter, prnet, two_view, view_generator
-from facerecon_ray.networks.weight_file import read_metadata
+from facerecon_ray.networks.weight_file import read_metadata, write_whole
 
 FORMATS = {"onnx": ".onnx", "torch": ".pt2"}
 """Formats, and the ending of a file's name that stands for each."""
@@ -115,7 +115,7 @@ def export_network(name: str, output: Path, weights: Path | None = None, file_fo
     network, metadata = load_exported(name, weights)
     program = _program(network)
     data = _onnx_bytes(program, network, metadata) if chosen == "onnx" else _torch_bytes(program, network, metadata)
-    _write(data, output)
+    write_whole(data, output)
 
 
 def load_exported(name: str, weights: Path | None = None) -> tuple[ExportedNetwork, dict[str, str]]:
@@ -243,15 +243,3 @@ def _require_onnx() -> None:
             importlib.import_module(package)
     except ImportError:
         raise AssetError("ONNX needs the packages onnx and onnxscript: pip install 'facerecon-ray[onnx]'") from None
-
-
-def _write(data: bytes, path: Path) -> None:
-    unfinished = path.with_name(f".{path.name}.tmp")
-    try:
-        try:
-            unfinished.write_bytes(data)
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None

@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from facerecon_ray.errors import AssetError
+from facerecon_ray.errors import AssetError, OutputError
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -95,13 +95,15 @@ def weight_bytes(state: Mapping[str, Tensor], name: str, metadata: Mapping[str, 
     return data
 
 
-def compressed(weights: Path) -> bytes:
-    """The same weight file at half its size: matrices and filters with 8 bits a number, and a scale for each row.
+def compress(weights: Path, output: Path) -> None:
+    """Write a weight file anew at half its size: matrices and filters with 8 bits a number, and a scale for each row.
 
     Raises
     ------
     AssetError
         when the file is missing or is no safetensors file
+    OutputError
+        when the other cannot be written; an earlier file of that name stays then
     """
     metadata = read_metadata(weights, "network")
     stored: dict[str, Tensor] = {}
@@ -112,8 +114,26 @@ def compressed(weights: Path) -> bytes:
         largest = value.flatten(1).abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny)
         stored[key + SCALE] = largest / STEPS
         stored[key] = (value / _along_rows(stored[key + SCALE], value)).round().to(torch.int8)
-    data: bytes = safetensors.torch.save(stored, metadata)
-    return data
+    write_whole(safetensors.torch.save(stored, metadata), output)
+
+
+def write_whole(data: bytes, path: Path) -> None:
+    """Write a file as a whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        when it cannot be written; an earlier file of that name stays then
+    """
+    unfinished = path.with_name(f".{path.name}.tmp")
+    try:
+        try:
+            unfinished.write_bytes(data)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def _read(path: Path, name: str) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ import ray
 import ray.train
 from ray.train.torch import TorchTrainer
 
-from facerecon_ray.config.training import RotatorTraining, TrainJob
+from facerecon_ray.config.training import RotatorTraining, TrainJob, TwoViewTraining
 from facerecon_ray.errors import FaceReconError, InputError, SettingsError, TrainingError
 from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.pairs.dataset_card import load_card
@@ -96,7 +96,7 @@ def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained
 
 
 def _check_partners(job: TrainJob, columns: tuple[str, ...]) -> None:
-    """Whether the data have rotated views, where those are needed."""
+    """Whether the data have rotated views, where those are needed, and turned as the settings say."""
     photos_only = isinstance(job, RotatorTraining) and job.regime == "self-supervised"
     card = load_card(open_store(job.data, job.s3))
     if card and "rotated" in columns and not photos_only and card.settings.get("pairs", {}).get("partners") is False:
@@ -104,6 +104,13 @@ def _check_partners(job: TrainJob, columns: tuple[str, ...]) -> None:
             f"data {job.data}: made with pairs.partners=false, so without the rotated views that {job.network} learns "
             "from; make a set with them"
         )
+    if card and isinstance(job, TwoViewTraining) and job.fit:
+        wanted, made = job.rotate.model_dump(), card.settings.get("rotate", {})
+        for name in ("yaw_change", "keep_pitch"):
+            if made.get(name, wanted[name]) != wanted[name]:
+                raise SettingsError(
+                    f"setting 'rotate.{name}': it is {wanted[name]}, but data {job.data} were made with {made[name]}"
+                )
 
 
 def _shares(job: TrainJob) -> tuple[float, int]:

@@ -109,6 +109,9 @@ def test_what_is_missing_is_named_before_anything_starts(pairs: Path, tmp_path: 
     save_card(store, new_card({"pairs": {"partners": False}}, 0, 4, {}))
     with pytest.raises(InputError, match=r"partners=false, so without the rotated views that two-view learns"):
         run_training(quick_job(TwoViewTraining, tmp_path / "without", tmp_path))
+    save_card(store, new_card({"rotate": {"yaw_change": 20.0, "keep_pitch": False}}, 0, 4, {}))
+    with pytest.raises(SettingsError, match=r"'rotate\.yaw_change': it is 30\.0, but data .* were made with 20\.0"):
+        run_training(quick_job(TwoViewTraining, tmp_path / "without", tmp_path))
 
 
 @pytest.mark.slow
