@@ -98,8 +98,8 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1) 
 
 
 class _ChannelFilter(nn.Conv2d):
-    """Filters each channel; in training on CPUs in float32, for there the gradient of a filter with a stride takes 4 to
-    28 times as long in bfloat16 (measured on a Xeon with AMX)."""
+    """Filters each channel; when it learns on a CPU in float32, for there the gradient of a filter with a stride takes
+    4 to 28 times as long in bfloat16 (measured on a Xeon with AMX)."""
 
     def forward(self, input: Tensor) -> Tensor:
         if input.device.type != "cpu" or not torch.is_grad_enabled():
