@@ -125,10 +125,10 @@ class FitterLosses(Settings):
 
     vertices: float = Field(default=1.0, ge=0.0)
     """Distance of the face's vertices in the picture, with their depth."""
-    shape: float = Field(default=1.0, ge=0.0)
-    """Distance of the vertices of the face without pose and expression."""
+    shape: float = Field(default=0.3, ge=0.0)
+    """Squared distance of the vertices of the face without pose and expression."""
     expression: float = Field(default=0.5, ge=0.0)
-    """Distance that the expression moves vertices wrongly."""
+    """Squared distance that the expression moves vertices wrongly."""
     landmarks: float = Field(default=1.0, ge=0.0)
     """Distance of the landmarks that are found by themselves."""
     maps: float = Field(default=2.0, ge=0.0)

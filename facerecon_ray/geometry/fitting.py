@@ -1,16 +1,18 @@
 """Fit the face model to 68 landmarks: pose, shape and expression by batched Gauss-Newton.
 
-The estimate is the most likely one under the model's Gaussian prior and the landmarks' noise (maximum a posteriori):
-minimise (q - p)^T C^-1 (q - p) / s^2 + |alpha|^2 + |epsilon|^2, where q are the landmarks of the model seen through a
+The estimate is the most likely one under what is known of the face and the landmarks' noise (maximum a posteriori):
+minimise (q - p)^T C^-1 (q - p) / s^2 + (a - e)^T D^-1 (a - e), where q are the landmarks of the model seen through a
 scaled orthographic camera, p the given ones, and C the covariance of the predictor's errors, measured on pictures of
-known heads. Landmarks of one picture can be better or worse than usual: s is estimated from what the fit cannot
-explain (MacKay, Bayesian Interpolation, 1992).
+known heads; a are the coefficients of shape and expression, e what is expected of them and D the covariance of that:
+0 and the identity, the model's own prior, unless something has looked at the face. Landmarks of one picture can be
+better or worse than usual: s is estimated from what the fit cannot explain (MacKay, Bayesian Interpolation, 1992).
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.landmarks import LandmarkModel
@@ -55,23 +57,31 @@ class LandmarkFitter:
     model : the face model; fits run on its device
     landmark_noise : (136, 136) covariance of the landmarks' errors, in squared shares of their box size; without it
         that of dlib's predictor, which the model has
+    coefficient_noise : (S + E, S + E) covariance of the errors of the coefficients that are expected; without it that
+        of the model, which expects 0
     """
 
-    def __init__(self, model: FaceModel, landmark_noise: Tensor | None = None) -> None:
+    def __init__(
+        self, model: FaceModel, landmark_noise: Tensor | None = None, coefficient_noise: Tensor | None = None
+    ) -> None:
         self._model = LandmarkModel.of(model)
         self._shape_size = model.shape_size
         self._range = model.expression_range.tolist()
         noise = model.landmark_noise if landmark_noise is None else landmark_noise
         self._whitening = torch.linalg.inv(torch.linalg.cholesky(noise.double())).float()
+        if coefficient_noise is None:
+            coefficient_noise = torch.eye(len(self._model.basis), device=noise.device)
+        self._prior = torch.linalg.inv(coefficient_noise.double()).float()
 
     @torch.no_grad()
-    def __call__(self, landmarks: Tensor, start: Camera | None = None) -> Fit:
+    def __call__(self, landmarks: Tensor, start: Camera | None = None, expected: Tensor | None = None) -> Fit:
         """Fit.
 
         Parameters
         ----------
         landmarks : (B, 68, 2) pixels, y down, in dlib's order
         start : cameras to begin with, where they are known roughly
+        expected : (B, S + E) coefficients that are expected, standard deviations; without them 0
 
         Returns
         -------
@@ -86,10 +96,12 @@ class LandmarkFitter:
         if not bool((size.isfinite() & (size > 0.0)).all()):
             raise ValueError("landmarks are not finite, or all in one place")
         noise = torch.ones_like(size)
-        state = self._initial(landmarks) if start is None else self._started(start)
+        if expected is None:
+            expected = landmarks.new_zeros(len(landmarks), len(self._model.basis))
+        state = self._initial(landmarks, expected) if start is None else _started(start, expected)
         for step in range(RIGID_STEPS + FULL_STEPS + REFINING_STEPS):
             refining = step >= RIGID_STEPS + FULL_STEPS
-            state, estimate = self._gauss_newton(state, landmarks, size, noise, rigid=step < RIGID_STEPS)
+            state, estimate = self._gauss_newton(state, landmarks, expected, size, noise, rigid=step < RIGID_STEPS)
             noise = estimate.clamp(MOST_TRUST, LEAST_TRUST) if refining else noise
         angles = angles_from_rotation(state.rotation)
         camera = Camera(angles, state.scale, state.translation)
@@ -102,10 +114,9 @@ class LandmarkFitter:
     def _expression_size(self) -> int:
         return len(self._model.basis) - self._shape_size
 
-    def _initial(self, landmarks: Tensor) -> "_State":
-        """Mean face under the affine camera that explains the landmarks best, made orthogonal."""
+    def _initial(self, landmarks: Tensor, coefficients: Tensor) -> "_State":
+        """A face under the affine camera that explains the landmarks best, made orthogonal."""
         count, device = len(landmarks), landmarks.device
-        coefficients = torch.zeros(count, len(self._model.basis), device=device)
         points = self._model.points(coefficients)
         front = self._model.choose(points, torch.zeros(count, 3, device=device))
         x = points.gather(1, front[..., None].expand(-1, -1, 3))
@@ -115,17 +126,12 @@ class LandmarkFitter:
         affine = torch.linalg.solve(centred.mT @ centred, centred.mT @ (landmarks - p_mean)).mT
         rows = affine * affine.new_tensor(MODEL_TO_IMAGE_AXES[:2])[:, None]
         scale = rows.norm(dim=-1).mean(-1)
-        first = torch.nn.functional.normalize(rows[:, 0], dim=-1)
-        second = torch.nn.functional.normalize(rows[:, 1] - (first * rows[:, 1]).sum(-1, keepdim=True) * first, dim=-1)
+        first = functional.normalize(rows[:, 0], dim=-1)
+        second = functional.normalize(rows[:, 1] - (first * rows[:, 1]).sum(-1, keepdim=True) * first, dim=-1)
         rotation = torch.stack([first, second, torch.linalg.cross(first, second)], 1)
         axes = rotation.new_tensor(MODEL_TO_IMAGE_AXES)
         offset = p_mean[:, 0] - ((x_mean @ rotation.mT) * axes)[:, 0, :2] * scale[:, None]
         return _State(rotation, scale, offset, coefficients)
-
-    def _started(self, camera: Camera) -> "_State":
-        """Mean face under cameras."""
-        coefficients = camera.scale.new_zeros(len(camera.scale), len(self._model.basis))
-        return _State(rotation_from_angles(camera.angles), camera.scale, camera.translation, coefficients)
 
     def _chosen(self, state: "_State") -> tuple[Tensor, Tensor]:
         """The 68 landmark points (B, 68, 3) in metres and their indices (B, 68) among the candidates."""
@@ -134,7 +140,7 @@ class LandmarkFitter:
         return points.gather(1, chosen[..., None].expand(-1, -1, 3)), chosen
 
     def _gauss_newton(
-        self, state: "_State", landmarks: Tensor, size: Tensor, noise: Tensor, rigid: bool
+        self, state: "_State", landmarks: Tensor, expected: Tensor, size: Tensor, noise: Tensor, rigid: bool
     ) -> tuple["_State", Tensor]:
         """The next state, and the landmarks' noise as the present state explains it, both for each face."""
         x, chosen = self._chosen(state)
@@ -159,10 +165,8 @@ class LandmarkFitter:
         explained = normal = jacobian.mT @ jacobian
         gradient = (jacobian.mT @ white[..., None])[..., 0]
         if not rigid:
-            prior = torch.ones(normal.shape[1], device=x.device)
-            prior[:6] = 0.0
-            normal = normal + torch.diag(prior)
-            gradient[:, 6:] -= state.coefficients
+            normal = normal + functional.pad(self._prior, (6, 0, 6, 0))
+            gradient[:, 6:] += (expected - state.coefficients) @ self._prior
         normal = normal + DAMPING * torch.diag_embed(normal.diagonal(dim1=1, dim2=2))
         solved = torch.linalg.solve(normal, torch.cat([gradient[..., None], explained], -1))
         freedom = 136 - solved[..., 1:].diagonal(dim1=1, dim2=2).sum(-1)
@@ -187,6 +191,11 @@ class _State:
     scale: Tensor
     translation: Tensor
     coefficients: Tensor
+
+
+def _started(camera: Camera, coefficients: Tensor) -> _State:
+    """Faces under cameras."""
+    return _State(rotation_from_angles(camera.angles), camera.scale, camera.translation, coefficients)
 
 
 def _skew(vector: Tensor) -> Tensor:

@@ -4,8 +4,9 @@ A small residual network (He et al., Deep Residual Learning, 2016) regresses the
 for the Basel Face Model (Guo et al., Towards Fast, Accurate and Stable 3D Dense Face Alignment, 2020); the rotation as
 two columns of its matrix (Zhou et al., On the Continuity of Rotation Representations, 2019). Landmarks are the means
 of heat maps (Sun et al., Integral Human Pose Regression, 2018) that a feature pyramid draws (Lin et al., Feature
-Pyramid Networks, 2017): places are learnt from far fewer faces that way than as numbers. Plain convolutions instead
-of depthwise ones: on CPUs they are the faster ones.
+Pyramid Networks, 2017): places are learnt from far fewer faces that way than as numbers. Shape and expression follow
+from the landmarks: regressed from the picture's features, of some thousand subjects, they are those of the mean face.
+Plain convolutions instead of depthwise ones: on CPUs they are the faster ones.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,13 @@ INPUT_SIZE = 128
 LANDMARKS = 68
 WIDTHS, BLOCKS = (40, 80, 160, 320), (1, 2, 3, 2)
 PLACES, HIDDEN = 64, 512
-"""Channels kept at each of the last 4 x 4 places, and width of the layer before the outputs."""
+"""Channels kept at each of the last 4 x 4 places, and width of the layer before rotation and camera."""
+
+OF_LANDMARKS = 256
+"""Width of the layer between landmarks and coefficients."""
+
+LANDMARK_SCALE = 4.0
+"""By which landmarks, in shares of their spread, are multiplied: an open mouth moves them by a tenth of it."""
 
 PYRAMID, MAP_SIDE = 64, 32
 """Channels of the pyramid, and side of the heat maps."""
@@ -68,11 +75,13 @@ class FitterNetwork(nn.Module):
     ----------
     shape_size, expression_size : coefficients of the face model
 
-    landmark_noise   (136, 136) float64 covariance of the landmarks' errors on faces that were not trained on, in
-                     squared shares of the landmarks' box size, x before y for each landmark
+    landmark_noise      (136, 136) float64 covariance of the landmarks' errors on faces that were not trained on, in
+                        squared shares of the landmarks' box size, x before y for each landmark
+    coefficient_noise   (S + E, S + E) float64 covariance of the errors of shape and expression on such faces
     """
 
     landmark_noise: Tensor
+    coefficient_noise: Tensor
 
     def __init__(self, shape_size: int, expression_size: int) -> None:
         super().__init__()
@@ -88,11 +97,17 @@ class FitterNetwork(nn.Module):
             channels = width
         self.places = nn.Sequential(nn.Conv2d(channels, PLACES, 1), nn.ReLU(inplace=True))
         self.hidden = nn.Sequential(nn.Linear(PLACES * 16 + channels, HIDDEN), nn.ReLU(inplace=True))
-        self.output = nn.Linear(HIDDEN, sum(self._sizes))
+        self.placement = nn.Linear(HIDDEN, POSE_SIZE + CAMERA_SIZE)
+        self.coefficients = nn.Sequential(
+            nn.Linear(2 * LANDMARKS, OF_LANDMARKS),
+            nn.ReLU(inplace=True),
+            nn.Linear(OF_LANDMARKS, shape_size + expression_size),
+        )
         self.sides = nn.ModuleList(nn.Conv2d(width, PYRAMID, 1) for width in WIDTHS)
         self.merges = nn.ModuleList(_convolution(PYRAMID, PYRAMID, 1) for _ in WIDTHS[:-1])
         self.maps = nn.Conv2d(PYRAMID, LANDMARKS, 1)
         self.register_buffer("landmark_noise", usual_landmark_noise().double())
+        self.register_buffer("coefficient_noise", torch.eye(shape_size + expression_size, dtype=torch.float64))
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, 128, 128) to (B, outputs) and (B, 68, 32, 32)."""
@@ -109,7 +124,10 @@ class FitterNetwork(nn.Module):
             up = merge(side(feature) + functional.interpolate(up, scale_factor=2.0))
         # Rounded to bfloat16, what is regressed would be off by as much as the network is on faces it knows.
         with torch.autocast(crops.device.type, enabled=False):
-            return self.output(self.hidden(joined.float())), self.maps(up.float())
+            maps = self.maps(up.float())
+            # Landmarks are learnt where they are seen, not where they would make the coefficients right.
+            marks = _arrangement(_means(maps.detach()))
+            return torch.cat([self.placement(self.hidden(joined.float())), self.coefficients(marks)], 1), maps
 
     def read(self, output: tuple[Tensor, Tensor]) -> FittedFaces:
         """What an output means."""
@@ -130,6 +148,13 @@ def _means(maps: Tensor) -> Tensor:
     share = maps.flatten(2).softmax(-1).view_as(maps)
     places = (torch.arange(maps.shape[-1], device=maps.device) + 0.5) * (CROP_SIZE / maps.shape[-1])
     return torch.stack([(share.sum(2) * places).sum(-1), (share.sum(3) * places).sum(-1)], -1)
+
+
+def _arrangement(landmarks: Tensor) -> Tensor:
+    """(B, 136) landmarks (B, 68, 2) about their middle, in shares of their spread."""
+    centred = landmarks - landmarks.mean(1, keepdim=True)
+    spread = centred.square().sum(-1).mean(-1).sqrt().clamp(min=1.0)
+    return LANDMARK_SCALE * (centred / spread[:, None, None]).flatten(1)
 
 
 class _Residual(nn.Module):

@@ -46,7 +46,7 @@ class NetworkFitter:
         network = load_weights(weights or FITTER_WEIGHTS, model).to(self.device)
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mixed = multiplies_bfloat16(self.device)
-        self._fit = LandmarkFitter(model, network.landmark_noise)
+        self._fit = LandmarkFitter(model, network.landmark_noise, network.coefficient_noise)
 
     @torch.no_grad()
     def __call__(self, crops: Tensor) -> Fit:
@@ -61,7 +61,7 @@ class NetworkFitter:
         Fit of B faces in crop pixels
         """
         found = self.read(crops)
-        return self._fit(found.landmarks, found.camera)
+        return self._fit(found.landmarks, found.camera, torch.cat([found.shape, found.expression], 1))
 
     @torch.no_grad()
     def read(self, crops: Tensor) -> FittedFaces:

@@ -92,3 +92,43 @@ def test_expression_stays_in_its_range() -> None:
     assert fit.expression.min() >= low
     assert fit.expression.max() <= high
     assert torch.isfinite(fit.shape).all()
+
+
+def test_without_an_expectation_it_is_the_mean_face() -> None:
+    model = FaceModel.default()
+    rng = np.random.default_rng(6)
+    landmarks = projected_landmarks(model, model.vertices(*_people(model, 3, rng)), _cameras(3, 30, rng))[..., :2]
+    size = model.shape_size + model.expression_size
+    plain, told = LandmarkFitter(model), LandmarkFitter(model, coefficient_noise=torch.eye(size))
+    torch.testing.assert_close(told(landmarks, expected=torch.zeros(3, size)).shape, plain(landmarks).shape)
+
+
+def test_what_is_expected_surely_is_kept_and_what_is_expected_vaguely_is_left_to_the_landmarks() -> None:
+    model = FaceModel.default()
+    rng = np.random.default_rng(7)
+    shape, expression = _people(model, 8, rng)
+    landmarks = projected_landmarks(model, model.vertices(shape, expression), _cameras(8, 30, rng))[..., :2]
+    other = torch.cat(_people(model, 8, rng), 1)
+    size = other.shape[1]
+
+    def found(noise: float, expected: torch.Tensor) -> torch.Tensor:
+        fit = LandmarkFitter(model, coefficient_noise=noise * torch.eye(size))(landmarks, expected=expected)
+        return torch.cat([fit.shape, fit.expression], 1)
+
+    assert (found(1e-6, other) - other).abs().max() < 0.05
+    assert (found(1.0, other) - other).abs().max() > 1.0
+
+
+def test_a_good_guess_of_the_coefficients_brings_the_fit_nearer_to_the_person() -> None:
+    model = FaceModel.default()
+    rng = np.random.default_rng(8)
+    shape, expression = _people(model, 40, rng)
+    vertices = model.vertices(shape, expression)
+    marks = projected_landmarks(model, vertices, _cameras(40, 30, rng))[..., :2]
+    marks = marks + 0.02 * box_size(marks)[:, None, None] * torch.from_numpy(rng.normal(size=(40, 68, 2))).float()
+    truth = torch.cat([shape, expression], 1)
+    noise = 0.25 * torch.eye(truth.shape[1])
+    guess = truth + 0.5 * torch.from_numpy(rng.normal(size=tuple(truth.shape))).float()
+    alone = _recovered(model, LandmarkFitter(model)(marks), vertices.numpy())
+    told = LandmarkFitter(model, coefficient_noise=noise)(marks, expected=guess)
+    assert _recovered(model, told, vertices.numpy()) > alone + 0.1

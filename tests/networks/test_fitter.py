@@ -66,6 +66,53 @@ def test_landmarks_are_the_means_of_their_heat_maps(network: FitterNetwork) -> N
     assert torch.allclose(landmarks[7], torch.tensor([128.0, 128.0]), atol=1e-3)
 
 
+class Draws(torch.nn.Module):
+    """Heat maps that are the same whatever the picture."""
+
+    def __init__(self, maps: torch.Tensor) -> None:
+        super().__init__()
+        self.maps = torch.nn.Parameter(maps)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.maps
+
+
+def peaks(places: torch.Tensor) -> torch.Tensor:
+    """(1, 68, H, H) maps with a sharp peak at each of (68, 2) cells."""
+    maps = torch.zeros(1, 68, MAP_SIDE, MAP_SIDE)
+    maps[0, torch.arange(68), places[:, 1], places[:, 0]] = 100.0
+    return maps
+
+
+def test_coefficients_follow_from_how_the_landmarks_lie_to_each_other() -> None:
+    torch.manual_seed(1)
+    network = FitterNetwork(SHAPE, EXPRESSION).eval()
+    places = torch.randint(4, 12, (68, 2))
+    crops = torch.rand(2, 1, 3, 128, 128)
+
+    def coefficients(cells: torch.Tensor, crop: int = 0) -> torch.Tensor:
+        network.maps = Draws(peaks(cells))
+        return network(crops[crop])[0][0, 9:]
+
+    wanted = coefficients(places)
+    assert torch.allclose(coefficients(places, crop=1), wanted)
+    assert torch.allclose(coefficients(places + torch.tensor([9, 3])), wanted, atol=1e-4)
+    # Centres lie at half cells, so that twice the cells are twice as far apart.
+    assert torch.allclose(coefficients(2 * places), wanted, atol=1e-4)
+    lower_mouth = places.clone()
+    lower_mouth[54:60, 1] += 6
+    assert (coefficients(lower_mouth) - wanted).abs().max() > 0.01
+
+
+def test_coefficients_do_not_pull_at_the_landmarks() -> None:
+    network = FitterNetwork(SHAPE, EXPRESSION)
+    numbers, maps = network(torch.rand(2, 3, 128, 128))
+    numbers[:, 9:].sum().backward(retain_graph=True)
+    assert network.maps.weight.grad is None
+    maps.square().sum().backward()
+    assert network.maps.weight.grad is not None and network.maps.weight.grad.any()
+
+
 def test_scales_stay_within_a_factor_of_e_squared(network: FitterNetwork) -> None:
     output = nothing(4)
     output[0][:, 6] = torch.tensor([-50.0, 0.1, 1.0, 50.0])

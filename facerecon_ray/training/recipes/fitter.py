@@ -23,14 +23,18 @@ VERTICES = 600
 """Of the face region's vertices so many, evenly chosen, are compared."""
 
 INDEPENDENT = 0.05
-"""Share of the landmark noise that is taken as independent from landmark to landmark."""
+"""Share of the noise that is taken as independent from number to number."""
 
 MAP_WIDTH = 1.0
 """Standard deviation of the Gaussians that heat maps are to be like, in their pixels."""
 
 
 class FitterRecipe(Recipe):
-    """Regress pose, coefficients and landmarks; distances in crop pixels, shape and expression at the usual scale."""
+    """Regress pose, coefficients and landmarks; distances in crop pixels, shape and expression at the usual scale.
+
+    Shape and expression are learnt by squared errors, whose best answer is the mean of what a face may be: that is
+    what the fit expects of them. Most expressions move little, and the best answer to plain distances would be none.
+    """
 
     columns: ClassVar[tuple[str, ...]] = ("crop", "pose", "camera", "shape", "expression", "landmarks_3d")
     result: ClassVar[str] = "fitter"
@@ -68,9 +72,9 @@ class FitterRecipe(Recipe):
         weights = self._settings.losses
         parts = {
             "vertices": weights.vertices * _distance(self._in_picture(found), self._in_picture(truth)),
-            "shape": weights.shape * self._moved_by(found.shape - truth.shape, self._shape_basis),
+            "shape": weights.shape * _squared_move(found.shape - truth.shape, self._shape_basis),
             "expression": weights.expression
-            * self._moved_by(found.expression - truth.expression, self._expression_basis),
+            * _squared_move(found.expression - truth.expression, self._expression_basis),
             "landmarks": weights.landmarks * _distance(found.landmarks, truth.landmarks[..., :2]),
             "maps": weights.maps * map_loss(output[1], truth.landmarks[..., :2]),
             "model_landmarks": weights.model_landmarks
@@ -84,18 +88,16 @@ class FitterRecipe(Recipe):
 
     @torch.no_grad()
     def calibrate(self, network: nn.Module, result: nn.Module, batches: Iterable[Tensors]) -> None:
-        """Covariance of the landmarks' errors, about 0: a bias is an error too."""
-        errors = []
+        """Covariances of the errors of landmarks and coefficients, about 0: a bias is an error too."""
+        marks, coefficients = [], []
         for batch in batches:
-            truth = batch["landmarks_3d"][..., :2]
-            found = self._network.read(network(self._input(batch["crop"]))).landmarks
-            errors.append(((found - truth) / box_size(truth)[:, None, None]).flatten(1).double())
-        joined = torch.cat(errors)
-        noise = joined.T @ joined / len(joined)
-        # Few rows leave directions without any error: a share of the independent ones is added.
-        independent = torch.diag(noise.diagonal())
-        blended = (1 - INDEPENDENT) * noise + INDEPENDENT * independent
-        cast(FitterNetwork, result).landmark_noise.copy_(blended)
+            truth, found = _truth(batch), self._network.read(network(self._input(batch["crop"])))
+            places = truth.landmarks[..., :2]
+            marks.append(((found.landmarks - places) / box_size(places)[:, None, None]).flatten(1))
+            coefficients.append(torch.cat([found.shape - truth.shape, found.expression - truth.expression], 1))
+        fitter = cast(FitterNetwork, result)
+        fitter.landmark_noise.copy_(_covariance(torch.cat(marks)))
+        fitter.coefficient_noise.copy_(_covariance(torch.cat(coefficients)))
 
     @torch.inference_mode()
     def figures(self, network: nn.Module, batch: Tensors) -> dict[str, Tensor]:
@@ -106,6 +108,7 @@ class FitterRecipe(Recipe):
         pose_error@            mean of the absolute errors of yaw, pitch and roll, degrees
         shape_error            mean distance of the face's vertices without pose and expression, millimetres
         mean_shape_error       the same for the mean face
+        expression_error, still_expression_error   the same for the expression, and for none
         """
         found = self._network.read(network(self._input(batch["crop"])))
         truth = _truth(batch)
@@ -124,8 +127,10 @@ class FitterRecipe(Recipe):
             "model_landmark_error@": model_error,
             "pose_error": pose_error,
             "pose_error@": pose_error,
-            "shape_error": 1000 * self._distances(found.shape - truth.shape).mean(-1),
-            "mean_shape_error": 1000 * self._distances(truth.shape).mean(-1),
+            "shape_error": _moves(found.shape - truth.shape, self._shape_basis),
+            "mean_shape_error": _moves(truth.shape, self._shape_basis),
+            "expression_error": _moves(found.expression - truth.expression, self._expression_basis),
+            "still_expression_error": _moves(truth.expression, self._expression_basis),
         }
 
     @torch.inference_mode()
@@ -168,14 +173,6 @@ class FitterRecipe(Recipe):
         chosen = self._landmarks.choose(points, pose.camera.angles)
         return _project(points.gather(1, chosen[..., None].expand(-1, -1, 3)), faces)
 
-    def _distances(self, shape: Tensor) -> Tensor:
-        """(B, V) metres by which a difference of shape coefficients moves the vertices."""
-        return torch.einsum("bs,svc->bvc", shape, self._shape_basis).norm(dim=-1)
-
-    def _moved_by(self, coefficients: Tensor, basis: Tensor) -> Tensor:
-        """Mean distance by which a difference of coefficients moves the vertices, crop pixels."""
-        return torch.einsum("bk,kvc->bvc", coefficients, basis).norm(dim=-1).mean() * USUAL_SCALE
-
 
 def mirrored_coefficients(model: FaceModel) -> Tensor:
     """(K, K) turns shape and expression coefficients (B, K) into those of the mirrored face, by least squares.
@@ -203,10 +200,28 @@ def map_loss(maps: Tensor, landmarks: Tensor) -> Tensor:
     return (-(wanted * maps.float().flatten(2).log_softmax(-1)).sum(-1) - entropy).mean()
 
 
+def _covariance(errors: Tensor) -> Tensor:
+    """(N, N) float64 mean product of errors (B, N); few rows leave directions without any, so part is independent."""
+    joined = errors.double()
+    product = joined.T @ joined / len(joined)
+    return (1 - INDEPENDENT) * product + INDEPENDENT * torch.diag(product.diagonal())
+
+
 def _truth(batch: Tensors) -> FittedFaces:
     camera = Camera.from_row(batch["pose"], batch["camera"])
     rotation = rotation_from_angles(batch["pose"])
     return FittedFaces(camera, rotation, batch["shape"], batch["expression"], batch["landmarks_3d"])
+
+
+def _moves(coefficients: Tensor, basis: Tensor) -> Tensor:
+    """(B,) mean distance by which differences of coefficients (B, K) move the vertices, millimetres."""
+    return 1000 * torch.einsum("bk,kvc->bvc", coefficients, basis).norm(dim=-1).mean(-1)
+
+
+def _squared_move(coefficients: Tensor, basis: Tensor) -> Tensor:
+    """Mean square of the distance by which a difference of coefficients moves the vertices, crop pixels."""
+    moved = USUAL_SCALE * torch.einsum("bk,kvc->bvc", coefficients, basis)
+    return moved.square().sum(-1).mean()
 
 
 def _project(points: Tensor, faces: FittedFaces) -> Tensor:

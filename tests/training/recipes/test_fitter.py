@@ -10,9 +10,10 @@ from torch import Tensor
 
 from facerecon_ray.config.training import AugmentationSettings, FitterTraining
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.fitting import box_size
 from facerecon_ray.geometry.pose import Camera, rotation_from_angles
 from facerecon_ray.geometry.rasterizer import rasterize
-from facerecon_ray.networks.fitter import FACE_MODEL, MAP_SIDE, FittedFaces
+from facerecon_ray.networks.fitter import FACE_MODEL, MAP_SIDE, FittedFaces, FitterNetwork
 from facerecon_ray.training.learner import Learner
 from facerecon_ray.training.recipes.augmentation import Placement
 from facerecon_ray.training.recipes.fitter import MAP_WIDTH, FitterRecipe, mirrored_coefficients
@@ -196,6 +197,39 @@ def test_figures_of_the_truth_are_0_and_those_of_other_faces_are_in_their_units(
     mean = dict(batch, shape=torch.zeros_like(batch["shape"]))
     figures = recipe.figures(Says(output_for(mean)), batch)
     assert torch.allclose(figures["shape_error"], figures["mean_shape_error"], rtol=1e-4)
+    assert figures["expression_error"].max() < 0.02
+    still = dict(batch, expression=torch.zeros_like(batch["expression"]))
+    figures = recipe.figures(Says(output_for(still)), batch)
+    assert torch.allclose(figures["expression_error"], figures["still_expression_error"], rtol=1e-4)
+
+
+def test_shape_and_expression_are_learnt_by_squares(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
+    def losses(size: float) -> dict[str, Tensor]:
+        numbers, maps = output_for(batch)
+        numbers[:, 9:] += size
+        ((_, parts),) = recipe.losses({"fitter": Says((numbers, maps))}, batch, torch.Generator().manual_seed(0))
+        return parts
+
+    one, two = losses(0.2), losses(0.4)
+    assert float(two["shape"]) == pytest.approx(4 * float(one["shape"]), rel=0.01)
+    assert float(two["expression"]) == pytest.approx(4 * float(one["expression"]), rel=0.01)
+
+
+def test_calibration_measures_how_landmarks_and_coefficients_err(
+    recipe: FitterRecipe, batch: dict[str, Tensor]
+) -> None:
+    numbers, maps = output_for(batch)
+    numbers[:, 9] += 0.5
+    network = FitterNetwork(MODEL.shape_size, MODEL.expression_size)
+    recipe.calibrate(Says((numbers, maps.roll(1, -1))), network, [batch, batch])
+    marks, coefficients = network.landmark_noise, network.coefficient_noise
+    size = box_size(batch["landmarks_3d"])
+    share = float((256 / MAP_SIDE / size).square().mean())
+    assert float(marks.diagonal()[::2].mean()) == pytest.approx(share, rel=0.05)
+    assert marks.diagonal()[1::2].max() < 0.02 * share
+    assert float(marks[0, 2]) == pytest.approx(0.95 * share, rel=0.05)
+    assert float(coefficients[0, 0]) == pytest.approx(0.25, rel=0.01)
+    assert coefficients[1:].abs().max() < 1e-4
 
 
 def test_a_turn_over_180_degrees_is_a_small_error(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
