@@ -10,9 +10,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from s3_server import CREDENTIALS, S3Server
 
-# Set by pytest-xdist; a console that is made while it is set keeps its width.
-os.environ.pop("COLUMNS", None)
-
 
 @pytest.fixture(scope="session", autouse=True)
 def children_heed_ctrl_c() -> None:

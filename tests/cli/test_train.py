@@ -131,7 +131,7 @@ def test_a_driver_that_is_killed_is_continued_by_the_same_command(tmp_path: Path
 def test_the_preset_smoke_makes_its_own_data_and_its_loss_falls(tmp_path: Path) -> None:
     pytest.importorskip("anny", reason="sampling heads needs the package anny (the extra 'synthesis')")
     smoke = command("two-view", "--preset", "smoke", "--output", str(tmp_path / "smoke"))
-    ended = subprocess.run(smoke, capture_output=True, text=True, env=environment(tmp_path), timeout=280)
+    ended = subprocess.run(smoke, capture_output=True, text=True, env=environment(tmp_path), timeout=800)
     assert ended.returncode == 0, ended.stderr
     assert "Making a few pairs in" in ended.stderr
     found = re.search(r"loss two-view/map\W+([\d.e+-]+) at step (\d+), now ([\d.e+-]+)", ended.stdout)

@@ -165,7 +165,7 @@ def test_weights_to_begin_with_are_taken_where_they_fit(pairs: Path, tmp_path: P
     )
     standing = train_here(job)
     (line,) = [line for line in standing.lines if line.startswith("Beginning with")]
-    assert line.endswith("larger.safetensors; 2 of its tensors do not fit and begin at random")
+    assert line.endswith("larger.safetensors; 3 of its tensors do not fit and begin at random")
     with (
         safe_open(tmp_path / "larger.safetensors", "pt") as given,
         safe_open(tmp_path / "out" / "fitter.safetensors", "pt") as trained,
