@@ -32,7 +32,7 @@ OF_LANDMARKS = 256
 """Width of the layer between landmarks and coefficients."""
 
 LANDMARK_SCALE = 4.0
-"""By which landmarks, in shares of their spread, are multiplied: an open mouth moves them by a tenth of it."""
+"""By which landmarks, in shares of their spread, are multiplied: faces differ by a small part of it."""
 
 PYRAMID, MAP_SIDE = 64, 32
 """Channels of the pyramid, and side of the heat maps."""
