@@ -54,11 +54,8 @@ def best_validation(history: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _facts(job: TrainJob, best: dict[str, Any], last: dict[str, Any], card: DatasetCard | None) -> dict[str, str]:
-    data = f"{card.subjects} subjects, {card.rows} views, seed {card.seed}" if card else "unknown"
-    from_photos = card.counts.get("skin", {}).get("photo", 0) if card else 0
-    photos = f"{from_photos} with skin from photos" if from_photos else "painted skin only"
     return {
-        "data": f"{data}, {photos} (`facerecon synthesize`)",
+        "data": _data(card),
         "rows seen": f"{best['rows']}",
         "batch": f"{job.batch_size} rows in each of {job.workers.count} workers",
         "seed": f"{job.seed}",
@@ -67,6 +64,15 @@ def _facts(job: TrainJob, best: dict[str, Any], last: dict[str, Any], card: Data
         "versions": ", ".join(f"{name} {version}" for name, version in versions(_VERSIONED).items()),
         "share of the time spent waiting for data": f"{100 * last['wait_share']:.1f} %",
     }
+
+
+def _data(card: DatasetCard | None) -> str:
+    if card is None:
+        return "unknown"
+    made = "" if card.status == "complete" else f"the first {len(card.shards)} shards of "
+    from_photos = card.counts.get("skin", {}).get("photo", 0)
+    photos = f"{from_photos} with skin from photos" if from_photos else "painted skin only"
+    return f"{made}{card.subjects} subjects, {card.rows} views, seed {card.seed}, {photos} (`facerecon synthesize`)"
 
 
 def _hardware(job: TrainJob) -> str:

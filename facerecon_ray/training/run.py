@@ -17,7 +17,7 @@ from ray.train.torch import TorchTrainer
 from facerecon_ray.config.training import RotatorTraining, TrainJob, TwoViewTraining
 from facerecon_ray.errors import FaceReconError, InputError, SettingsError, TrainingError
 from facerecon_ray.storage.objects import ObjectStore, open_store
-from facerecon_ray.storage.pairs.dataset_card import load_card
+from facerecon_ray.storage.pairs.dataset_card import card_of_shards, load_card
 from facerecon_ray.training.board import Standing, open_board
 from facerecon_ray.training.checkpoints import FIGURES, weights_name
 from facerecon_ray.training.model_card import CARD, model_card
@@ -182,7 +182,7 @@ def _finish(job: TrainJob, store: ObjectStore, board: Any) -> Trained:
     """Write the card and say what there is."""
     history = json.loads(store.read(FIGURES))
     standing = ray.get(board.standing.remote())
-    card = load_card(open_store(job.data, job.s3))
+    card = card_of_shards(open_store(job.data, job.s3))
     store.write(CARD, model_card(job, history, card).encode())
     return Trained(
         store.describe(weights_name(job.network)), store.describe(CARD), history, standing.skipped, standing.reason

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from facerecon_ray.config.training import RotatorTraining, TwoViewTraining
-from facerecon_ray.storage.pairs.dataset_card import new_card
+from facerecon_ray.storage.pairs.dataset_card import ShardEntry, new_card
 from facerecon_ray.training.model_card import best_validation, model_card
 
 HISTORY: list[dict[str, Any]] = [
@@ -28,6 +28,7 @@ def job(**settings: Any) -> TwoViewTraining:
 def card() -> str:
     set_card = new_card({}, 11, 40, {})
     set_card.rows, set_card.counts = 320, {"skin": {"painted": 290, "photo": 30}}
+    set_card.status = "complete"
     optimizer = {"learning_rate": 0.25}
     private = {"init": "my/first.safetensors", "s3": {"endpoint_url": "http://inner:9000"}, "mlflow": "http://inner"}
     return model_card(job(optimizer=optimizer, **private), HISTORY, set_card)
@@ -51,8 +52,14 @@ def test_figures_by_yaw_are_a_table_with_gaps(card: str) -> None:
 def test_data_and_weights_are_named(card: str) -> None:
     assert card.startswith("# two-view\n")
     assert "`two_view.safetensors`" in card
-    assert "40 subjects, 320 views, seed 11, 30 with skin from photos" in card
+    assert "| data | 40 subjects, 320 views, seed 11, 30 with skin from photos" in card
     assert "| data | unknown" in model_card(job(), HISTORY, None)
+
+
+def test_a_set_whose_making_was_cut_off_is_said_to_be_one() -> None:
+    set_card = new_card({}, 11, 4000, {})
+    set_card.rows, set_card.shards = 64, [ShardEntry(file="a", bytes=1, rows=32, sha256="0")] * 2
+    assert "| data | the first 2 shards of 4000 subjects, 64 views" in model_card(job(), HISTORY, set_card)
 
 
 def test_changed_settings_are_listed_and_places_are_not(card: str) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from facerecon_ray.errors import AssetError, MissingObjectError, OutputError
 from facerecon_ray.storage.objects import ObjectStore
 from facerecon_ray.storage.pairs.pair_schema import PAIR_SCHEMA_VERSION
-from facerecon_ray.storage.pairs.pair_shards import ShardSummary, shard_name
+from facerecon_ray.storage.pairs.pair_shards import ShardSummary, shard_name, shard_summaries
 from facerecon_ray.storage.software import machine, versions
 
 CARD = "dataset.json"
@@ -76,13 +76,17 @@ class DatasetCard(BaseModel):
 
     def summarise(self, shards: dict[int, ShardSummary], wanted: int) -> None:
         """Take over what the shards hold; `wanted` shards make the set complete."""
+        self.count(shards)
+        self.status = "complete" if len(shards) == wanted else "incomplete"
+
+    def count(self, shards: dict[int, ShardSummary]) -> None:
+        """Take over what the shards hold."""
         counts: dict[str, Counter[str]] = {}
         seconds: Counter[str] = Counter()
         for index in sorted(shards):
             for name, by_value in shards[index].counts.items():
                 counts.setdefault(name, Counter()).update(by_value)
             seconds.update(shards[index].seconds)
-        self.status = "complete" if len(shards) == wanted else "incomplete"
         self.rows = sum(shard.rows for shard in shards.values())
         self.bytes = sum(shard.bytes for shard in shards.values())
         self.counts = {name: dict(sorted(counter.items(), key=_numbers_first)) for name, counter in counts.items()}
@@ -121,6 +125,22 @@ def load_card(store: ObjectStore) -> DatasetCard | None:
         return None
     except ValidationError:
         raise OutputError(f"{store.describe(CARD)} is not the card of a data set; choose another output") from None
+
+
+def card_of_shards(store: ObjectStore) -> DatasetCard | None:
+    """Card of a data set with what its shards hold: that of a set whose making was cut off was written before them.
+
+    Raises
+    ------
+    OutputError
+        when dataset.json is there but is no card
+    StorageError
+        when a shard's summary cannot be read
+    """
+    card = load_card(store)
+    if card is not None and card.status == "incomplete":
+        card.count(shard_summaries(store))
+    return card
 
 
 def save_card(store: ObjectStore, card: DatasetCard) -> None:

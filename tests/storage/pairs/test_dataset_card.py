@@ -5,8 +5,15 @@ import pytest
 
 from facerecon_ray.errors import AssetError, OutputError
 from facerecon_ray.storage.objects import open_store
-from facerecon_ray.storage.pairs.dataset_card import DatasetCard, checksum, load_card, new_card, save_card
-from facerecon_ray.storage.pairs.pair_shards import ShardSummary
+from facerecon_ray.storage.pairs.dataset_card import (
+    DatasetCard,
+    card_of_shards,
+    checksum,
+    load_card,
+    new_card,
+    save_card,
+)
+from facerecon_ray.storage.pairs.pair_shards import ShardSummary, shard_name
 
 
 def summary(first: int, yaw: dict[str, int]) -> ShardSummary:
@@ -32,6 +39,18 @@ def test_a_set_with_missing_shards_is_incomplete() -> None:
     made = card()
     made.summarise({0: summary(0, {})}, wanted=2)
     assert made.status == "incomplete"
+
+
+def test_the_card_of_a_set_that_was_cut_off_counts_the_shards_that_are_there(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    assert card_of_shards(store) is None
+    save_card(store, card())
+    shard = summary(0, {"0 to 22.5": 16})
+    store.write(shard_name(0, "json"), shard.model_dump_json().encode())
+    found = card_of_shards(store)
+    assert found is not None
+    assert (found.status, found.rows, found.counts["yaw"]) == ("incomplete", 16, {"0 to 22.5": 16})
+    assert [entry.file for entry in found.shards] == ["shards/part-000000.parquet"]
 
 
 def test_a_card_comes_back_as_it_was_written(tmp_path: Path) -> None:
