@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from facerecon_ray.cli.app import app, err, out
+from facerecon_ray.errors import SettingsError
 
 model_app = typer.Typer(help="Face models and networks.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
@@ -65,3 +66,25 @@ def model_compress(
 
     compress(weights, output)
     out.print(f"Wrote {output}", markup=False)
+
+
+@model_app.command("calibrate")
+def model_calibrate(
+    weights: Annotated[Path, typer.Argument(help="Weights of a fitter (.safetensors).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write (.safetensors).")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Folder or s3://BUCKET/PREFIX of pairs: those for validation and test count."),
+    ] = None,
+    held_out: Annotated[
+        list[str] | None, typer.Option(help="Pairs none of which the fitter was trained on: all count.")
+    ] = None,
+    face_model: Annotated[Path | None, typer.Option(help="Face model (.npz) that the fitter is for.")] = None,
+) -> None:
+    """Measure how a fitter errs on more faces than its training did: the fit weighs its landmarks by that."""
+    from facerecon_ray.training.calibration import calibrate
+
+    if not data and not held_out:
+        raise SettingsError("no data: name pairs by --data or --held-out")
+    rows = calibrate(weights, data or [], held_out or [], output, face_model)
+    out.print(f"Wrote {output}, measured on {rows} views", markup=False)

@@ -53,6 +53,11 @@ def test_compressed_weights_are_smaller_and_are_loaded_as_others(model, tmp_path
             "the file is of another network",
         ),
         (["compress", "none.safetensors", "-o", "small.safetensors"], "none.safetensors: no such file"),
+        (["calibrate", "rotator.safetensors", "-o", "fitter.safetensors"], "no data: name pairs by --data or"),
+        (
+            ["calibrate", "rotator.safetensors", "-o", "fitter.safetensors", "--data", "pairs"],
+            "they are rotator's; only a fitter",
+        ),
         (["compress", "rotator.safetensors", "-o", "nowhere/small.safetensors"], "cannot write nowhere/small"),
     ],
 )
