@@ -9,6 +9,10 @@ from torch.nn import functional
 
 from facerecon_ray.geometry.turned_view import TurnedView
 
+HAIR = 0.11
+"""Share of the picture's width by which hair, hats and ears may stand out over the model's head, up and to the sides.
+What is nearer to it is not taken for background: it would stay behind the turned head as a ghost."""
+
 
 def fill_view(view: TurnedView, photos: Tensor) -> Tensor:
     """Complete a turned view.
@@ -30,10 +34,16 @@ def fill_view(view: TurnedView, photos: Tensor) -> Tensor:
     colours = view.picture * view.seen + view.mirrored * from_mirror
     spread = spread_colours(colours, known)
     head = colours + spread * (1 - known)
-    outside = (~view.photo_head).to(photos.dtype)
+    outside = 1 - _with_hair(view.photo_head.to(photos.dtype))
     background = spread_colours(photos * outside, outside)
     soft_edge = functional.avg_pool2d(view.head.to(photos.dtype), 3, 1, 1, count_include_pad=False)
     return head * soft_edge + functional.avg_pool2d(background, 9, 1, 4, count_include_pad=False) * (1 - soft_edge)
+
+
+def _with_hair(head: Tensor) -> Tensor:
+    """The mask of a head (B, 1, H, W) with what may stand out over it; nothing is added below it."""
+    reach = round(HAIR * head.shape[-1])
+    return functional.max_pool2d(functional.pad(head, (reach, reach, 0, reach)), (reach + 1, 2 * reach + 1), 1)
 
 
 def spread_colours(colours: Tensor, weight: Tensor) -> Tensor:
