@@ -15,7 +15,7 @@ from facerecon_ray.networks.network_export import load_exported
 from facerecon_ray.networks.two_view import FIT
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.pairs.pair_shards import read_pairs
-from facerecon_ray.training.pair_stream import on_device
+from facerecon_ray.training.batch_tensors import on_device
 from facerecon_ray.training.recipes.registry import build_recipe
 from facerecon_ray.training.validation import YAW_BIN, averaged_figures
 

@@ -67,8 +67,36 @@ def rasterize(
     -------
     Fragments on the device of points
     """
-    batch, vertex_count, _ = points.shape
     points = points.float()
+    return _fragments(_nearest(points, triangles, height, width, cull_back, shown), points, triangles)
+
+
+@torch.no_grad()
+def seen_triangles(points: Tensor, triangles: Tensor, height: int, width: int) -> Tensor:
+    """(T,) bool, whether each triangle is the nearest at some pixel centre of some picture; as `rasterize` finds it.
+
+    Parameters
+    ----------
+    points : (B, N, 3) image frame, pixels
+    triangles : (T, 3) int64
+    height, width : size of the pictures in pixels
+    """
+    keys = _nearest(points.float(), triangles, height, width)
+    seen = torch.zeros(len(triangles), dtype=torch.bool, device=points.device)
+    seen[keys[keys > NOTHING] & 0xFFFFFFFF] = True
+    return seen
+
+
+def _nearest(
+    points: Tensor,
+    triangles: Tensor,
+    height: int,
+    width: int,
+    cull_back: bool = False,
+    shown: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Tensor:
+    """(B, H, W) int64: depth in the upper 32 bits and nearest triangle in the lower ones, NOTHING where none is."""
+    batch, vertex_count, _ = points.shape
     nearest = torch.full((batch * height * width,), NOTHING, dtype=torch.int64, device=points.device)
     components = points.permute(2, 0, 1).flatten(1)
     offsets = torch.arange(batch, device=points.device)[:, None] * vertex_count
@@ -83,7 +111,7 @@ def rasterize(
         if shown is not None:
             key = key.where(shown(triangle[part].index_select(0, owner), pixel), NOTHING)
         nearest.scatter_reduce_(0, image[part].index_select(0, owner) * (height * width) + pixel, key, "amax")
-    return _fragments(nearest.view(batch, height, width), points, triangles)
+    return nearest.view(batch, height, width)
 
 
 def interpolate(fragments: Fragments, triangles: Tensor, attributes: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.pipeline.manifest_writer import POSITION
+from facerecon_ray.report.gallery import viewer_script
 from facerecon_ray.stages.stage import OK, Batch
 from facerecon_ray.storage.layout import MESHES, PREVIEWS, VIEWER, photo_key
 from facerecon_ray.storage.outputs import OutputFolder
@@ -44,10 +45,6 @@ class FaceWriter:
     """
 
     def __init__(self, files: FaceFiles) -> None:
-        # Here and not above: the gallery loads trimesh, which takes a second that a dry run has no use for.
-        from facerecon_ray.report.gallery import viewer_script
-
-        self._viewer_script = viewer_script
         self._files = files
         self._output = OutputFolder(files.output, files.s3)
         self._threads = ThreadPoolExecutor(_THREADS)
@@ -78,6 +75,6 @@ class FaceWriter:
         if preview_uri:
             self._output.write(preview_uri, face["preview"])
         if face["viewer"] and face[POSITION] < self._files.viewer_photos:
-            script = self._viewer_script(face["viewer"], f"{key}/{index}")
+            script = viewer_script(face["viewer"], f"{key}/{index}")
             self._output.write(f"{VIEWER}/{key}/{index}.js", script.encode())
         return mesh_uri, preview_uri, time.perf_counter() - start

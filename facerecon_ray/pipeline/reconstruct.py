@@ -12,6 +12,8 @@ from facerecon_ray.pipeline.photo_source import Earlier, PhotoSource
 from facerecon_ray.pipeline.preparation import PreparedJob
 from facerecon_ray.pipeline.stage_plan import plan_stages
 from facerecon_ray.pipeline.waves import Plan, Waves
+from facerecon_ray.report.gallery import write_gallery
+from facerecon_ray.report.run_report import write_run_report
 from facerecon_ray.storage.manifest import Manifest, Totals
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.photos.photo_plan import PhotoPlan
@@ -85,9 +87,6 @@ def run_reconstruct(
                 _keep_open_shards(writer, record, output)
                 totals = _count(record, manifest)
                 save_record(output, record)
-        from facerecon_ray.report.gallery import write_gallery
-        from facerecon_ray.report.run_report import write_run_report
-
         return JobResult(run, totals, write_gallery(output, job.report.gallery_faces), write_run_report(output))
 
 

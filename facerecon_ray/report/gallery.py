@@ -14,14 +14,15 @@ import json
 import re
 import struct
 from collections.abc import Iterator
+from importlib.metadata import distribution
 from importlib.resources import files
 from itertools import islice
 from string import Template
 from typing import Any
 from urllib.parse import quote
+from zipfile import ZipFile
 
 import pyarrow.compute as pc
-import trimesh
 
 from facerecon_ray.errors import StorageError
 from facerecon_ray.storage.layout import GALLERY, MESHES, VIEWER
@@ -189,8 +190,10 @@ def _number(value: float | None, digits: int, unit: str = "") -> str:
 
 def _viewer_page() -> str:
     """trimesh's viewer page, changed to take its mesh from `showFace` and to frame and light a face."""
-    archive = trimesh.util.decompress(trimesh.resources.get_bytes("templates/viewer.zip"), file_type="zip")
-    page = archive["viewer.html.template"].read().decode()
+    # Found, not imported: trimesh takes seconds to load, which every job would pay at its end.
+    trimesh = distribution("trimesh")
+    with ZipFile(str(trimesh.locate_file("trimesh/resources/templates/viewer.zip"))) as archive:
+        page = archive.read("viewer.html.template").decode()
     style, script = _resource("viewer.css"), _resource("viewer.js")
     for old, new in (
         ('"$B64GLTF"', "window.glb"),
@@ -199,7 +202,7 @@ def _viewer_page() -> str:
         ("init();</script>", f"</script>{_resource('viewer.html')}<script>{script}</script>"),
     ):
         if page.count(old) != 1:
-            raise RuntimeError(f"trimesh {trimesh.__version__} has another viewer: expected {old!r} in it once")
+            raise RuntimeError(f"trimesh {trimesh.version} has another viewer: expected {old!r} in it once")
         page = page.replace(old, new)
     page = re.sub("<style>.*?</style>", lambda _: f"<style>{style}</style>", page, count=1, flags=re.DOTALL)
     scripts = re.findall("<script>(.*?)</script>", page, re.DOTALL)

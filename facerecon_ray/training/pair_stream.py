@@ -1,4 +1,7 @@
-"""Training pairs as they stream from their shards to the workers: no process holds the whole set."""
+"""Training pairs as they stream from their shards to the workers: no process holds the whole set.
+
+Ray starts several processes that only pass rows on; torch is not imported here, for each would load it for seconds.
+"""
 
 import time
 from collections.abc import Iterator
@@ -7,10 +10,8 @@ from typing import Any
 import numpy as np
 import ray
 import ray.data
-import torch
 from ray.actor import ActorHandle
 from ray.data._internal.execution.execution_callback import ExecutionCallback
-from torch import Tensor
 
 from facerecon_ray.config.training import TrainJob
 from facerecon_ray.errors import FaceReconError, InputError
@@ -133,20 +134,3 @@ def endless_batches(stream: "ray.data.DataIterator", job: TrainJob, seed: int) -
                 "make more subjects, or lower batch_size or workers.count"
             )
         passes += 1
-
-
-def on_device(batch: dict[str, np.ndarray], device: torch.device) -> dict[str, Tensor]:
-    """Columns as tensors: pictures and maps with their channels first, numbers as float32."""
-    tensors = {}
-    for name, values in batch.items():
-        if values.dtype == object:
-            values = np.stack(list(values))
-        # A copy: Ray's arrays cannot be written, which tensors expect.
-        tensor = torch.from_numpy(np.array(values)).to(device, non_blocking=True)
-        if tensor.ndim == 4 and tensor.shape[-1] <= 3:
-            tensor = tensor.permute(0, 3, 1, 2)
-        elif tensor.ndim == 3 and tensor.dtype == torch.uint8:
-            tensor = tensor[:, None]
-        keep = tensor.dtype in (torch.uint8, torch.float16)
-        tensors[name] = tensor if keep else tensor.float()
-    return tensors

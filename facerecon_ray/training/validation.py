@@ -10,8 +10,8 @@ from torch import Tensor
 
 from facerecon_ray.config.training import TrainJob
 from facerecon_ray.errors import InputError
+from facerecon_ray.training.batch_tensors import on_device
 from facerecon_ray.training.learner import Learner
-from facerecon_ray.training.pair_stream import on_device
 from facerecon_ray.training.recipes.recipe import Recipe, Tensors
 
 YAW_BIN = 30.0

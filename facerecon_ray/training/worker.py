@@ -20,10 +20,11 @@ from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.networks.weight_file import begin_with, weight_bytes
 from facerecon_ray.report.contact_sheet import png
 from facerecon_ray.storage.objects import ObjectStore, open_store
+from facerecon_ray.training.batch_tensors import on_device
 from facerecon_ray.training.checkpoints import Checkpoints
 from facerecon_ray.training.figure_log import FigureLog
 from facerecon_ray.training.learner import Learner
-from facerecon_ray.training.pair_stream import endless_batches, on_device
+from facerecon_ray.training.pair_stream import endless_batches
 from facerecon_ray.training.recipes.recipe import Recipe
 from facerecon_ray.training.recipes.registry import build_recipe
 from facerecon_ray.training.validation import first_rows, validate

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from facerecon_ray.geometry import rasterizer
 from facerecon_ray.geometry.pose import Camera
-from facerecon_ray.geometry.rasterizer import Fragments, interpolate, rasterize
+from facerecon_ray.geometry.rasterizer import Fragments, interpolate, rasterize, seen_triangles
 
 SIZE = 256
 ANGLES = torch.tensor([[0.0, 0.0, 0.0], [35.0, -10.0, 5.0], [-80.0, 25.0, -40.0], [150.0, 60.0, 90.0]])
@@ -39,6 +39,14 @@ def fragments(mesh: tuple[Tensor, Tensor], points: Tensor) -> Fragments:
 def pixel_centres(height: int, width: int) -> Tensor:
     rows, columns = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     return torch.stack([columns, rows], -1)
+
+
+def test_seen_triangles_are_those_of_the_fragments(
+    mesh: tuple[Tensor, Tensor], points: Tensor, fragments: Fragments
+) -> None:
+    seen = seen_triangles(points, mesh[1], SIZE, SIZE)
+    assert torch.equal(seen.nonzero()[:, 0], fragments.triangle[fragments.mask].unique())
+    assert 0 < seen.sum() < len(seen)
 
 
 @pytest.mark.parametrize("view", range(4))

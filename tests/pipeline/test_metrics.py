@@ -77,7 +77,7 @@ def test_busy_seconds_and_the_idle_share_add_up_also_during_a_long_call(recorder
 def test_waiting_batches_are_measured_for_each_stage(recorder: Recorder):
     class Slow:
         def __call__(self, batch: dict) -> dict:
-            time.sleep(0.2)
+            time.sleep(0.1)
             return batch
 
     watch_queues()
@@ -85,7 +85,7 @@ def test_waiting_batches_are_measured_for_each_stage(recorder: Recorder):
     context = ray.data.DataContext.get_current()
     assert context.custom_execution_callback_classes.count(QueueMeter) == 1
     compute = ray.data.ActorPoolStrategy(size=1)
-    dataset = ray.data.range(40, override_num_blocks=40)
+    dataset = ray.data.range(20, override_num_blocks=20)
     dataset.map_batches(Slow, compute=compute, num_cpus=0.1, batch_size=1).materialize()
     waiting = [value for (name, _), value in recorder.last.items() if name == "facerecon_queued_batches"]
     stages = {dict(key)["stage"] for name, key in recorder.last if name == "facerecon_queued_batches"}

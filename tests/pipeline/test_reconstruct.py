@@ -36,16 +36,21 @@ from facerecon_ray.storage.uris import path_of
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 Photos = Callable[..., Path]
-DRIVER_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 def manifest(output: Path) -> list[dict]:
     return pq.read_table(output / "manifest").to_pylist()
 
 
-def driver_command(photos: Path, output: Path) -> list[str]:
-    """A job in a process of its own, slow enough to be stopped midway."""
-    return [sys.executable, toy_stages.__file__, str(photos), str(output), "0.3"]
+def driver(photos: Path, output: Path) -> subprocess.Popen[str]:
+    """A job in a process of its own, on the tests' cluster, slow enough to be stopped midway."""
+    known = {"PYTHONPATH": str(Path(__file__).parents[2]), "RAY_ADDRESS": ray.get_runtime_context().gcs_address}
+    return subprocess.Popen(
+        [sys.executable, toy_stages.__file__, str(photos), str(output), "0.2"],
+        env={**os.environ, **known},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def faces(output: Path) -> Counter:
@@ -211,12 +216,12 @@ def test_few_photos_are_shared_out_among_the_workers(photos: int, rows: int):
 
 def test_a_job_whose_driver_is_killed_is_continued_with_every_row_once(toy_photos: Photos, tmp_path: Path):
     folder, out = toy_photos(**{f"p{number:02d}": f"faces={number % 4}" for number in range(60)}), tmp_path / "out"
-    driver = subprocess.Popen(driver_command(folder, out), env=DRIVER_ENVIRONMENT)
+    job = driver(folder, out)
     deadline = time.monotonic() + 90
     while not list((out / "manifest").glob("part-*.parquet")) and time.monotonic() < deadline:
         time.sleep(0.1)
-    driver.kill()
-    driver.wait()
+    job.kill()
+    job.communicate()
     done = len({row["photo_uri"] for row in manifest(out)})
     assert 0 < done < 60
     result = run_toy(folder, out)
@@ -254,12 +259,12 @@ def test_a_job_reads_from_a_bucket_and_writes_to_a_bucket(seaweed: S3Server):
 
 def test_interrupt_keeps_complete_photos_and_says_so_in_the_record(toy_photos: Photos, tmp_path: Path):
     folder, out = toy_photos(**{f"p{number:02d}": "faces=1" for number in range(60)}), tmp_path / "out"
-    driver = subprocess.Popen(driver_command(folder, out), env=DRIVER_ENVIRONMENT, stderr=subprocess.PIPE, text=True)
-    assert driver.stderr is not None
-    while "faces=" not in driver.stderr.readline():
-        assert driver.poll() is None, "the job ended before its first face"
-    driver.send_signal(signal.SIGINT)
-    driver.wait(timeout=60)
+    job = driver(folder, out)
+    assert job.stderr is not None
+    while "faces=" not in job.stderr.readline():
+        assert job.poll() is None, "the job ended before its first face"
+    job.send_signal(signal.SIGINT)
+    job.communicate(timeout=60)
     record = load_record(open_store(out))
     assert record is not None and record.runs[-1].outcome == "stopped"
     done = len(manifest(out))

@@ -15,7 +15,7 @@ class Broken:
     def __call__(self, batch): return batch
 with ray_session():
     try:
-        ray.data.range(4).map_batches(Broken, compute=ray.data.ActorPoolStrategy(size=2), num_cpus=0.1).materialize()
+        ray.data.range(4).map_batches(Broken, compute=ray.data.ActorPoolStrategy(size=1), num_cpus=0.1).materialize()
     except ray.exceptions.RayError:
         folder = ray._private.worker.global_worker.node.get_session_dir_path()
         closed = os.path.dirname(os.path.dirname(folder))

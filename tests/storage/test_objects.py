@@ -187,7 +187,7 @@ def test_a_fault_that_passes_within_the_time_limit_is_not_noticed(seaweed: S3Ser
         (lambda: store.write_if_absent("c", b"1"), True),
     ):
         before = proxy.met
-        with proxy.failing(fault, seconds=0.7):
+        with proxy.failing(fault, seconds=0.3):
             assert use() == expected
         assert proxy.met > before, "the fault was not met"
     assert store.read("b") == data and names(store) == ["a", "b", "c"]

@@ -82,14 +82,17 @@ def test_of_many_runs_that_find_an_expired_lock_one_takes_it(store: S3Store):
     store.write(LOCK, b"{}")
     time.sleep(2.1)
     outcomes = []
+    others = threading.Semaphore(0)
 
     def run() -> None:
         try:
             with bucket_lock(store, heartbeat=0.3, expiry=1.0):
                 outcomes.append("held")
-                time.sleep(3)
+                for _ in range(3):
+                    others.acquire(timeout=10)
         except OutputError:
             outcomes.append("refused")
+            others.release()
 
     threads = [threading.Thread(target=run) for _ in range(4)]
     for thread in threads:

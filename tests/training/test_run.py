@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+import ray.train
 import torch
 from ray import cloudpickle
 
@@ -46,9 +47,25 @@ CASES: dict[str, tuple[type[TrainJob], dict[str, Any], Callable[[Path], torch.nn
     "rotator": (RotatorTraining, {}, view_generator.load_weights),
 }
 
+OTHER_CASES = [case for case in CASES if case != "fitter"]
+
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_network_trains_and_leaves_weights_that_its_stage_loads(case: str, pairs: Path, tmp_path: Path) -> None:
+def test_every_network_trains_and_leaves_weights_that_its_stage_loads(
+    case: str, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In this process: Ray Train starts ten of its own for a worker, which take half a minute.
+    here = ray.train.ScalingConfig(num_workers=0)
+    monkeypatch.setattr(ray.train, "ScalingConfig", lambda **_: here)
+    check_training(case, pairs, tmp_path)
+
+
+@pytest.mark.parametrize("case", ["fitter", *(pytest.param(case, marks=pytest.mark.slow) for case in OTHER_CASES)])
+def test_every_network_trains_in_a_worker_of_ray_train(case: str, pairs: Path, tmp_path: Path) -> None:
+    check_training(case, pairs, tmp_path)
+
+
+def check_training(case: str, pairs: Path, tmp_path: Path) -> None:
     kind, settings, load = CASES[case]
     job = quick_job(kind, pairs, tmp_path, **settings)
     seen: list[Standing] = []

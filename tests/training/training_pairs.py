@@ -88,7 +88,7 @@ def face_rows(subject: int, rows: int = 2, split: str = "train") -> Rows:
 
 def as_batch(rows: Rows) -> dict[str, Tensor]:
     """Rows as a recipe gets them."""
-    from facerecon_ray.training.pair_stream import on_device
+    from facerecon_ray.training.batch_tensors import on_device
 
     numbers = {name: values for name, values in rows.items() if values.dtype != object}
     return on_device(numbers, torch.device("cpu"))

@@ -12,7 +12,7 @@ import torch
 
 from facerecon_ray.geometry.mesh_topology import boundary_loops, triangle_parts, without_pinches
 from facerecon_ray.geometry.pose import Camera
-from facerecon_ray.geometry.rasterizer import rasterize
+from facerecon_ray.geometry.rasterizer import seen_triangles
 
 CAP_RINGS = (0.3, 0.65)
 """Distance of a cap's rings from its rim, as a share of the way to its centre."""
@@ -138,16 +138,15 @@ def _is_eyeball(head: np.ndarray, faces: np.ndarray) -> bool:
 def _seen_triangles(head: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(T,) bool, true for triangles that are visible from anywhere around or above and below the head."""
     size = 640
-    seen = np.zeros(len(triangles), bool)
+    seen = torch.zeros(len(triangles), dtype=torch.bool)
     faces = torch.from_numpy(triangles)
     points = torch.from_numpy(head - head.mean(0))[None]
     for pitch in (-60.0, -30.0, 0.0, 30.0, 60.0):
         for yaw in range(0, 360, 20):
             angles = torch.tensor([[float(yaw), pitch, 0.0]])
             camera = Camera(angles, torch.tensor([size / 0.3]), torch.full((1, 2), size / 2))
-            visible = rasterize(camera.project(points), faces, size, size).triangle
-            seen[visible[visible >= 0].unique().numpy()] = True
-    return seen
+            seen |= seen_triangles(camera.project(points), faces, size, size)
+    return seen.numpy()
 
 
 def _pockets(triangles: np.ndarray, hidden: np.ndarray, count: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 What is drawn, and over what range, stands here and in the settings; how it looks is painted by the other modules.
 """
 
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class SubjectSampler:
     Parameters
     ----------
     settings : ranges and shares, the default ones if None
-    geometry : of the heads; without one, it is worked out, which takes seconds
+    geometry : of the heads; without one, anny's, which takes seconds to work out, once for each process
 
     Raises
     ------
@@ -41,7 +41,7 @@ class SubjectSampler:
 
     def __init__(self, settings: SubjectSettings | None = None, geometry: HeadGeometry | None = None) -> None:
         self._settings = settings or SubjectSettings()
-        self.geometry = geometry or HeadGeometry(HeadSampler())
+        self.geometry = geometry or _geometry()
         self._heads = self.geometry.heads
 
     @cached_property
@@ -117,3 +117,8 @@ class SubjectSampler:
             own = rng.normal(0.0, self._settings.asymmetry) if base != name else 0.0
             changes[name] = float(np.clip(shared[base] + own, -1.0, 1.0))
         return changes
+
+
+@cache
+def _geometry() -> HeadGeometry:
+    return HeadGeometry(HeadSampler())

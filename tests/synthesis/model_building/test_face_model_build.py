@@ -7,12 +7,14 @@ from facerecon_ray.errors import OutputError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.synthesis.model_building import face_model_build
 from facerecon_ray.synthesis.people.anny_heads import HeadSampler
+from facerecon_ray.synthesis.people.head_topology import HeadTopology
 
 
 def test_a_small_build_gives_a_model_like_the_embedded_one(
-    tmp_path: Path, sampler: HeadSampler, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sampler: HeadSampler, topology: HeadTopology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(face_model_build, "HeadSampler", lambda: sampler)
+    monkeypatch.setattr(face_model_build, "build_head_topology", lambda head, triangles: topology)
     lines: list[str] = []
     face_model_build.build_face_model(
         tmp_path / "model.npz", heads=60, shape_components=12, landmark_heads=4, noise_heads=4, report=lines.append
