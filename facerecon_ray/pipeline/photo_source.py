@@ -132,11 +132,15 @@ class PhotoSource:
             if shard.number not in self._earlier.shards:
                 yield ShardWork.whole(shard)
             elif self._retry or shard.number in self._earlier.open:
-                work = ShardWork.rest(shard, self._manifest.read(part_name(shard.number)), self._retry)
+                work = self._rest(shard, self._retry)
                 self.todo += len(work.todo)
                 self.closed.add(shard.number)
                 if work.todo:
                     yield work
+
+    def _rest(self, shard: Shard, retry_failed: bool) -> ShardWork:
+        """What is left to do of a shard that has a part in the manifest."""
+        return ShardWork.rest(shard, self._manifest.read(part_name(shard.number)), retry_failed)
 
     def _list(self) -> None:
         try:
@@ -152,7 +156,9 @@ class PhotoSource:
     def _count(self, part: PlanObject, shards: list[Shard], known: KnownPhotos) -> None:
         for shard in shards:
             known.add_new(shard.photos)
-            if shard.number in self._earlier.shards:
+            if shard.number in self._earlier.open:
+                self.done += len(shard.photos) - len(self._rest(shard, retry_failed=False).todo)
+            elif shard.number in self._earlier.shards:
                 self.done += len(shard.photos)
             elif self._limit is None or shard.first < self._limit:
                 self.todo += len(shard.photos)

@@ -14,7 +14,7 @@ from facerecon_ray.networks.weight_file import NETWORK, read_metadata, weight_by
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.pairs.dataset_card import load_card
 from facerecon_ray.storage.pairs.pair_shards import read_pairs
-from facerecon_ray.training.pair_stream import on_device
+from facerecon_ray.training.batch_tensors import on_device
 from facerecon_ray.training.recipes.fitter import FitterRecipe
 from facerecon_ray.training.recipes.recipe import Tensors
 

@@ -95,6 +95,7 @@ def test_a_shard_of_which_a_part_was_written_is_finished(tmp_path: Path):
     finish(tmp_path, 2, uris(40)[32:])
     source = source_of(tmp_path, iter(uris(40)), open=frozenset({0, 1}))
     assert hand_out(source) == uris(40)[16:20] and source.closed == {0, 1}
+    assert (source.planned, source.done, source.todo) == (40, 36, 4)
 
 
 def test_an_open_shard_beyond_the_limit_stays_open(tmp_path: Path):
