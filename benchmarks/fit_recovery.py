@@ -37,6 +37,9 @@ MOST_YAW, MOST_PITCH, MOST_ROLL = 30.0, 10.0, 10.0
 DISTANCE = (1.0, 3.0)
 """Metres from the camera: usual for portraits; nearer, the perspective is part of the error."""
 
+FACES = {"neutral": 1.0, "expressive": 0.0, "as drawn": None}
+"""Share of the faces that are neutral; as drawn: the share that training data have."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -63,13 +66,16 @@ class Sitters:
         self._plain = HeadRenderer(model) if pictures == "plain" else None
         self._renderer = SceneRenderer()
         self._views = ViewSampler(ViewSettings(size=PICTURE_SIZE, distance=DISTANCE))
-        self._people = {share: SubjectSampler(SubjectSettings(neutral_share=share)) for share in (0.0, 1.0)}
-        geometry = self._people[0.0].geometry
+        self._people = {
+            name: SubjectSampler(SubjectSettings() if share is None else SubjectSettings(neutral_share=share))
+            for name, share in FACES.items()
+        }
+        geometry = self._people["as drawn"].geometry
         self._library = PhotoLibrary.open(photos, geometry, PhotoTextureSettings(), report=print) if photos else None
 
-    def __call__(self, count: int, seed: int, expressive: bool) -> Iterator[Sample]:
+    def __call__(self, count: int, seed: int, faces: str) -> Iterator[Sample]:
         """Pictures of people in random poses; the same seed gives the same people, whatever the pictures."""
-        people = self._people[0.0 if expressive else 1.0]
+        people = self._people[faces]
         for number in range(count):
             rng = np.random.default_rng([seed, number])
             widest = np.array([MOST_YAW, MOST_PITCH, MOST_ROLL])
@@ -122,8 +128,8 @@ def main() -> None:
     fit, look = LandmarkFitter(model), NetworkFitter(None, model)
     sitters = Sitters(model, arguments.pictures, arguments.photos)
     print("heads        landmarks  found   error  mean head      fit closer by   error of yaw, pitch, roll")
-    for expressive in (False, True):
-        samples = list(sitters(arguments.heads, arguments.seed, expressive))
+    for faces in FACES:
+        samples = list(sitters(arguments.heads, arguments.seed, faces))
         points = torch.from_numpy(np.stack([sample.points for sample in samples]))
         angles = torch.tensor([sample.angles for sample in samples])
         truth = np.stack([sample.head for sample in samples])
@@ -146,7 +152,7 @@ def main() -> None:
             mean = distances(model, np.broadcast_to(model.mean.numpy(), truth[rows].shape), truth[rows]).mean()
             pose = (result.camera.angles - angles[rows]).abs().mean(0).tolist()
             print(
-                f"{'expressive' if expressive else 'neutral':12} {name:10} {int(rows.sum()):5d} {off:7.2%} "
+                f"{faces:12} {name:10} {int(rows.sum()):5d} {off:7.2%} "
                 f"{mean:7.2f} mm {fitted:5.2f} mm {1 - fitted / mean:8.1%} "
                 f"{pose[0]:8.1f} {pose[1]:5.1f} {pose[2]:5.1f}"
             )
