@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from facerecon_ray.geometry.turned_view import TurnedView
 
-HAIR = 0.11
+HAIR = 0.16
 """Share of the picture's width by which hair, hats and ears may stand out over the model's head, up and to the sides.
 What is nearer to it is not taken for background: it would stay behind the turned head as a ghost."""
 
