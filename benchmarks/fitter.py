@@ -4,8 +4,9 @@
 
 Rendered: subjects of the split `test` of a data set that `facerecon synthesize` made, in crops as the pipeline cuts
 them and, for two rounds, in crops that are off by as much as the detector's boxes are; errors in shares of the
-landmarks' box size. Photos: distance of the fitter's landmarks to dlib's, and for comparison that of dlib's to
-themselves when the box moves by a few percent, for faces within 30 degrees of yaw.
+landmarks' box size. Photos: distance of the fitter's landmarks to dlib's, how much of it is the same offset in all
+faces, and for comparison the distance of dlib's to themselves when the box moves by a few percent, for faces within 30
+degrees of yaw.
 """
 
 import argparse
@@ -38,6 +39,14 @@ FRONTAL = 30.0
 BOX_JITTER = 0.03
 SHIFT, ZOOM = 0.04, 0.08
 """How far crops by the detector's boxes are off: standard deviations of place and size, as shares."""
+
+REGIONS = {
+    "jaw": slice(0, 17),
+    "brows": slice(17, 27),
+    "nose": slice(27, 36),
+    "eyes": slice(36, 48),
+    "mouth": slice(48, 68),
+}
 
 
 def marks_in(fit: NetworkFitter, crops: np.ndarray) -> np.ndarray:
@@ -99,7 +108,7 @@ def photos(fit: NetworkFitter, model: FaceModel, folder: Path) -> None:
     detector = build_detector(CropSettings())
     predictor, network, landmark_fit = LandmarkPredictor(), NetworkLandmarks(fit), LandmarkFitter(model)
     rng = np.random.default_rng(0)
-    own, repeated, counted = [], [], 0
+    offsets, repeated, counted = [], [], 0
     for path in sorted(folder.iterdir()):
         try:
             photo = decode_photo(path.read_bytes(), ReadSettings()).pixels
@@ -116,13 +125,20 @@ def photos(fit: NetworkFitter, model: FaceModel, folder: Path) -> None:
             size = float(box_size(torch.from_numpy(dlibs)))
             if abs(float(landmark_fit(torch.from_numpy(dlibs[None]).float()).camera.angles[0, 0])) > FRONTAL:
                 continue
-            own.append(np.linalg.norm(marks - dlibs, axis=-1).mean() / size)
+            offsets.append((marks - dlibs) / size)
             side = (box[2:] - box[:2]).mean()
             moved = [box + np.tile(BOX_JITTER * side * rng.standard_normal(2), 2) for _ in range(4)]
             others = [predictor.predict(photo, other) for other in moved]
             repeated.append(np.mean([np.linalg.norm(other - dlibs, axis=-1).mean() for other in others]) / size)
+    apart = np.linalg.norm(offsets, axis=-1)
+    own = apart.mean(1)
     print(f"\n{counted} faces in photos, {len(own)} within {FRONTAL:g} degrees of yaw by dlib's landmarks")
     print(f"fitter to dlib:       mean {100 * np.mean(own):.2f} %, median {100 * np.median(own):.2f} %")
+    for name, marks in REGIONS.items():
+        constant = np.linalg.norm(np.mean(offsets, axis=0)[marks], axis=-1).mean()
+        print(
+            f"  {name:6} {100 * apart[:, marks].mean():.2f} %, of which {100 * constant:.2f} % the same in all faces"
+        )
     print(f"dlib to itself moved: mean {100 * np.mean(repeated):.2f} %, median {100 * np.median(repeated):.2f} %")
 
 
