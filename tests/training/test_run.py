@@ -47,8 +47,6 @@ CASES: dict[str, tuple[type[TrainJob], dict[str, Any], Callable[[Path], torch.nn
     "rotator": (RotatorTraining, {}, view_generator.load_weights),
 }
 
-OTHER_CASES = [case for case in CASES if case != "fitter"]
-
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_network_trains_and_leaves_weights_that_its_stage_loads(
@@ -60,7 +58,8 @@ def test_every_network_trains_and_leaves_weights_that_its_stage_loads(
     check_training(case, pairs, tmp_path)
 
 
-@pytest.mark.parametrize("case", ["fitter", *(pytest.param(case, marks=pytest.mark.slow) for case in OTHER_CASES)])
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
 def test_every_network_trains_in_a_worker_of_ray_train(case: str, pairs: Path, tmp_path: Path) -> None:
     check_training(case, pairs, tmp_path)
 

@@ -96,6 +96,7 @@ def test_a_set_on_s3_is_the_same_set(made: Path, seaweed: S3Server) -> None:
     assert sum(len(batch["view"]) for batch in read_pairs(store, columns=["view"])) == 14
 
 
+@pytest.mark.slow
 def test_a_shard_that_cannot_be_written_is_named_and_the_others_stay(tmp_path: Path, ray_cluster: None) -> None:
     blocked = tmp_path / "shards" / "part-000002.parquet"
     prepared = prepare_synthesis(toy_job(tmp_path, pool={"workers": 1, "cpus": 0.3}))
