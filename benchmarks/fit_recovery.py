@@ -37,8 +37,12 @@ MOST_YAW, MOST_PITCH, MOST_ROLL = 30.0, 10.0, 10.0
 DISTANCE = (1.0, 3.0)
 """Metres from the camera: usual for portraits; nearer, the perspective is part of the error."""
 
-FACES = {"neutral": 1.0, "expressive": 0.0, "as drawn": None}
-"""Share of the faces that are neutral; as drawn: the share that training data have."""
+FACES = {
+    "neutral": SubjectSettings(neutral_share=1.0),
+    "expressive": SubjectSettings(neutral_share=0.0),
+    "as drawn": SubjectSettings(),
+}
+"""As drawn: with the share of neutral faces that training data have."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,7 @@ class Sitters:
         self._plain = HeadRenderer(model) if pictures == "plain" else None
         self._renderer = SceneRenderer()
         self._views = ViewSampler(ViewSettings(size=PICTURE_SIZE, distance=DISTANCE))
-        self._people = {
-            name: SubjectSampler(SubjectSettings() if share is None else SubjectSettings(neutral_share=share))
-            for name, share in FACES.items()
-        }
+        self._people = {name: SubjectSampler(settings) for name, settings in FACES.items()}
         geometry = self._people["as drawn"].geometry
         self._library = PhotoLibrary.open(photos, geometry, PhotoTextureSettings(), report=print) if photos else None
 

@@ -13,6 +13,9 @@ HAIR = 0.16
 """Share of the picture's width by which hair, hats and ears may stand out over the model's head, up and to the sides.
 What is nearer to it is not taken for background: it would stay behind the turned head as a ghost."""
 
+BLOCK = 4
+"""Pixels to which the outline of the hair is exact."""
+
 
 def fill_view(view: TurnedView, photos: Tensor) -> Tensor:
     """Complete a turned view.
@@ -42,8 +45,12 @@ def fill_view(view: TurnedView, photos: Tensor) -> Tensor:
 
 def _with_hair(head: Tensor) -> Tensor:
     """The mask of a head (B, 1, H, W) with what may stand out over it; nothing is added below it."""
-    reach = round(HAIR * head.shape[-1])
-    return functional.max_pool2d(functional.pad(head, (reach, reach, 0, reach)), (reach + 1, 2 * reach + 1), 1)
+    # In blocks, first up, then aside: one pool as large as this would take longer than the rest of the stage.
+    blocks = functional.max_pool2d(head, BLOCK, ceil_mode=True)
+    reach = round(HAIR * blocks.shape[-1])
+    above = functional.max_pool2d(functional.pad(blocks, (0, 0, 0, reach)), (reach + 1, 1), 1)
+    around = functional.max_pool2d(above, (1, 2 * reach + 1), 1, (0, reach))
+    return functional.interpolate(around, scale_factor=BLOCK)[..., : head.shape[-2], : head.shape[-1]]
 
 
 def spread_colours(colours: Tensor, weight: Tensor) -> Tensor:

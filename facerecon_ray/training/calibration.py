@@ -11,8 +11,7 @@ from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.fitter import load_weights
 from facerecon_ray.networks.weight_file import NETWORK, read_metadata, weight_bytes, write_whole
-from facerecon_ray.storage.objects import open_store
-from facerecon_ray.storage.pairs.dataset_card import load_card
+from facerecon_ray.storage.pairs.dataset_card import open_data_set
 from facerecon_ray.storage.pairs.pair_shards import read_pairs
 from facerecon_ray.training.batch_tensors import on_device
 from facerecon_ray.training.recipes.fitter import FitterRecipe
@@ -63,9 +62,7 @@ def calibrate(
     def batches() -> Iterator[Tensors]:
         nonlocal rows
         for uri, splits in [*((uri, SPLITS) for uri in data), *((uri, (None,)) for uri in held_out)]:
-            store = open_store(uri)
-            if load_card(store) is None:
-                raise InputError(f"data {store.uri}: no data set; `facerecon synthesize --output {uri}` makes one")
+            store = open_data_set(uri)
             for split in splits:
                 for batch in read_pairs(store, split, "ok", recipe.columns):
                     rows += len(batch["crop"])

@@ -16,7 +16,7 @@ from ray.data._internal.execution.execution_callback import ExecutionCallback
 from facerecon_ray.config.training import TrainJob
 from facerecon_ray.errors import FaceReconError, InputError
 from facerecon_ray.storage.objects import open_store
-from facerecon_ray.storage.pairs.dataset_card import load_card
+from facerecon_ray.storage.pairs.dataset_card import open_data_set
 from facerecon_ray.storage.pairs.pair_shards import read_pairs, shard_summaries
 
 READER_CPUS = 0.5
@@ -49,9 +49,7 @@ def shards_of(job: TrainJob, split: str) -> list[int]:
     InputError
         when the data have no card, no shard is finished, or none holds such rows
     """
-    store = open_store(job.data, job.s3)
-    if load_card(store) is None:
-        raise InputError(f"data {store.uri}: no data set; `facerecon synthesize --output {job.data}` makes one")
+    store = open_data_set(job.data, job.s3)
     summaries = shard_summaries(store)
     found = sorted(index for index, summary in summaries.items() if summary.counts["split"].get(split))
     if not found:

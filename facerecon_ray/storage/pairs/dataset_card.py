@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from facerecon_ray.errors import AssetError, MissingObjectError, OutputError
-from facerecon_ray.storage.objects import ObjectStore
+from facerecon_ray.config.storage import S3Settings
+from facerecon_ray.errors import AssetError, InputError, MissingObjectError, OutputError
+from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.pairs.pair_schema import PAIR_SCHEMA_VERSION
 from facerecon_ray.storage.pairs.pair_shards import ShardSummary, shard_name, shard_summaries
 from facerecon_ray.storage.software import machine, versions
@@ -125,6 +126,22 @@ def load_card(store: ObjectStore) -> DatasetCard | None:
         return None
     except ValidationError:
         raise OutputError(f"{store.describe(CARD)} is not the card of a data set; choose another output") from None
+
+
+def open_data_set(uri: str, s3: S3Settings | None = None) -> ObjectStore:
+    """Store of a data set, a folder or s3://BUCKET/PREFIX.
+
+    Raises
+    ------
+    InputError
+        when nothing there has a card
+    OutputError
+        when dataset.json is there but is no card
+    """
+    store = open_store(uri, s3)
+    if load_card(store) is None:
+        raise InputError(f"data {store.uri}: no data set; `facerecon synthesize --output {uri}` makes one")
+    return store
 
 
 def card_of_shards(store: ObjectStore) -> DatasetCard | None:
