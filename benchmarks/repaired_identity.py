@@ -45,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = FaceModel.default()
-    fit, describer = NetworkFitter(None, model), FaceDescriber()
+    fit, describer = NetworkFitter(None, model), FaceDescriber(model)
     rotators = {
         "filled": Rotator(RotateSettings(), model),
         "repaired": Rotator(RotateSettings(repair="network", weights=options.weights), model),

@@ -194,6 +194,9 @@ class RotatorLosses(Settings):
     back."""
     seen: float = Field(default=5.0, ge=0.0)
     """Absolute difference to the render on the pixels that the photo saw."""
+    identity: float = Field(default=2.0, ge=0.0)
+    """How far dlib's face recognition network finds the repaired view from the crop: 1 minus the cosine between their
+    descriptors, as TP-GAN's identity loss (Huang et al. 2017)."""
 
 
 class RotatorTraining(TrainJob):
@@ -208,7 +211,8 @@ class RotatorTraining(TrainJob):
     face_model: AbsolutePath | None = None
     """The face model that is fitted; without one, the embedded model."""
     fitter: AbsolutePath | None = None
-    """Weights of the fitter that turning there and back uses; without them, those that come with the package."""
+    """Weights of the fitter that turning there and back and the identity use; without them, those that come with the
+    package."""
     rotate: RotateSettings = RotateSettings()
     """How far photos are turned there; yaw_change and keep_pitch count."""
     augmentation: AugmentationSettings = AugmentationSettings(mirror=True, channels=(0.8, 1.25))

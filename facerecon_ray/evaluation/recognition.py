@@ -28,7 +28,7 @@ class MeshRecognition:
     """
 
     def __init__(self, model: FaceModel, layout: UvLayout) -> None:
-        self._model, self._layout, self._describe = model, layout, FaceDescriber()
+        self._model, self._layout, self._describe = model, layout, FaceDescriber(model)
 
     def of_photo(self, photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """(128,) descriptor of the face in a photo (H, W, 3) uint8 with landmarks (68, 2) in pixels."""

@@ -9,6 +9,9 @@ from facerecon_ray.errors import AssetError
 
 MODEL_PACKAGE = "face_recognition_models"
 
+MEAN_RGB, INPUT_SCALE = (122.782, 117.001, 104.298), 256.0
+"""Of dlib's networks for colour pictures: the mean is subtracted from 0 to 255, then the result divided."""
+
 
 def installed_model(name: str) -> Path:
     """Path of a model file; the package is not imported, because its older release needs pkg_resources.
@@ -59,3 +62,18 @@ class DlibReader:
         count = int(np.prod(dimensions))
         start, self._at = self._at, self._at + 4 * count
         return np.frombuffer(self._data, "<f4", count, start).astype(np.float64)
+
+    def convolution(self) -> tuple[np.ndarray, np.ndarray]:
+        """Read the next convolution: weights (O, I, kh, kw) and biases (O,), float64."""
+        self.seek_layer(b"con_4")
+        values = self.tensor()
+        _filters, _rows, _columns, *_stride_and_padding, _version = self.integers(8)
+        shape = self.integers(4)
+        weights = int(np.prod(shape))
+        return values[:weights].reshape(shape), values[weights:]
+
+    def affine(self) -> tuple[np.ndarray, np.ndarray]:
+        """Read the next scaling of channels: factors (C,) and summands (C,), float64."""
+        self.seek_layer(b"affine_")
+        gain, shift = np.split(self.tensor(), 2)
+        return gain, shift

@@ -14,10 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facerecon_ray.errors import AssetError
-from facerecon_ray.networks.dlib_models import DlibReader
+from facerecon_ray.networks.dlib_models import INPUT_SCALE, MEAN_RGB, DlibReader
 
-MEAN_RGB = (122.782, 117.001, 104.298)
-INPUT_SCALE = 256.0
 BATCH_NORM_EPS = 1e-4
 WINDOW = 80
 CELL_STRIDE, CELL_OFFSET = 8, 14
@@ -215,11 +213,7 @@ def _read_convolutions(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _read_convolution(reader: DlibReader, normalised: bool) -> tuple[np.ndarray, np.ndarray]:
-    reader.seek_layer(b"con_4")
-    values = reader.tensor()
-    _filters, _rows, _columns, *_stride_and_padding, _version = reader.integers(8)
-    shape = reader.integers(4)
-    weight, bias = values[: np.prod(shape)].reshape(shape), values[np.prod(shape) :]
+    weight, bias = reader.convolution()
     if not normalised:
         return weight, bias
     reader.seek_layer(b"bn_con2")

@@ -4,7 +4,8 @@ alone by turning them there and back (Zhou et al., Unsupervised Photorealistic F
 The true rotated view does not lie exactly on the rendered one: the fitted pose is a few degrees off, the face a few
 pixels. Where the photo saw the face, three quarters of the pixels, that is all the difference there is, and no repair
 can undo it. So pixels count by how far the generator reaches them, they are compared at several resolutions, and what
-the photo saw is held by the render itself.
+the photo saw is held by the render itself. That it stays the same person is judged by face recognition, which is blind
+for those few pixels.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.picture_similarity import masked_signal_to_noise, masked_structural_similarity
 from facerecon_ray.geometry.turned_view import target_angles, turn_view
 from facerecon_ray.geometry.view_filling import fill_view
+from facerecon_ray.networks.face_descriptor import FaceDescriber
 from facerecon_ray.networks.view_discriminator import (
     ViewDiscriminator,
     feature_distance,
@@ -38,11 +40,16 @@ POOLINGS = (1, 4, 16)
 
 PICTURE_ROWS = 6
 
+JITTER = 2.0
+"""Pixels by which faces are cut out wrongly before they are compared, standard deviation: what convinces at one place
+only is no likeness."""
+
 
 @dataclass(frozen=True)
 class Lessons:
     """What the generator is shown, and what it should make of it.
 
+    crop    (B, 3, 256, 256) the photo, 0 to 1
     filled  (B, 3, 256, 256) the filled view, 0 to 1
     seen    (B, 1, 256, 256) how well the photo saw each pixel, 0 to 1
     head    (B, 1, 256, 256) 1 where the head is, else 0
@@ -50,6 +57,7 @@ class Lessons:
     valid   (B,) bool, whether the row has all that
     """
 
+    crop: Tensor
     filled: Tensor
     seen: Tensor
     head: Tensor
@@ -66,7 +74,8 @@ class RotatorRecipe(Recipe):
     """The generator and its discriminators.
 
     Figures, over the head's pixels: psnr (decibels), ssim and l1 (share of white) of the repaired view against the
-    true one; l1_unseen over those of them that the photo did not see; and the same with _input of the unrepaired view.
+    true one; l1_unseen over those of them that the photo did not see; strangeness, 1 minus the cosine between face
+    recognition's descriptors of view and crop; and the same with _input of the unrepaired view.
     Those of l1 of a row without a true rotated view are those after turning there and back, where the regime uses
     that.
     """
@@ -80,6 +89,7 @@ class RotatorRecipe(Recipe):
         self._judge = ViewDiscriminator().to(device)
         self.modules = {"generator": ViewGenerator().to(device), "discriminator": self._judge}
         self._turn = None if settings.regime == "supervised" else ThereAndBack(settings, device)
+        self._identity = Identity(settings, device)
 
     def losses(
         self, modules: Mapping[str, nn.Module], batch: Tensors, random: torch.Generator
@@ -110,6 +120,8 @@ class RotatorRecipe(Recipe):
             "reconstruction": (weights.reconstruction, _pooled_distance((fake - real) * reach, reach)),
             "seen": (weights.seen, _mean_over(changed, lessons.seen)),
         }
+        if weights.identity > 0:
+            parts["identity"] = (weights.identity, self._identity(fake, lessons, random))
         yield "generator", {name: weight * mean(values) for name, (weight, values) in parts.items()}
 
     @torch.no_grad()
@@ -117,8 +129,11 @@ class RotatorRecipe(Recipe):
         """Likeness of the repaired and the unrepaired view to the true one."""
         pictures = _as_floats(batch)
         lessons = _with_true_views(pictures)
+        repaired = network(lessons.inputs).float()
         figures = {f"{name}_input": values for name, values in _likeness(lessons.filled, lessons).items()}
-        figures |= _likeness(network(lessons.inputs).float(), lessons)
+        figures |= _likeness(repaired, lessons)
+        figures["strangeness_input"] = self._identity(lessons.filled, lessons)
+        figures["strangeness"] = self._identity(repaired, lessons)
         figures = {name: torch.where(lessons.valid, values, torch.nan) for name, values in figures.items()}
         if self._turn is not None and not lessons.valid.all():
             back = self._turn(pictures["crop"])
@@ -194,7 +209,37 @@ class ThereAndBack:
             )
             filled = (fill_view(back, turned) / 255).clamp(0.0, 1.0)
             valid = crops.flatten(1).any(1) & back.head.flatten(1).any(1)
-            return Lessons(filled, back.seen, back.head.float(), crops, valid)
+            return Lessons(crops, filled, back.seen, back.head.float(), crops, valid)
+
+
+class Identity:
+    """How little a turned view looks like the person in the crop, to dlib's face recognition network.
+
+    Both faces are cut out by the landmarks that a frozen fitter finds in the crop and in the unrepaired view.
+    """
+
+    def __init__(self, settings: RotatorTraining, device: torch.device) -> None:
+        model = FaceModel.open(settings.face_model).to(device)
+        self._describe, self._fitter = FaceDescriber(model), NetworkFitter(settings.fitter, model)
+
+    def __call__(self, views: Tensor, lessons: Lessons, random: torch.Generator | None = None) -> Tensor:
+        """(B,) 1 minus the cosine between the descriptors of views (B, 3, 256, 256), 0 to 1, and of the crops.
+
+        Parameters
+        ----------
+        views : what becomes of the lessons' filled views; gradients pass to them
+        lessons : B rows
+        random : on the CPU; with it the faces are cut out a little beside their places
+        """
+        with torch.autocast(views.device.type, enabled=False):
+            with torch.no_grad():
+                crop_marks, marks = (
+                    self._fitter.read(255 * pictures).landmarks for pictures in (lessons.crop, lessons.filled)
+                )
+                own = self._describe(255 * lessons.crop, crop_marks)
+            if random is not None:
+                marks = marks + JITTER * torch.randn(len(marks), 1, 2, generator=random).to(marks.device)
+            return 1 - functional.cosine_similarity(self._describe(255 * views, marks), own)
 
 
 def _as_floats(batch: Tensors) -> dict[str, Tensor]:
@@ -206,12 +251,18 @@ def _as_floats(batch: Tensors) -> dict[str, Tensor]:
 def _with_true_views(pictures: Tensors) -> Lessons:
     valid = pictures["rotated"].flatten(1).any(1) & pictures["true_rotated"].flatten(1).any(1)
     return Lessons(
-        pictures["rotated"], pictures["rotated_seen"], pictures["rotated_head"], pictures["true_rotated"], valid
+        pictures["crop"],
+        pictures["rotated"],
+        pictures["rotated_seen"],
+        pictures["rotated_head"],
+        pictures["true_rotated"],
+        valid,
     )
 
 
 def _joined(first: Lessons, second: Lessons) -> Lessons:
     return Lessons(
+        torch.cat([first.crop, second.crop]),
         torch.cat([first.filled, second.filled]),
         torch.cat([first.seen, second.seen]),
         torch.cat([first.head, second.head]),

@@ -6,17 +6,20 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.torch
+import skimage.data
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from facerecon_ray.config.training import AugmentationSettings, RotatorTraining
+from facerecon_ray.config.training import AugmentationSettings, RotatorLosses, RotatorTraining
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import Fit
+from facerecon_ray.geometry.landmarks import projected_landmarks
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.turned_view import turn_view
 from facerecon_ray.geometry.view_filling import fill_view
-from facerecon_ray.networks.fitter import FitterNetwork
+from facerecon_ray.networks.fitter import FittedFaces, FitterNetwork
 from facerecon_ray.training.recipes import rotator
 from facerecon_ray.training.recipes.rotator import RotatorRecipe, ThereAndBack
 
@@ -62,6 +65,29 @@ def settings(fitter: Path) -> Callable[..., RotatorTraining]:
     return partial(RotatorTraining, data="pairs", output="out", fitter=fitter, augmentation=STILL)
 
 
+class MeanHead:
+    """Says of every crop that it shows the mean head from the front, as the photos of `batch` do."""
+
+    def __init__(self, weights: Path | None, model: FaceModel) -> None:
+        self._model = model
+
+    def __call__(self, crops: Tensor) -> Fit:
+        rows, model = len(crops), self._model
+        shape, expression = (torch.zeros(rows, size) for size in (model.shape_size, model.expression_size))
+        return Fit(_camera(rows), shape, expression, torch.zeros(rows), torch.zeros(rows, 68, 3))
+
+    def read(self, crops: Tensor) -> FittedFaces:
+        rows, model = len(crops), self._model
+        landmarks = projected_landmarks(model, model.mean.expand(rows, -1, -1), _camera(rows))[..., :2]
+        shape, expression = (torch.zeros(rows, size) for size in (model.shape_size, model.expression_size))
+        return FittedFaces(_camera(rows), torch.eye(3).expand(rows, 3, 3), shape, expression, landmarks)
+
+
+def _camera(rows: int) -> Camera:
+    """From the front, the face in the middle of the crop."""
+    return Camera(torch.zeros(rows, 3), torch.full((rows,), 900.0), torch.full((rows, 2), 128.0))
+
+
 def _recipe(settings: RotatorTraining) -> RotatorRecipe:
     torch.manual_seed(0)
     return RotatorRecipe(settings, CPU)
@@ -97,8 +123,9 @@ def _gradients(recipe: RotatorRecipe, batch: dict[str, Tensor]) -> dict[str, Ten
 
 
 def test_a_few_steps_bring_the_output_nearer_to_the_true_view(
-    batch: dict[str, Tensor], settings: Callable[..., RotatorTraining]
+    batch: dict[str, Tensor], settings: Callable[..., RotatorTraining], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rotator, "NetworkFitter", MeanHead)
     small = {name: column[..., ::2, ::2] if column.ndim == 4 else column for name, column in batch.items()}
     recipe = _recipe(settings())
     optimizers = {name: torch.optim.AdamW(module.parameters(), 5e-4) for name, module in recipe.modules.items()}
@@ -108,6 +135,27 @@ def test_a_few_steps_bring_the_output_nearer_to_the_true_view(
     assert (after["psnr"] > before["psnr"] + 1).all()
     assert steps[-1]["generator"]["reconstruction"] < 0.98 * steps[0]["generator"]["reconstruction"]
     assert set(steps[0]) == {"discriminator", "generator"}
+
+
+def test_a_few_steps_of_the_identity_alone_make_the_view_more_like_the_person(
+    batch: dict[str, Tensor], settings: Callable[..., RotatorTraining], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotator, "NetworkFitter", MeanHead)
+    monkeypatch.setattr(rotator, "JITTER", 0.0)
+    face = torch.from_numpy(skimage.data.astronaut()[10:210, 120:320].copy()).permute(2, 0, 1)[None].float()
+    crop = functional.interpolate(face, (256, 256), mode="bilinear")
+    blurred = functional.interpolate(functional.avg_pool2d(crop, 16), scale_factor=16.0, mode="bilinear")
+    one = {name: column[:1] for name, column in batch.items()}
+    one |= {"crop": crop.byte(), "rotated": blurred.byte(), "rotated_seen": torch.zeros_like(one["rotated_seen"])}
+    nothing_else = {"adversarial": 0.0, "features": 0.0, "reconstruction": 0.0, "seen": 0.0}
+    recipe = _recipe(settings(losses=RotatorLosses(identity=10.0, **nothing_else)))
+    optimizers = {name: torch.optim.AdamW(module.parameters(), 1e-3) for name, module in recipe.modules.items()}
+    before = recipe.figures(recipe.modules["generator"], one)
+    steps = [_step(recipe, one, optimizers) for _ in range(25)]
+    after = recipe.figures(recipe.modules["generator"], one)
+    assert torch.allclose(before["strangeness"], before["strangeness_input"])
+    assert after["strangeness"].item() < 0.9 * after["strangeness_input"].item()
+    assert steps[-1]["generator"]["identity"] < 0.9 * steps[0]["generator"]["identity"]
 
 
 def test_a_few_steps_teach_the_discriminator_to_tell_a_generator_that_stays_as_it_is(
@@ -140,8 +188,10 @@ def test_figures_of_an_untrained_generator_are_those_of_its_input(
 
 
 def test_rows_without_pictures_do_not_matter(
-    batch: dict[str, Tensor], settings: Callable[..., RotatorTraining]
+    batch: dict[str, Tensor], settings: Callable[..., RotatorTraining], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rotator, "NetworkFitter", MeanHead)
+    monkeypatch.setattr(rotator, "JITTER", 0.0)
     alone = _gradients(_recipe(settings()), batch)
     with_empty = {name: torch.cat([column, torch.zeros_like(column)]) for name, column in batch.items()}
     beside = _gradients(_recipe(settings()), with_empty)
@@ -176,19 +226,6 @@ def test_photos_alone_teach_the_generator(
     assert all(gradient.isfinite().all() and gradient.any() for gradient in of_generator.values())
     figures = recipe.figures(recipe.modules["generator"], photos)
     assert all(figures[name].isfinite().all() for name in ("l1", recipe.goal))
-
-
-class MeanHead:
-    """Says of every crop that it shows the mean head from the front, as the photos of `batch` do."""
-
-    def __init__(self, weights: Path | None, model: FaceModel) -> None:
-        self._sizes = (model.shape_size, model.expression_size)
-
-    def __call__(self, crops: Tensor) -> Fit:
-        rows = len(crops)
-        camera = Camera(torch.zeros(rows, 3), torch.full((rows,), 900.0), torch.full((rows, 2), 128.0))
-        shape, expression = (torch.zeros(rows, size) for size in self._sizes)
-        return Fit(camera, shape, expression, torch.zeros(rows), torch.zeros(rows, 68, 3))
 
 
 def test_there_and_back_returns_what_stayed_in_sight(
@@ -253,7 +290,9 @@ def test_picture_shows_crop_view_repair_and_truth(
     assert np.array_equal(picture[:256], np.concatenate(shown, 1))
 
 
-def test_missing_fitter_weights_are_one_clear_error(settings: Callable[..., RotatorTraining], tmp_path: Path) -> None:
+@pytest.mark.parametrize("regime", ["supervised", "both"])
+def test_missing_fitter_weights_are_one_clear_error(
+    regime: str, settings: Callable[..., RotatorTraining], tmp_path: Path
+) -> None:
     with pytest.raises(AssetError, match="fitter weights"):
-        _recipe(settings(regime="both", fitter=tmp_path / "nothing.safetensors"))
-    _recipe(settings(regime="supervised", fitter=tmp_path / "nothing.safetensors"))
+        _recipe(settings(regime=regime, fitter=tmp_path / "nothing.safetensors"))
