@@ -76,11 +76,10 @@ class DescriptorNetwork(nn.Module):
             raise AssetError(f"face recognition {path}: {error.strerror}") from None
         except (ValueError, IndexError):
             raise AssetError(f"{path}: this is not dlib's {MODEL}") from None
-        with torch.no_grad():
-            weight = network.stem.weight / INPUT_SCALE
-            assert network.stem.bias is not None
-            network.stem.bias -= weight.sum((2, 3)) @ weight.new_tensor(MEAN_RGB)
-            network.stem.weight.copy_(weight)
+        stem = network.stem
+        assert stem.bias is not None
+        stem.weight.data /= INPUT_SCALE
+        stem.bias.data -= stem.weight.data.sum((2, 3)) @ torch.tensor(MEAN_RGB)
         return network.eval().requires_grad_(False)
 
     def forward(self, chips: Tensor) -> Tensor:
