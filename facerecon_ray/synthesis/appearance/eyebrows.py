@@ -24,8 +24,8 @@ class BrowPainter:
         """Draw both brows of a subject into display colours (512, 512, 3)."""
         rng, looks = subject.rng("brows"), subject.looks
         woman = subject.gender > 0.5
-        thickness = rng.uniform(4.4, 7.5) if woman else rng.uniform(6.0, 9.5)
-        count = int(rng.uniform(150, 270) * (0.8 if woman else 1.15) * (1.0 if subject.age < 60 else 0.85))
+        thickness = rng.uniform(5.0, 9.0) if woman else rng.uniform(7.0, 11.5)
+        count = int(rng.uniform(200, 400) * (0.8 if woman else 1.15) * (1.0 if subject.age < 60 else 0.85))
         arch = rng.normal(0.0, 1.0)
         drop = rng.normal(1.0, 1.0)
         length = rng.uniform(0.88, 1.0)

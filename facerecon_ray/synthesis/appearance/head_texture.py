@@ -24,6 +24,10 @@ MELANIN_ABSORBS = np.array([2.60, 3.25, 3.70], np.float32)
 BLOOD_ABSORBS = np.array([0.06, 0.30, 0.25], np.float32)
 YELLOW_ABSORBS = np.array([0.0, 0.03, 0.16], np.float32)
 
+NOSTRIL_RISE = np.array([0.0, 0.0025, 0.003])
+"""Metres from the middle between a wing's landmark and the one beside it to the middle of the nostril."""
+NOSTRIL_SIZE = np.array([0.0055, 0.005, 0.007])
+
 MOUTH_COLOUR = np.array([138.0, 62.0, 58.0], np.float32)
 
 
@@ -49,6 +53,7 @@ class SkinPainter:
         self._lips = filled(smooth_curve(outline, 96, closed=True), 0.8) * self._head
         self._lips = np.maximum(self._lips, self._inside * step((z - 0.047) / 0.004)).astype(np.float32)
         self._seams = self._dark_seams()
+        self._nostrils = self._dark_nostrils(place, maps.normal[..., 1])
         self._red_places = self._red_regions(place, maps.normal[..., 2])
         self._pale_lids = self._around_eyes(place, (0.013, 0.011), 0.004) * self._head
         self._under_eyes = self._around_eyes(place, (0.017, 0.008), -0.011) * self._head
@@ -94,6 +99,7 @@ class SkinPainter:
         blood += 1.6 * self._socket + 0.5 * self._fold
         shade = (0.5 + 0.4 * rng.random()) * self._fold
         shade += (0.35 + 0.35 * rng.random()) * self._seams
+        shade += (2.2 + 1.8 * rng.random()) * self._nostrils
         shade += (0.05 + 0.10 * rng.random()) * self._under_eyes * rng.uniform(0.0, 1.0)
         pores = grain(rng, 0.5)
         shade += 0.02 * rng.uniform(0.5, 1.6) * pores * self._pores * (1.0 - self._lips)
@@ -160,6 +166,15 @@ class SkinPainter:
             lower = smooth_curve(marks[[first, first + 5, first + 4, first + 3]], 40)
             lines += [upper - (0.0, 0.5), lower + (0.0, 0.5)]
         return strokes(lines, [1.2, 1.2, 2.0, 0.9, 2.0, 0.9], [1.0, 1.0, 1.0, 0.6, 1.0, 0.6])
+
+    def _dark_nostrils(self, place: np.ndarray, upward: np.ndarray) -> np.ndarray:
+        """(512, 512) where the nose's holes are: what looks down between its wings and its bridge, on each side."""
+        field = np.zeros(place.shape[:2])
+        for wing, base in ((31, 32), (35, 34)):
+            middle = self._marks[[wing, base]].mean(0) + NOSTRIL_RISE
+            away = (place - middle) / NOSTRIL_SIZE
+            field = np.maximum(field, step((1.0 - np.linalg.norm(away, axis=-1)) / 0.25))
+        return (field * step((-upward - 0.62) / 0.22) * self._head).astype(np.float32)
 
     def _red_regions(self, place: np.ndarray, facing: np.ndarray) -> dict[str, np.ndarray]:
         cheek = np.abs(place[..., 0:1]) * (1.0, 0.0, 0.0) + place * (0.0, 1.0, 1.0)
