@@ -194,7 +194,7 @@ class RotatorLosses(Settings):
     back."""
     seen: float = Field(default=5.0, ge=0.0)
     """Absolute difference to the render on the pixels that the photo saw."""
-    identity: float = Field(default=2.0, ge=0.0)
+    identity: float = Field(default=5.0, ge=0.0)
     """How far dlib's face recognition network finds the repaired view from the crop: 1 minus the cosine between their
     descriptors, as TP-GAN's identity loss (Huang et al. 2017)."""
 
