@@ -98,7 +98,8 @@ def say(name: str, lines: list[Line]) -> None:
     upright = (np.abs(pitch) < UPRIGHT) & (np.abs(roll) < UPRIGHT)
     print(
         f"{name:34} {len(seen):5} faces, found {seen.mean():6.1%}; pitch {pitch.mean():+.0f} +- {pitch.std():.0f}, "
-        f"roll +- {roll.std():.0f} degrees; of the {upright.sum()} within {UPRIGHT:g} of both {seen[upright].mean():.1%}"
+        f"roll +- {roll.std():.0f} degrees; "
+        f"of the {upright.sum()} within {UPRIGHT:g} of both {seen[upright].mean():.1%}"
     )
 
 
