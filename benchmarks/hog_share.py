@@ -84,7 +84,7 @@ def photographed(detector: dlib.fhog_object_detector, folder: Path) -> tuple[lis
 def turned_about(centre: np.ndarray, degrees: float) -> np.ndarray:
     """(2, 3) turn of a picture about a point by which a head's roll grows."""
     cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    linear = np.array([[cosine, sine], [-sine, cosine]])
+    linear = np.array([[cosine, -sine], [sine, cosine]])
     return np.concatenate([linear, (centre - linear @ centre)[:, None]], 1)
 
 

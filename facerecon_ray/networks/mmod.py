@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facerecon_ray.errors import AssetError
-from facerecon_ray.networks.dlib_models import INPUT_SCALE, MEAN_RGB, DlibReader
+from facerecon_ray.networks.dlib_models import MEAN_RGB, DlibReader, on_raw_pixels, set_convolution
 
 BATCH_NORM_EPS = 1e-4
 WINDOW = 80
@@ -76,11 +76,15 @@ class MmodDetector(nn.Module):
         """
         detector = cls()
         convolutions = [layer for layer in detector.layers if isinstance(layer, nn.Conv2d)]
-        for layer, (weight, bias) in zip(convolutions, _read_convolutions(path), strict=True):
-            if weight.shape != layer.weight.shape:
-                raise AssetError(f"{path}: this is not dlib's mmod_human_face_detector.dat")
-            layer.weight.data = torch.from_numpy(weight).float()
-            layer.bias.data = torch.from_numpy(bias).float()  # type: ignore[union-attr]
+        try:
+            reader = DlibReader(path.read_bytes())
+            for index, layer in enumerate(convolutions):
+                read = _read_convolution(reader, normalised=layer is not convolutions[-1])
+                set_convolution(layer, *(on_raw_pixels(*read) if index == 0 else read))
+        except OSError as error:
+            raise AssetError(f"face detector {path}: {error.strerror}") from None
+        except (ValueError, IndexError):
+            raise AssetError(f"{path}: this is not dlib's mmod_human_face_detector.dat") from None
         return detector.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, tiles: Tensor) -> Tensor:
@@ -198,21 +202,8 @@ def _suppress(boxes: np.ndarray) -> list[int]:
     return kept
 
 
-def _read_convolutions(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Weights (O, I, kh, kw) and biases (O,) of the seven convolutions, float64."""
-    try:
-        reader = DlibReader(path.read_bytes())
-        layers = [_read_convolution(reader, normalised=index < 6) for index in range(7)]
-    except OSError as error:
-        raise AssetError(f"face detector {path}: {error.strerror}") from None
-    except (ValueError, IndexError):
-        raise AssetError(f"{path}: this is not dlib's mmod_human_face_detector.dat") from None
-    weight, bias = layers[0]
-    weight = weight / INPUT_SCALE
-    return [(weight, bias - weight.sum((2, 3)) @ np.array(MEAN_RGB)), *layers[1:]]
-
-
 def _read_convolution(reader: DlibReader, normalised: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (O, I, kh, kw) and biases (O,) with the batch normalisation that follows, float64."""
     weight, bias = reader.convolution()
     if not normalised:
         return weight, bias

@@ -8,7 +8,7 @@ the photo saw is held by the render itself. That it stays the same person is jud
 for those few pixels.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -89,7 +89,7 @@ class RotatorRecipe(Recipe):
         self._judge = ViewDiscriminator().to(device)
         self.modules = {"generator": ViewGenerator().to(device), "discriminator": self._judge}
         self._turn = None if settings.regime == "supervised" else ThereAndBack(settings, device)
-        self._identity = Identity(settings, device)
+        self._strangeness = Strangeness(settings, device)
 
     def losses(
         self, modules: Mapping[str, nn.Module], batch: Tensors, random: torch.Generator
@@ -121,7 +121,8 @@ class RotatorRecipe(Recipe):
             "seen": (weights.seen, _mean_over(changed, lessons.seen)),
         }
         if weights.identity > 0:
-            parts["identity"] = (weights.identity, self._identity(fake, lessons, random))
+            (strange,) = self._strangeness([fake], lessons, random)
+            parts["identity"] = (weights.identity, strange)
         yield "generator", {name: weight * mean(values) for name, (weight, values) in parts.items()}
 
     @torch.no_grad()
@@ -132,8 +133,8 @@ class RotatorRecipe(Recipe):
         repaired = network(lessons.inputs).float()
         figures = {f"{name}_input": values for name, values in _likeness(lessons.filled, lessons).items()}
         figures |= _likeness(repaired, lessons)
-        figures["strangeness_input"] = self._identity(lessons.filled, lessons)
-        figures["strangeness"] = self._identity(repaired, lessons)
+        strange = self._strangeness([lessons.filled, repaired], lessons)
+        figures |= dict(zip(("strangeness_input", "strangeness"), strange, strict=True))
         figures = {name: torch.where(lessons.valid, values, torch.nan) for name, values in figures.items()}
         if self._turn is not None and not lessons.valid.all():
             back = self._turn(pictures["crop"])
@@ -212,7 +213,7 @@ class ThereAndBack:
             return Lessons(crops, filled, back.seen, back.head.float(), crops, valid)
 
 
-class Identity:
+class Strangeness:
     """How little a turned view looks like the person in the crop, to dlib's face recognition network.
 
     Both faces are cut out by the landmarks that a frozen fitter finds in the crop and in the unrepaired view.
@@ -222,16 +223,18 @@ class Identity:
         model = FaceModel.open(settings.face_model).to(device)
         self._describe, self._fitter = FaceDescriber(model), NetworkFitter(settings.fitter, model)
 
-    def __call__(self, views: Tensor, lessons: Lessons, random: torch.Generator | None = None) -> Tensor:
-        """(B,) 1 minus the cosine between the descriptors of views (B, 3, 256, 256), 0 to 1, and of the crops.
+    def __call__(
+        self, views: Sequence[Tensor], lessons: Lessons, random: torch.Generator | None = None
+    ) -> list[Tensor]:
+        """For each of the views (B,) 1 minus the cosine between its descriptors and those of the crops.
 
         Parameters
         ----------
-        views : what becomes of the lessons' filled views; gradients pass to them
+        views : (B, 3, 256, 256) each, 0 to 1, what becomes of the lessons' filled views; gradients pass to them
         lessons : B rows
         random : on the CPU; with it the faces are cut out a little beside their places
         """
-        with torch.autocast(views.device.type, enabled=False):
+        with torch.autocast(lessons.crop.device.type, enabled=False):
             with torch.no_grad():
                 crop_marks, marks = (
                     self._fitter.read(255 * pictures).landmarks for pictures in (lessons.crop, lessons.filled)
@@ -239,7 +242,7 @@ class Identity:
                 own = self._describe(255 * lessons.crop, crop_marks)
             if random is not None:
                 marks = marks + JITTER * torch.randn(len(marks), 1, 2, generator=random).to(marks.device)
-            return 1 - functional.cosine_similarity(self._describe(255 * views, marks), own)
+            return [1 - functional.cosine_similarity(self._describe(255 * view, marks), own) for view in views]
 
 
 def _as_floats(batch: Tensors) -> dict[str, Tensor]:

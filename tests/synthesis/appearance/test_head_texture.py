@@ -49,6 +49,21 @@ def test_lips_are_redder_and_brows_darker_than_the_skin(
     assert brows.mean() < 0.85 * forehead.mean()
 
 
+def test_nostrils_are_dark_holes_and_the_skin_around_them_is_not(
+    painter: SkinPainter, subject: Subject, geometry: HeadGeometry
+) -> None:
+    maps, marks = geometry.maps, geometry.landmarks
+    brightness = painter(subject).astype(float).mean(-1)
+    tip = _around(painter(subject), geometry, marks[[30]]).mean()
+    for side in (-1, 1):
+        near = np.abs(maps.place - (marks[33] * (0, 1, 1) + (side * 0.008, 0.004, 0.0))).max(-1) < 0.012
+        near &= maps.island == ISLANDS.index("head")
+        dark = near & (brightness < 0.6 * tip)
+        assert 8 < dark.sum() < 0.3 * near.sum()
+        assert (maps.normal[dark, 1] < -0.4).all()
+        assert (side * maps.place[dark, 0] > 0.002).all()
+
+
 def test_a_beard_grows_below_the_nose_and_not_on_lips_or_forehead(
     painter: SkinPainter, subject: Subject, geometry: HeadGeometry
 ) -> None:

@@ -149,12 +149,12 @@ def test_a_few_steps_of_the_identity_alone_make_the_view_more_like_the_person(
     one |= {"crop": crop.byte(), "rotated": blurred.byte(), "rotated_seen": torch.zeros_like(one["rotated_seen"])}
     nothing_else = {"adversarial": 0.0, "features": 0.0, "reconstruction": 0.0, "seen": 0.0}
     recipe = _recipe(settings(losses=RotatorLosses(identity=10.0, **nothing_else)))
-    optimizers = {name: torch.optim.AdamW(module.parameters(), 1e-3) for name, module in recipe.modules.items()}
+    optimizers = {name: torch.optim.AdamW(module.parameters(), 1e-4) for name, module in recipe.modules.items()}
     before = recipe.figures(recipe.modules["generator"], one)
-    steps = [_step(recipe, one, optimizers) for _ in range(25)]
+    steps = [_step(recipe, one, optimizers) for _ in range(16)]
     after = recipe.figures(recipe.modules["generator"], one)
     assert torch.allclose(before["strangeness"], before["strangeness_input"])
-    assert after["strangeness"].item() < 0.9 * after["strangeness_input"].item()
+    assert after["strangeness"].item() < 0.75 * after["strangeness_input"].item()
     assert steps[-1]["generator"]["identity"] < 0.9 * steps[0]["generator"]["identity"]
 
 
