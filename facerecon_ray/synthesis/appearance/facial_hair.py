@@ -112,7 +112,7 @@ def _strip(vertices: np.ndarray, texture: np.ndarray) -> Part:
     )
     u = np.tile(np.linspace(0.0, 1.0, count), 2)
     uv = np.stack([u, np.repeat([1.0, 0.0], count)], 1).astype(np.float32)
-    return Part(vertices, triangles, uv, texture, two_sided=True, name="lashes")
+    return Part(vertices, triangles, uv, texture, two_sided=True, casts=False, name="lashes")
 
 
 def _lash_texture(rng: np.random.Generator, density: float) -> np.ndarray:

@@ -110,6 +110,7 @@ def _joined(meshes: list[tuple[np.ndarray, np.ndarray, np.ndarray]], texture: np
         texture,
         gloss=0.6,
         two_sided=True,
+        casts=False,
         name="glasses",
     )
 

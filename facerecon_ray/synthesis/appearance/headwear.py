@@ -33,8 +33,8 @@ class HeadwearMaker:
         if kind == "headscarf":
             return [self._scarf(subject, picture, rng)]
         front, back = {
-            "cap": (0.078, 0.03), "hat": (0.075, 0.035), "beanie": (0.070, -0.005), "headband": (0.076, 0.03),
-            "turban": (0.070, 0.0),
+            "cap": (0.088, 0.03), "hat": (0.090, 0.035), "beanie": (0.080, -0.005), "headband": (0.080, 0.03),
+            "turban": (0.080, 0.0),
         }[kind]  # fmt: skip
         front, back = front + rng.uniform(-0.008, 0.008), back + rng.uniform(-0.015, 0.01)
         lower = back + (front - back) * (0.5 + 0.5 * np.cos(np.radians(self._angle)))
@@ -65,10 +65,10 @@ class HeadwearMaker:
         outward = (rim - MIDDLE) * (1.0, 0.0, 1.0)
         outward = outward / np.linalg.norm(outward, axis=1, keepdims=True)
         if kind == "cap":
-            reach = rng.uniform(0.055, 0.075) * step((58.0 - self._angle) / 12.0) ** 0.5
+            reach = rng.uniform(0.05, 0.07) * step((58.0 - self._angle) / 12.0) ** 0.5
             outward = outward * (0.35, 1.0, 1.0)
         else:
-            reach = np.full(COLUMNS, rng.uniform(0.035, 0.09))
+            reach = np.full(COLUMNS, rng.uniform(0.03, 0.065))
         share = np.linspace(0.0, 1.0, 5)[:, None, None]
         droop = rng.uniform(0.1, 0.35) if kind == "cap" else rng.uniform(-0.15, 0.3)
         rows = rim[None] + (outward * reach[:, None])[None] * share

@@ -23,7 +23,7 @@ HAIR_COLOURS: dict[str, tuple[tuple[int, int, int], tuple[float, float, float]]]
     "dyed": ((120, 60, 110), (0.04, 0.06, 0.10)),
 }
 """Display colour, and how common it is by ancestry."""
-GREY = (176, 172, 168)
+GREY = (156, 153, 149)
 
 EYE_COLOURS: dict[str, tuple[tuple[int, int, int], tuple[float, float, float]]] = {
     "dark brown": ((46, 30, 21), (5.0, 5.0, 1.2)),

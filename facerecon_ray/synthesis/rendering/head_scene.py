@@ -27,6 +27,7 @@ class Part:
     gloss         0 is matt; skin is about 0.35, hair 0.45, a wet eye 0.95; the width of highlights follows from it
     translucency  0 for cloth and metal, 1 for skin: how far light creeps past the terminator, red furthest
     two_sided     both sides are drawn, and lit as what they are
+    casts         it keeps light from the head; false for what is far thinner than the shadows that are drawn
     name          "skin", "eyes", "mouth", "hair", "glasses"...
     """
 
@@ -39,6 +40,7 @@ class Part:
     gloss: float = 0.0
     translucency: float = 0.0
     two_sided: bool = False
+    casts: bool = True
     name: str = ""
 
     def __post_init__(self) -> None:

@@ -213,6 +213,7 @@ class LightTransfer:
         normals: np.ndarray,
         openness: np.ndarray,
         translucency: np.ndarray,
+        casts: np.ndarray,
     ) -> "LightTransfer":
         """Transfer for a head's vertices (N, 3), which take the shadows of the nearest vertices of its surface.
 
@@ -223,12 +224,12 @@ class LightTransfer:
         shadows : of the face model's mean head
         surface, surface_normals : (M, 3) the face model's vertices on this head, metres, and their normals
         vertices, normals : (N, 3) what is to be lit, metres, and unit vectors
-        openness, translucency : (N,) see `Part`
+        openness, translucency, casts : (N,) see `Part`
         """
         distance, nearest = cKDTree(surface).query(vertices)
         height = ((vertices - surface[nearest]) * surface_normals[nearest]).sum(1)
         lifted = np.where(distance > FREE_FROM, distance, height)
-        blocked = cast_shadows(vertices[lifted > CASTS_FROM], surface, shadows.smoothing, directions())
+        blocked = cast_shadows(vertices[casts & (lifted > CASTS_FROM)], surface, shadows.smoothing, directions())
         bare = shadows.visible * (1.0 - blocked)
         above = (np.maximum(lifted, 0.0) / CASTS_FROM).clip(0.0, 1.0).astype(np.float32)[:, None]
         free = (np.maximum(lifted, 0.0) / FREE_FROM).clip(0.0, 1.0).astype(np.float32)[:, None]

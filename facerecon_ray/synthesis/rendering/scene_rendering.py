@@ -26,6 +26,9 @@ SKIN_EXPOSED, USUAL_SKIN = 0.36, 0.30
 """Linear light of usual skin in a rightly exposed photo, and the share of light that usual skin throws back."""
 
 
+HELD_BACK, HELD_BACK_SHARE = ("hair", "beard", "headwear"), 0.6
+"""Parts for which the meter also looks: it takes the skin for at least this share as light as they are."""
+
 HALF_COVERED = 0.4
 """Between one and two of a pixel's four samples, so that no rounding decides."""
 
@@ -148,8 +151,9 @@ class _LitScene:
             normals,
             openness=np.concatenate([_per_vertex(part, part.openness, 1.0) for part in parts]),
             translucency=np.concatenate([_per_vertex(part, None, part.translucency) for part in parts]),
+            casts=np.concatenate([np.full(len(part.vertices), part.casts) for part in parts]),
         )
-        return _LitScene(scene, _drawn_head(parts), vertices, normals, transfer, _skin_reflectance(parts))
+        return _LitScene(scene, _drawn_head(parts), vertices, normals, transfer, _metered(parts))
 
     def view(self, view: View) -> LitView:
         """Light and project the scene; light is fixed to the camera, so its directions are turned into the head."""
@@ -203,11 +207,18 @@ def _normals(part: Part) -> np.ndarray:
     return vertex_normals(points, triangles, frame="model")[0].numpy()[index]
 
 
-def _skin_reflectance(parts: tuple[Part, ...]) -> float:
-    """Mean share of light that the skin of the front of the head throws back."""
+def _metered(parts: tuple[Part, ...]) -> float:
+    """Share of light that the head throws back for a camera's meter: the skin's, or more where hair is far lighter."""
     skin = next((part for part in parts if part.name == SKIN), parts[0])
     front = skin.uv[skin.vertices[:, 2] > np.quantile(skin.vertices[:, 2], 0.5)]
     height, width, _ = skin.texture.shape
     column, row = (front * (width, height)).astype(int).T
     colours = skin.texture[row.clip(0, height - 1), column.clip(0, width - 1), :3]
-    return max(0.02, float(to_linear(colours).mean()))
+    around = [_reflectance(part.texture) for part in parts if part.name in HELD_BACK]
+    return max(0.02, float(to_linear(colours).mean()), *(HELD_BACK_SHARE * share for share in around))
+
+
+def _reflectance(texture: np.ndarray) -> float:
+    """Mean share of light that what is drawn of a texture throws back."""
+    drawn = texture[..., :3] if texture.shape[2] == 3 else texture[texture[..., 3] >= 128][..., :3]
+    return float(to_linear(drawn).mean()) if drawn.size else 0.0

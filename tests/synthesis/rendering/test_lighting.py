@@ -23,7 +23,7 @@ def normals(mean: np.ndarray) -> np.ndarray:
 def transfer(mean: np.ndarray, normals: np.ndarray, vertices: np.ndarray, facing: np.ndarray) -> LightTransfer:
     count = len(vertices)
     ones, none = np.ones(count, np.float32), np.zeros(count, np.float32)
-    return LightTransfer.of(HeadShadows.of_default_model(), mean, normals, vertices, facing, ones, none)
+    return LightTransfer.of(HeadShadows.of_default_model(), mean, normals, vertices, facing, ones, none, ones > 0.0)
 
 
 def test_even_light_shows_free_surfaces_in_their_own_colour(mean: np.ndarray, normals: np.ndarray) -> None:

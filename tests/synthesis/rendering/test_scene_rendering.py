@@ -188,3 +188,26 @@ def test_dark_and_light_skin_are_both_exposed_to_be_seen(rasterizer: SceneRender
         column, row = rendering.points[face, :2].astype(int).T
         levels.append(rendering.image[row, column].mean())
     assert 60 < levels[0] < levels[1] < 235
+
+
+def test_what_is_thin_casts_no_shadow(rasterizer: SceneRenderer) -> None:
+    skin, card = plain_head(card=True).parts
+    view = plain_view()
+    shades = []
+    for casts in (True, False):
+        scene = replace(plain_head(), parts=(skin, replace(card, casts=casts)))
+        photo = rasterizer.render(scene, view)
+        shades.append(photo.image[photo.mask].mean())
+    assert shades[0] < 0.97 * shades[1]
+
+
+def test_white_hair_on_dark_skin_is_not_overexposed(rasterizer: SceneRenderer) -> None:
+    skin, card = plain_head(card=True).parts
+    dark = replace(skin, texture=np.full((8, 8, 3), 70, np.uint8))
+    hair = replace(card, texture=np.full((8, 8, 3), 190, np.uint8), name="hair")
+    other = replace(hair, name="card")
+    brightest = []
+    for worn in (hair, other):
+        scene = replace(plain_head(), parts=(dark, worn))
+        brightest.append(float(np.quantile(rasterizer.render(scene, plain_view()).image.max(-1), 0.99)))
+    assert brightest[0] < brightest[1]
