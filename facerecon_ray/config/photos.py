@@ -29,9 +29,9 @@ class PhotoTextureSettings(Settings):
     share: float = Field(default=0.5, ge=0.0, le=1.0)
     """Share of the subjects whose skin is from a photo, where there are photos; the others' skin is painted."""
     fit: PhotoFitSettings = PhotoFitSettings()
-    most_frame_contrast: float = Field(default=0.82, gt=0.0)
+    most_frame_contrast: float = Field(default=0.80, gt=0.0)
     """Faces with stronger lines across the nose and below the eyes are refused: they wear glasses. Bare faces have
-    0.55 to 0.85; a large number lets every face pass."""
+    0.60 to 0.80; a large number lets every face pass."""
     most_shadow: float = Field(default=0.22, ge=0.0, le=1.0)
     """Largest share of the cheeks that may lie in hard shadow."""
     most_photos: int = Field(default=4000, ge=1)

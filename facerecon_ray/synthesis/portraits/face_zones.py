@@ -33,7 +33,7 @@ class FaceZones:
         across, height = np.abs(layout.place[:, 0]), layout.place[:, 1]
         skin = np.isin(layout.region, [REGIONS.index("skin"), REGIONS.index("nose")]) & (across < 0.055)
         nostrils = (across < 0.020) & (np.abs(height + 0.006) < 0.012)
-        upper = skin & ~nostrils & (height > -0.022) & (height < 0.040) & (layout.to_eye > EYE_DISTANCE)
+        upper = skin & ~nostrils & (height > -0.022) & (height < 0.036) & (layout.to_eye > EYE_DISTANCE)
         lower = skin & ~nostrils & (height <= -0.022) & (layout.to_mouth > MOUTH_DISTANCE)
         chin = (across < 0.016) & (height < -0.055)
         lip = (across < 0.018) & (height > -0.021) & (height < -0.013)

@@ -101,7 +101,7 @@ class TextureTaker:
         self._plain_skin = (layout.to_eye > EYE_SURROUNDINGS) & (layout.to_mouth > MOUTH_SURROUNDINGS)
         self._plain_skin &= layout.region == REGIONS.index("skin")
         self._plain_skin &= (place[:, 1] < 0.045) | (np.abs(place[:, 0]) < 0.02)
-        self._inner = _ramp(0.074 - place[:, 1], 0.0, 0.010) * _ramp(0.066 - np.abs(place[:, 0]), 0.0, 0.010)
+        self._inner = _ramp(0.068 - place[:, 1], 0.0, 0.006) * _ramp(0.066 - np.abs(place[:, 0]), 0.0, 0.010)
         self._inner *= _ramp(place[:, 1] + 0.088, 0.0, 0.008)
         margin = _ramp(layout.to_eye, *LID_MARGIN) * _ramp(layout.to_mouth, *LIP_MARGIN)
         excluded = np.isin(layout.region, [REGIONS.index("ears"), REGIONS.index("neck")])
@@ -184,10 +184,14 @@ class TextureTaker:
         return own * own_weight[:, None] + other * other_weight[:, None], own_weight + other_weight
 
     def _connected(self, skin_like: np.ndarray) -> np.ndarray:
-        """Likeness (P,) that counts only as far as it lasts on the way from the inner face upwards and outwards."""
+        """Likeness (P,) that counts only as far as it lasts on the way from the inner face upwards and outwards.
+
+        The openings of eyes and mouth, which are no skin, lie on the way to brows, temples and cheeks and end nothing.
+        """
         shown = self._layout.shown.numpy()
         likeness = np.maximum(self._inner, skin_like)
-        picture = cv2.erode(self._layout.picture(likeness[:, None])[..., 0], np.ones((3, 3)))
+        whole = np.where(shown, self._layout.picture(likeness[:, None])[..., 0], np.float32(1.0))
+        picture = cv2.erode(whole, np.ones((3, 3)))
         picture = np.maximum(picture, self._layout.picture(self._inner[:, None])[..., 0])
         middle_row, middle_column = self._middle
         picture[:middle_row] = np.minimum.accumulate(picture[:middle_row][::-1])[::-1]

@@ -25,9 +25,12 @@ def test_vertices_meet_the_landmarks_better_than_the_fit_alone(fitter: PhotoFitt
     photo = fitter(_encoded(skimage.data.astronaut()))
     found = torch.from_numpy(photo.landmarks.astype(np.float32))
     met = landmarks_in_picture(FaceModel.default(), photo.vertices[None], photo.camera.angles[:, 2])[0, :, :2]
-    inner = (met - found)[17:].norm(dim=-1).mean() / box_size(found[None])[0]
+    inner = (met - found)[27:].norm(dim=-1).mean() / box_size(found[None])[0]
     assert inner < 0.5 * photo.fit_error
     assert abs(float(photo.camera.angles[0, 0])) < 10.0
+    between_eyes = (found[42:48].mean(0) - found[36:42].mean(0)).norm()
+    above = (found - met)[17:27, 1].mean() / between_eyes
+    assert 0.03 < above < 0.1, "the model's brow landmarks lie above dlib's points"
 
 
 def test_corrections_leave_depth_and_far_points_alone() -> None:

@@ -90,6 +90,14 @@ def test_eyes_and_mouth_are_not_in_the_skin(layout: SkinLayout, taker: TextureTa
     assert known[(layout.to_eye > 0.006) & _cheek(layout, 1.0)].min() > 0.9
 
 
+def test_brows_are_the_photos_own(layout: SkinLayout, taker: TextureTaker) -> None:
+    known = taker(_photo(0.0), np.random.default_rng(0)).known[layout.shown.numpy()]
+    across, height = np.abs(layout.place[:, 0]), layout.place[:, 1]
+    outer = (across > 0.030) & (across < 0.045) & (height > 0.048) & (height < 0.058) & (layout.place[:, 2] > 0.0)
+    assert outer.sum() > 50
+    assert known[outer].min() > 0.5, "they lie beyond the eye's opening, seen from the nose"
+
+
 def test_glasses_are_noticed(layout: SkinLayout) -> None:
     model = FaceModel.default()
     fit = PhotoFitter(PhotoFitSettings(), model)
