@@ -6,6 +6,9 @@ from facerecon_ray.synthesis.appearance.atlas_drawing import smooth_curve, strok
 from facerecon_ray.synthesis.people.head_geometry import AtlasMaps
 from facerecon_ray.synthesis.people.person import Subject
 
+DROP = (8.5, 1.5)
+"""Millimetres, mean and spread, from the landmarks, which follow a brow's upper edge, down to where hairs root."""
+
 
 class BrowPainter:
     """Knows where the brows lie in the atlas."""
@@ -27,7 +30,7 @@ class BrowPainter:
         thickness = rng.uniform(5.0, 9.0) if woman else rng.uniform(7.0, 11.5)
         count = int(rng.uniform(200, 400) * (0.8 if woman else 1.15) * (1.0 if subject.age < 60 else 0.85))
         arch = rng.normal(0.0, 1.0)
-        drop = rng.normal(1.0, 1.0)
+        drop = rng.normal(*DROP)
         length = rng.uniform(0.88, 1.0)
         lines, widths, strength = [], [], []
         for curve in self._curves:

@@ -98,7 +98,7 @@ class SkinPainter:
         blood += 0.5 * self._under_eyes * rng.uniform(0.0, 1.0) - 0.3 * self._pale_lids * rng.uniform(-1.0, 1.0)
         blood += 1.6 * self._socket + 0.5 * self._fold
         shade = (0.5 + 0.4 * rng.random()) * self._fold
-        shade += (0.35 + 0.35 * rng.random()) * self._seams
+        shade += (0.8 + 0.7 * rng.random()) * self._seams
         shade += (2.2 + 1.8 * rng.random()) * self._nostrils
         shade += (0.05 + 0.10 * rng.random()) * self._under_eyes * rng.uniform(0.0, 1.0)
         pores = grain(rng, 0.5)

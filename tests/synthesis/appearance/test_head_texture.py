@@ -43,7 +43,7 @@ def test_lips_are_redder_and_brows_darker_than_the_skin(
 ) -> None:
     marks, picture = geometry.landmarks, painter(subject)
     lips = _around(picture, geometry, (marks[[51, 57]] + marks[[62, 66]]) / 2)
-    brows = _around(picture, geometry, marks[[19, 24]] - (0.0, 0.001, 0.0))
+    brows = _around(picture, geometry, marks[[19, 24]] - (0.0, 0.0085, 0.0))
     forehead = _around(picture, geometry, marks[[19, 24]] + (0.0, 0.018, 0.0))
     assert lips[0] / lips[1] > 1.1 * forehead[0] / forehead[1]
     assert brows.mean() < 0.85 * forehead.mean()
