@@ -54,7 +54,7 @@ class ViewSettings(Settings):
     yaw_noise: float = Field(default=22.5, ge=0.0, le=90.0)
     """Degrees, uniform from 0, added to the bin's yaw."""
     pitch: float = Field(default=25.0, ge=0.0, le=60.0)
-    """Largest pitch up and down in degrees, uniform."""
+    """Largest pitch up and down from a level look in degrees, uniform."""
     roll: float = Field(default=25.0, ge=0.0, le=90.0)
     """Largest roll to both sides in degrees, uniform."""
     size: int = Field(default=320, ge=64, le=2048)
@@ -62,9 +62,9 @@ class ViewSettings(Settings):
     pixels_per_metre: tuple[float, float] = (780.0, 1080.0)
     """Range of the head's size in a photo of 320 pixels, at the head's distance; a face of 0.15 m fills the crop's
     share of the picture at about 970. It grows with the size of the photo."""
-    distance: tuple[float, float] = (0.4, 3.0)
-    """Range of the camera's distance from the head in metres, log-uniform: 0.4 m is a selfie, with its large nose, and
-    3 m a long lens. The focal length follows from it and from the head's size in the photo."""
+    distance: tuple[float, float] = (0.5, 5.0)
+    """Range of the camera's distance from the head in metres, log-uniform: 0.5 m is a selfie, with its large nose, and
+    5 m a long lens. The focal length follows from it and from the head's size in the photo."""
     shift: float = Field(default=0.06, ge=0.0, le=0.5)
     """Largest distance of the head from the middle of the photo, as a share of its size, along each side."""
 

@@ -10,6 +10,10 @@ from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, rotation_from_angle
 from facerecon_ray.synthesis.rendering.camera_effects import REFERENCE_SIZE, CameraEffects, sample_effects
 from facerecon_ray.synthesis.rendering.lighting import Light, sample_light
 
+LEVEL = -6.5
+"""Pitch in degrees of a head that looks level into the camera: the middle of those of faces in photos, and where the
+noses and mouths of rendered heads lie as theirs do. The model's own zero is a chin that is up."""
+
 Angles = tuple[float, float, float]
 
 
@@ -87,7 +91,7 @@ class ViewSampler:
         """One view, which depends on the seed and its number alone."""
         rng, settings = np.random.default_rng([seed, index]), self._views
         yaw = settings.yaws[index] + rng.uniform(0.0, settings.yaw_noise)
-        pitch, roll = rng.uniform(-settings.pitch, settings.pitch), rng.uniform(-settings.roll, settings.roll)
+        pitch, roll = LEVEL + rng.uniform(-settings.pitch, settings.pitch), rng.uniform(-settings.roll, settings.roll)
         shift_x, shift_y = rng.uniform(-settings.shift, settings.shift, 2)
         return View(
             angles=(float(yaw), float(pitch), float(roll)),
