@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -14,7 +14,7 @@ _STAGE = re.compile(r"MapBatches\((\w+)\)")
 _PROGRAMS = {"raylet": "raylet", "gcs_server": "gcs"}
 _STARTING = "starting"
 
-Sample = tuple[float, Counter[str]]
+Sample = tuple[float, dict[str, float]]
 
 
 @contextmanager
@@ -31,18 +31,18 @@ def sampled_cpu_seconds() -> Iterator[list[Sample]]:
         watch.join()
 
 
-def cpu_seconds_between(samples: list[Sample], start: float, end: float) -> Counter[str]:
+def cpu_seconds_between(samples: list[Sample], start: float, end: float) -> dict[str, float]:
     """CPU seconds of each kind between two times, exact to one sample at both ends; scaled to the time between."""
     within = [sample for sample in samples if start <= sample[0] <= end]
     (first, before), (last, after) = within[0], within[-1]
     scale = (end - start) / (last - first)
-    return Counter({kind: scale * (after[kind] - before[kind]) for kind in after})
+    return {kind: scale * (seconds - before.get(kind, 0.0)) for kind, seconds in after.items()}
 
 
 def _watch(samples: list[Sample], end: threading.Event) -> None:
     driver = psutil.Process()
     seconds: dict[int, float] = {}
-    totals: Counter[str] = Counter()
+    totals: defaultdict[str, float] = defaultdict(float)
     while not end.wait(_SECONDS):
         for process in [driver, *driver.children(recursive=True)]:
             with suppress(psutil.Error):
@@ -50,7 +50,7 @@ def _watch(samples: list[Sample], end: threading.Event) -> None:
                 times = process.cpu_times()
                 totals[kind] += times.user + times.system - seconds.get(process.pid, 0.0)
                 seconds[process.pid] = times.user + times.system
-        samples.append((time.time(), totals.copy()))
+        samples.append((time.time(), dict(totals)))
 
 
 def _kind(command: list[str]) -> str:

@@ -123,8 +123,8 @@ def main() -> None:
     torch.set_num_threads(1)
     model = FaceModel.default()
     finders = {
-        name: FaceFinder(CropSettings(detection_side=PICTURE_SIZE, landmarks=kind))
-        for name, kind in (("fitter", "network"), ("dlib", "dlib"))
+        "fitter": FaceFinder(CropSettings(detection_side=PICTURE_SIZE, landmarks="network")),
+        "dlib": FaceFinder(CropSettings(detection_side=PICTURE_SIZE, landmarks="dlib")),
     }
     fit, look = LandmarkFitter(model), NetworkFitter(None, model)
     sitters = Sitters(model, arguments.pictures, arguments.photos)

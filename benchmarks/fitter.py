@@ -83,9 +83,10 @@ def rendered(fit: NetworkFitter, data: str, split: str | None) -> None:
     print(f"\n{len(yaw)} held-out rendered views: means")
     print(f"{'yaw from':>10}" + "".join(f"{name:>17}" for name in joined) + f"{'views':>8}")
     for low in np.arange(-90, 90, YAW_BIN):
-        rows = (yaw >= low) & (yaw < low + YAW_BIN)
-        if rows.any():
-            print(f"{low:>10.0f}" + "".join(f"{v[rows].mean():>17.2f}" for v in joined.values()) + f"{rows.sum():>8}")
+        inside = (yaw >= low) & (yaw < low + YAW_BIN)
+        if inside.any():
+            means = "".join(f"{values[inside].mean():>17.2f}" for values in joined.values())
+            print(f"{low:>10.0f}{means}{inside.sum():>8}")
     print(f"{'all':>10}" + "".join(f"{v.mean():>17.2f}" for v in joined.values()) + f"{len(yaw):>8}")
 
 

@@ -77,7 +77,8 @@ def main() -> None:
             store.write(f"{number:06d}.jpg", f"faces={number % 4}".encode())
         choose = random.Random(arguments.seed)
         points = sorted(choose.uniform(0.05, 0.95) * arguments.photos for _ in range(arguments.kills))
-        log, redone = folder / "killed.log", []
+        log = folder / "killed.log"
+        redone: list[int] = []
         for point in points:
             driver = start(f"{bucket}/photos", f"{bucket}/killed", arguments.seconds, log, server.endpoint)
             while begun(log) - sum(redone) < point and driver.poll() is None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import psutil
 
 import facerecon_ray
@@ -28,7 +29,7 @@ BUNDLED = Path(facerecon_ray.__file__).parent / "assets" / "photos"
 
 def make_photos(folder: Path, count: int) -> None:
     """Write copies of the bundled photos whose longer side has 640 pixels."""
-    originals = [cv2.imread(str(path)) for path in sorted(BUNDLED.glob("*.jpg"))]
+    originals = [np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR_BGR)) for path in sorted(BUNDLED.glob("*.jpg"))]
     for i in range(count):
         photo = originals[i % len(originals)]
         factor = SIDE / max(photo.shape[:2])

@@ -17,6 +17,7 @@ import logging
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -37,7 +38,7 @@ from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.pipeline.preparation import prepare
 from facerecon_ray.pipeline.reconstruct import run_reconstruct
 from facerecon_ray.pipeline.session import ray_session
-from facerecon_ray.pipeline.stage_plan import PlannedStage
+from facerecon_ray.pipeline.stage_plan import PlannedStage, Step
 from facerecon_ray.stages.read import Reader
 from facerecon_ray.stages.stage import Batch
 
@@ -82,7 +83,7 @@ def sleeping_plan(
     ]
     costs = [StageCost(wait=slower * wait) for wait in seconds.values()]
     sized = size_pools(settings, costs, live_cluster())
-    steps = {
+    steps: dict[str, tuple[Callable[[], Step], ...]] = {
         "read": (partial(Reader, job.read, job.s3),),
         "crop": (partial(toy_stages.ToyCropper, CROP * slower),),
         "rotate": (partial(SleepingRotator, log, ROTATE * slower),),

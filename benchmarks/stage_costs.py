@@ -91,7 +91,7 @@ def main() -> None:
         for method, network in networks.items():
             weights = folder / f"{method}.safetensors"
             save_file(network.state_dict(), weights)
-            settings = ReconstructSettings(method=method, weights=weights, device=device)
+            settings = ReconstructSettings.model_validate({"method": method, "weights": weights, "device": device})
             clock.run(f"reconstruct.{method}", Reconstructor(settings), rotated)
         fitted = clock.run("reconstruct.fitted", Reconstructor(ReconstructSettings(device=device)), rotated)
         files = FaceFiles(str(folder / "out"), S3Settings(), str(folder / "photos"), "glb", viewer_photos=0)

@@ -12,7 +12,6 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from rich.console import Console
@@ -85,18 +84,22 @@ def _misbehave(text: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+ROTATED = {
+    "pose": Column(np.float32, (3,)),
+    "camera": Column(np.float32, (3,)),
+    "shape": Column(np.float32, (5,)),
+    "expression": Column(np.float32, (4,)),
+    "fit_error": Column(np.float32),
+    "rotated": Column(np.uint8, (256, 256, 3)),
+    "rotated_yaw": Column(np.float32),
+    "visible_share": Column(np.float32),
+}
+RECONSTRUCTED = {"position_map": Column(np.float16, (256, 256, 3))}
+
+
 class ToyRotator(Stage):
     name = "rotate"
-    outputs: ClassVar[dict[str, Column]] = {
-        "pose": Column(np.float32, (3,)),
-        "camera": Column(np.float32, (3,)),
-        "shape": Column(np.float32, (5,)),
-        "expression": Column(np.float32, (4,)),
-        "fit_error": Column(np.float32),
-        "rotated": Column(np.uint8, (256, 256, 3)),
-        "rotated_yaw": Column(np.float32),
-        "visible_share": Column(np.float32),
-    }
+    outputs = ROTATED
 
     def process(self, batch: Batch) -> Batch:
         if "rotate-fails" in batch["text"]:
@@ -107,7 +110,7 @@ class ToyRotator(Stage):
 
 class ToyReconstructor(Stage):
     name = "reconstruct"
-    outputs: ClassVar[dict[str, Column]] = {"position_map": Column(np.float16, (256, 256, 3))}
+    outputs = RECONSTRUCTED
 
     def process(self, batch: Batch) -> Batch:
         return {"position_map": np.zeros((len(batch["text"]), 256, 256, 3), np.float16)}
