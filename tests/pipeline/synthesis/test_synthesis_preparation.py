@@ -6,7 +6,7 @@ import pytest
 from facerecon_ray.errors import AssetError, OutputError
 from facerecon_ray.pipeline.synthesis.synthesis_preparation import PreparedSet, prepare_synthesis
 from facerecon_ray.storage.objects import open_store
-from facerecon_ray.storage.pairs.dataset_card import save_card
+from facerecon_ray.storage.pairs.dataset_card import GENERATOR_VERSION, save_card
 from facerecon_ray.storage.pairs.pair_schema import pair_rows
 from facerecon_ray.storage.pairs.pair_shards import write_shard
 
@@ -64,7 +64,7 @@ def test_another_generator_or_face_model_is_refused(output: Path, monkeypatch: p
     with pytest.raises(OutputError, match=r"assets\.face_model was"):
         prepare_synthesis(toy_job(output, subjects=5, face_model=str(other)))
     monkeypatch.setattr("facerecon_ray.pipeline.synthesis.synthesis_preparation.GENERATOR_VERSION", 99)
-    with pytest.raises(OutputError, match="generator's version was 1, now is 99"):
+    with pytest.raises(OutputError, match=f"generator's version was {GENERATOR_VERSION}, now is 99"):
         prepare_synthesis(toy_job(output, subjects=5))
 
 
