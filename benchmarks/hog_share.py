@@ -6,7 +6,8 @@ Views within 45 degrees of yaw of a data set that `facerecon synthesize` made, a
 both as the 256 x 256 crops that the pipeline cuts. The generator rolls and pitches heads by up to 25 degrees, which
 photographers seldom do: so the photos are also rolled so far, and their faces turned by the rotate stage's renderer
 to yaws, pitches and rolls drawn as the generator's are. These are sharp, evenly lit and bare of hats and hands, and
-their shapes are fits, closer to the mean face than people are: what they reach is about the most that heads can.
+their shapes are fits, closer to the mean face than people are: what they reach is about the most that heads can. The
+last line has them taken by the generator's cameras, with their blur, noise, exposure and compression.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 
 from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
+from facerecon_ray.config.synthesis import CameraSettings
 from facerecon_ray.errors import PhotoError
 from facerecon_ray.geometry.crop_transform import apply_transform, crop_transform, cut_crop
 from facerecon_ray.geometry.face_model import FaceModel
@@ -28,6 +30,7 @@ from facerecon_ray.stages.network_fitting import NetworkFitter, NetworkLandmarks
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.pairs.pair_shards import read_pairs
 from facerecon_ray.storage.photos.photo_file import decode_photo
+from facerecon_ray.synthesis.rendering.camera_effects import sample_effects, take_photo, to_linear
 from facerecon_ray.synthesis.rendering.view_sampling import LEVEL
 
 FRONTAL, LARGEST_PITCH, LARGEST_ROLL, UPRIGHT = 45.0, 25.0, 25.0, 10.0
@@ -57,14 +60,15 @@ def rendered(detector: dlib.fhog_object_detector, data: str, most: int) -> list[
     return lines
 
 
-def photographed(detector: dlib.fhog_object_detector, folder: Path) -> tuple[list[Line], list[Line], list[Line]]:
-    """Faces as they are, with random rolls, and turned to random poses."""
+def photographed(detector: dlib.fhog_object_detector, folder: Path) -> tuple[list[Line], ...]:
+    """Faces as they are, with random rolls, turned to random poses, and these as a camera takes them."""
     model, rng = FaceModel.default(), np.random.default_rng(0)
     finder, fit = build_detector(CropSettings()), NetworkFitter(None, model)
     network = NetworkLandmarks(fit)
     straight: list[Line] = []
     rolled: list[Line] = []
     turned: list[Line] = []
+    taken: list[Line] = []
     for path in sorted(folder.iterdir()):
         try:
             photo = decode_photo(path.read_bytes(), ReadSettings()).pixels
@@ -85,12 +89,15 @@ def photographed(detector: dlib.fhog_object_detector, folder: Path) -> tuple[lis
                 view = turn_view(model, pixels, vertices, face.camera, torch.tensor([pose]))
                 picture = fill_view(view, pixels)[0].round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
                 turned.append((*pose, found(detector, picture)))
+                camera = sample_effects(CameraSettings(), rng)
+                light = to_linear(picture) * np.float32(camera.exposure)
+                taken.append((*pose, found(detector, take_photo(light, camera))))
             straight.append((yaw, pitch, roll, found(detector, crop)))
             for target in rng.uniform(-LARGEST_ROLL, LARGEST_ROLL, ROLLS):
                 turn = turned_about(marks.mean(0), target - roll)
                 to_crop = after(crop_transform(apply_transform(turn, marks)), turn)
                 rolled.append((yaw, pitch, target, found(detector, cut_crop(photo, to_crop))))
-    return straight, rolled, turned
+    return straight, rolled, turned, taken
 
 
 def poses(yaw: float, rng: np.random.Generator) -> list[tuple[float, float, float]]:
@@ -137,10 +144,9 @@ def main() -> None:
     if options.data:
         say("rendered", rendered(detector, options.data, options.most))
     if options.photos:
-        straight, rolled, turned = photographed(detector, options.photos)
-        say("photos", straight)
-        say("photos, rolled as the rendered are", rolled)
-        say("photos, turned as the rendered are", turned)
+        names = "photos", "rolled as the rendered are", "turned as the rendered are", "turned, by their cameras"
+        for name, lines in zip(names, photographed(detector, options.photos), strict=True):
+            say(name, lines)
 
 
 if __name__ == "__main__":
