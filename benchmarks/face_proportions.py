@@ -48,11 +48,15 @@ class Looker:
             return None
         box = max(boxes, key=lambda found: found.area())
         sides = np.array([box.left(), box.top(), box.right(), box.bottom()], float)
-        marks = self._predictor.predict(crop, sides)
-        right, left = marks[36:42].mean(0), marks[42:48].mean(0)
-        x, y = left - right
-        upright = (marks - (left + right) / 2) @ np.array([[x, -y], [y, x]]) / (x * x + y * y)
-        return upright if abs(upright[30, 0]) < MOST_TURNED else None
+        marks = upright(self._predictor.predict(crop, sides))
+        return marks if abs(marks[30, 0]) < MOST_TURNED else None
+
+
+def upright(marks: np.ndarray) -> np.ndarray:
+    """(68, 2) about the eyes' middle, the eyes level, in distances between the eyes."""
+    right, left = marks[36:42].mean(0), marks[42:48].mean(0)
+    x, y = left - right
+    return (marks - (left + right) / 2) @ np.array([[x, -y], [y, x]]) / (x * x + y * y)
 
 
 def say(name: str, found: list[np.ndarray | None]) -> None:
@@ -61,8 +65,8 @@ def say(name: str, found: list[np.ndarray | None]) -> None:
     print(f"{name:28}{len(marks):>6}{heights}", flush=True)
 
 
-def rendered(look: Looker, heads: int, pitch: float) -> list[np.ndarray | None]:
-    """Heads without beard, glasses and hat, seen by a good camera."""
+def rendered(look: Looker, heads: int, pitch: float) -> tuple[list[np.ndarray | None], list[np.ndarray | None]]:
+    """Heads without beard, glasses and hat, seen by a good camera: dlib's landmarks, and the face model's own."""
     job = SynthesisJob.model_validate(
         {
             "output": "nowhere",
@@ -72,13 +76,16 @@ def rendered(look: Looker, heads: int, pitch: float) -> list[np.ndarray | None]:
     )
     photographer = Photographer(job)
     truth = PairTruth(PairSettings(landmarks="exact"), photographer.model)
-    found = []
+    found: list[np.ndarray | None] = []
+    own: list[np.ndarray | None] = []
     for number in range(heads):
         subject = photographer.subject(number)
         view = subject.views[0]
         subject.views = (rotated_view(view, (view.angles[0], pitch, 0.0)),)
-        found.append(look(truth.process(subject.photos())["crop"][0]))
-    return found
+        known = truth.process(subject.photos())
+        found.append(look(known["crop"][0]))
+        own.append(upright(known["landmarks_3d"][0, :, :2]))
+    return found, own
 
 
 def main() -> None:
@@ -93,7 +100,9 @@ def main() -> None:
     for folder in options.photos:
         say(folder.name, [look(crop) for crop in crops_in(folder)])
     for pitch in PITCHES:
-        say(f"rendered, pitch {pitch:g}", rendered(look, options.heads, pitch))
+        found, own = rendered(look, options.heads, pitch)
+        say(f"rendered, pitch {pitch:g}", found)
+        say("  the model's own", own)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Cost and correctness of synthetic training data.
 
-In this process: processor milliseconds a view by step, the position maps' error against the true mesh by yaw, and the
-share of photos within 45 degrees of yaw in which dlib's HOG detector finds a face. With --job, the whole command:
-views a second and the largest memory of any process, on runs of two lengths, so that growth shows.
+In this process: processor milliseconds a view by step, and the position maps' error against the true mesh by yaw. With
+--job, the whole command: views a second and the largest memory of any process, on runs of two lengths, so that growth
+shows. What dlib's HOG detector finds is measured by hog_share.py.
 
     python benchmarks/synthesis.py --subjects 20
     python benchmarks/synthesis.py --subjects 0 --job 40
@@ -21,7 +21,6 @@ from collections import Counter
 from pathlib import Path
 
 import cv2
-import dlib
 import numpy as np
 import psutil
 import torch
@@ -59,10 +58,9 @@ def measure(subjects: int, job: SynthesisJob) -> None:
     """Measure in this process and print."""
     source = open_source(job)
     maker, layout = PairMaker(job, source), UvLayout.of(source.model)
-    detector = dlib.get_frontal_face_detector()
     maker.rows(0)
     maker.seconds.clear()
-    yaws, means, worst, found = [], [], [], []
+    yaws, means, worst = [], [], []
     seconds, packing = 0.0, 0.0
     for number in range(subjects):
         start = time.process_time()
@@ -75,11 +73,6 @@ def measure(subjects: int, job: SynthesisJob) -> None:
         yaws += batch["pose"][:, 0].tolist()
         means += mean.tolist()
         worst += largest.tolist()
-        photos = source.subject(number).photos()["photo"]
-        found += [
-            len(detector(photo, 1)) > 0 if abs(yaw) <= 45.0 else None
-            for photo, yaw in zip(photos, batch["pose"][:, 0], strict=True)
-        ]
     views = len(yaws)
     print(f"{views} views, {1000 * seconds / views:.0f} ms of one processor core a view, that is")
     for step, total in {**maker.seconds, "packing": packing}.items():
@@ -90,8 +83,6 @@ def measure(subjects: int, job: SynthesisJob) -> None:
         if rows:
             mean, largest = np.mean([means[i] for i in rows]), np.max([worst[i] for i in rows])
             print(f"  yaw {low:6.1f} to {high:5.1f}: mean {100 * mean:.3f}, largest of any vertex {100 * largest:.3f}")
-    near = [one for one in found if one is not None]
-    print(f"dlib's HOG detector finds {np.mean(near):.1%} of {len(near)} photos within 45 degrees of yaw")
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB, the largest memory of this process")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 SKIN = "skin"
-"""Name of the part whose texture sets the exposure: cameras meter the face."""
+"""Name of the part that cameras meter, beside what is far lighter on the head."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,6 @@ Backend = Literal["auto", "egl", "rasterizer"]
 SKIN_EXPOSED, USUAL_SKIN = 0.36, 0.30
 """Linear light of usual skin in a rightly exposed photo, and the share of light that usual skin throws back."""
 
-
 HELD_BACK, HELD_BACK_SHARE = ("hair", "beard", "headwear"), 0.6
 """Parts for which the meter also looks: it takes the skin for at least this share as light as they are."""
 
@@ -133,7 +132,7 @@ class _LitScene:
     vertices: np.ndarray
     normals: np.ndarray
     transfer: LightTransfer
-    skin: float
+    metered: float
 
     @staticmethod
     def of(scene: HeadScene) -> "_LitScene":
@@ -175,7 +174,7 @@ class _LitScene:
         weight = (0.5 + 0.5 * towards[:, 2]) ** 2
         level = float((weight @ view.light.radiance(towards)).mean() / weight.sum())
         as_usual = SKIN_EXPOSED / (USUAL_SKIN * level)
-        return view.camera.exposure * as_usual * (USUAL_SKIN / self.skin) ** view.camera.skin_share
+        return view.camera.exposure * as_usual * (USUAL_SKIN / self.metered) ** view.camera.skin_share
 
 
 def _drawn_head(parts: tuple[Part, ...]) -> DrawnHead:
