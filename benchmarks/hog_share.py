@@ -31,7 +31,7 @@ from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.pairs.pair_shards import read_pairs
 from facerecon_ray.storage.photos.photo_file import decode_photo
 from facerecon_ray.synthesis.rendering.camera_effects import sample_effects, take_photo, to_linear
-from facerecon_ray.synthesis.rendering.view_sampling import LEVEL
+from facerecon_ray.synthesis.rendering.view_sampling import angles_of_turned
 
 FRONTAL, LARGEST_PITCH, LARGEST_ROLL, UPRIGHT = 45.0, 25.0, 25.0, 10.0
 ROLLS = 4
@@ -104,9 +104,9 @@ def poses(yaw: float, rng: np.random.Generator) -> list[tuple[float, float, floa
     """Yaw, pitch and roll in degrees as the generator draws them, to the side that a photo of this yaw shows."""
     sides = np.full(ROLLS, np.sign(yaw)) if abs(yaw) > SIDEWAYS else rng.choice([-1.0, 1.0], ROLLS)
     yaws = sides * rng.uniform(0.0, FRONTAL, ROLLS)
-    pitches = LEVEL + rng.uniform(-LARGEST_PITCH, LARGEST_PITCH, ROLLS)
+    pitches = rng.uniform(-LARGEST_PITCH, LARGEST_PITCH, ROLLS)
     rolls = rng.uniform(-LARGEST_ROLL, LARGEST_ROLL, ROLLS)
-    return [(float(a), float(b), float(c)) for a, b, c in zip(yaws, pitches, rolls, strict=True)]
+    return [angles_of_turned(float(a), float(b), float(c)) for a, b, c in zip(yaws, pitches, rolls, strict=True)]
 
 
 def turned_about(centre: np.ndarray, degrees: float) -> np.ndarray:

@@ -62,8 +62,8 @@ class ViewSettings(Settings):
     pixels_per_metre: tuple[float, float] = (780.0, 1080.0)
     """Range of the head's size in a photo of 320 pixels, at the head's distance; a face of 0.15 m fills the crop's
     share of the picture at about 970. It grows with the size of the photo."""
-    distance: tuple[float, float] = (0.5, 5.0)
-    """Range of the camera's distance from the head in metres, log-uniform: 0.5 m is a selfie, with its large nose, and
+    distance: tuple[float, float] = (0.6, 5.0)
+    """Range of the camera's distance from the head in metres, log-uniform: 0.6 m is a selfie, with its large nose, and
     5 m a long lens. The focal length follows from it and from the head's size in the photo."""
     shift: float = Field(default=0.06, ge=0.0, le=0.5)
     """Largest distance of the head from the middle of the photo, as a share of its size, along each side."""
@@ -77,13 +77,13 @@ class LightSettings(Settings):
     """Spread of the surrounding light's colour along warm and cold, in log of red over green."""
     key_share: float = Field(default=0.9, ge=0.0, le=1.0)
     """Share of the lights that have a lamp beside the surroundings."""
-    second_lamp_share: float = Field(default=0.35, ge=0.0, le=1.0)
+    second_lamp_share: float = Field(default=0.5, ge=0.0, le=1.0)
     """Share of the lights that have a further lamp."""
     lamp_strength: tuple[float, float] = (0.6, 10.0)
     """Range of a lamp's light on a surface that faces it, in multiples of the surroundings', log-uniform."""
     lamp_width: tuple[float, float] = (9.0, 28.0)
     """Range of a lamp's angular size in degrees (standard deviation), log-uniform: its shadows are that soft."""
-    lamp_azimuth: float = Field(default=60.0, ge=0.0, le=180.0)
+    lamp_azimuth: float = Field(default=45.0, ge=0.0, le=180.0)
     """Spread of the lamps to the side, degrees from the camera."""
     lamp_tint: float = Field(default=0.12, ge=0.0, le=0.5)
     """Spread of the lamps' colour, as for the surroundings."""
@@ -151,7 +151,7 @@ class SubjectSettings(Settings):
     """Share of the men with a beard, a moustache or stubble."""
     glasses_share: float = Field(default=0.2, ge=0.0, le=1.0)
     """Share of the subjects with glasses; a tenth of them are sunglasses."""
-    headwear_share: float = Field(default=0.1, ge=0.0, le=1.0)
+    headwear_share: float = Field(default=0.07, ge=0.0, le=1.0)
     """Share of the subjects with a cap, a hat, a headscarf or the like."""
     make_up_share: float = Field(default=0.5, ge=0.0, le=1.0)
     """Share of the women with make-up."""

@@ -15,7 +15,8 @@ from facerecon_ray.synthesis.people.head_geometry import HeadGeometry
 from facerecon_ray.synthesis.people.person import Subject
 from facerecon_ray.synthesis.rendering.head_scene import SKIN, HeadScene, Part
 
-SKIN_GLOSS = 0.24
+SKIN_GLOSS = (0.30, 0.46)
+"""Range of the gloss of people's skin, dry to oily."""
 
 
 class Dresser:
@@ -64,7 +65,7 @@ class Dresser:
                 geometry.skin.uv,
                 skin,
                 normals[geometry.skin.source],
-                gloss=SKIN_GLOSS,
+                gloss=float(subject.rng("gloss").uniform(*SKIN_GLOSS)),
                 translucency=1.0,
                 name=SKIN,
             ),

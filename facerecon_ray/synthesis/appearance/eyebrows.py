@@ -6,8 +6,8 @@ from facerecon_ray.synthesis.appearance.atlas_drawing import smooth_curve, strok
 from facerecon_ray.synthesis.people.head_geometry import AtlasMaps
 from facerecon_ray.synthesis.people.person import Subject
 
-DROP = (8.5, 1.5)
-"""Millimetres, mean and spread, from the landmarks, which follow a brow's upper edge, down to where hairs root."""
+DROP = (5.8, 1.5)
+"""Millimetres, mean and spread, from the landmarks, in the upper half of a brow, down to where its hairs root."""
 
 
 class BrowPainter:

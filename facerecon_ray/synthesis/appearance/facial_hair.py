@@ -13,6 +13,9 @@ LENGTHS = {
 }  # fmt: skip
 """Range of the layers' height over the skin in metres."""
 
+STILL_DARK = 0.55
+"""How much darker than the scalp's grey hair a grey beard's other strands are: beards grizzle before they are white."""
+
 LASH_SHARE = {"upper": 0.0085, "lower": 0.0035}
 """Length of lashes in metres."""
 
@@ -54,7 +57,8 @@ class FacialHairMaker:
         )
         field = noise[window] / noise.std()
         grown = density[window]
-        colour = np.array(subject.looks.hair_colour, np.float32) * np.float32(rng.uniform(0.75, 1.1))
+        darker = (1.0 - STILL_DARK * subject.looks.grey) * rng.uniform(0.75, 1.1)
+        colour = np.array(subject.looks.hair_colour, np.float32) * np.float32(darker)
         grey = (field < subject.looks.grey * 1.5 - 1.4).astype(np.float32)[..., None] * np.float32(0.5)
         body = (colour + (185.0 - colour) * grey) * (1.0 + 0.25 * field[..., None]).clip(0.4, 1.8)
         skin_points, outward = subject.vertices[skin.source[used]], normals[skin.source[used]]

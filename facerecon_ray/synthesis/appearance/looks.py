@@ -7,7 +7,7 @@ import numpy as np
 
 from facerecon_ray.config.synthesis import SubjectSettings
 
-MELANIN = (0.86, 0.30, 0.14)
+MELANIN = (0.68, 0.30, 0.14)
 """Usual melanin of african, asian and caucasian skin; 0 is none and 1 the darkest skin."""
 MELANIN_SPREAD = 0.14
 FREE_MELANIN_SHARE = 0.25

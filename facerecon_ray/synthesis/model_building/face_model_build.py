@@ -14,7 +14,12 @@ from facerecon_ray.geometry.face_model import REGIONS, FaceModel, usual_landmark
 from facerecon_ray.geometry.mesh_topology import without_pinches
 from facerecon_ray.geometry.pose import rotation_from_angles
 from facerecon_ray.geometry.tutte import tutte_square
-from facerecon_ray.synthesis.model_building.landmark_placement import correct_landmarks, measure_noise, place_landmarks
+from facerecon_ray.synthesis.model_building.landmark_placement import (
+    correct_landmarks,
+    measure_noise,
+    place_landmarks,
+    portrait_landmarks,
+)
 from facerecon_ray.synthesis.people.anny_heads import HeadSampler
 from facerecon_ray.synthesis.people.head_topology import HeadTopology, build_head_topology
 
@@ -107,7 +112,7 @@ def build_face_model(
     model = place_landmarks(model, landmark_heads, rng)
     if portraits is not None:
         report(f"correcting the landmarks on the portraits in {portraits}")
-        model = correct_landmarks(model, portraits)
+        model = correct_landmarks(model, portrait_landmarks(portraits))
     report(f"measuring the landmarks' noise on {noise_heads} rendered heads")
     model = replace(model, landmark_noise=measure_noise(model, noise_heads, rng))
     model.save(output)

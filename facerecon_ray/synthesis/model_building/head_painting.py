@@ -111,7 +111,7 @@ def _beard(x: np.ndarray, y: np.ndarray, z: np.ndarray, features: HeadFeatures) 
 def _brows(x: np.ndarray, y: np.ndarray, features: HeadFeatures, rng: np.random.Generator) -> np.ndarray:
     along = (np.abs(x) - 0.0085) / 0.0445
     eye_height = (features.right_eye[1] + features.left_eye[1]) / 2
-    middle = eye_height + 0.0190 + 0.0060 * np.sin(np.pi * np.clip(0.25 + 0.75 * along, 0.0, 1.0))
+    middle = eye_height + 0.0145 + 0.0060 * np.sin(np.pi * np.clip(0.25 + 0.75 * along, 0.0, 1.0))
     half = rng.uniform(0.0025, 0.0042) * np.clip(1.25 - 0.7 * along, 0.1, 1.1)
     inside = _smooth((half - np.abs(y - middle)) / 0.0012)
     ends = _smooth((along - 0.0) / 0.05) * _smooth((1.0 - along) / 0.06)

@@ -45,6 +45,12 @@ NOISE_FLOOR = 0.002
 
 CORRECTION_ROUNDS, CORRECTION_STEP = 5, 0.7
 
+BROWS = slice(17, 27)
+"""What raised brows explain as well as wrong places do: their own correction is from fits that do not see them."""
+
+UNSEEN = 4.0
+"""Variance of a landmark that does not count, in squared shares of the box size."""
+
 
 @dataclass(frozen=True)
 class SurfaceSamples:
@@ -103,32 +109,42 @@ def with_landmarks(model: FaceModel, places: np.ndarray, samples: SurfaceSamples
     )
 
 
-def correct_landmarks(model: FaceModel, portraits: Path) -> FaceModel:
-    """Move the landmarks by what is systematic in the residuals of fits to portraits.
+def correct_landmarks(model: FaceModel, landmarks: np.ndarray) -> FaceModel:
+    """Move the model's landmarks by what is systematic in the residuals of fits to people.
 
     Parameters
     ----------
     model : a face model with landmarks
-    portraits : folder of near-frontal portraits
-
-    Raises
-    ------
-    InputError
-        when the folder has fewer than 50 portraits in which a face is found
+    landmarks : (B, 68, 2) float32 what a predictor sees on near-frontal people, pixels; see `portrait_landmarks`
     """
-    landmarks = torch.from_numpy(_portrait_landmarks(portraits))
+    found = torch.from_numpy(landmarks)
     samples = SurfaceSamples.of(model)
     places = landmark_places(model)
     for _ in range(CORRECTION_ROUNDS):
-        fit = LandmarkFitter(model)(landmarks)
-        near_frontal = (fit.camera.angles[:, 0].abs() < 15) & (fit.error < 0.05)
-        residual = torch.nn.functional.pad(landmarks - fit.landmarks[..., :2], (0, 1))
-        metres = residual * residual.new_tensor(MODEL_TO_IMAGE_AXES) / fit.camera.scale[:, None, None]
-        shift = (metres @ rotation_from_angles(fit.camera.angles))[near_frontal].median(0).values.numpy()
+        shift = _usual_residual(model, found, model.landmark_noise)
+        shift[BROWS] = _usual_residual(model, found, _without_brows(model.landmark_noise))[BROWS]
         places = _symmetric(places + CORRECTION_STEP * shift)
         model = with_landmarks(model, places, samples)
         places = landmark_places(model)
     return model
+
+
+def _usual_residual(model: FaceModel, landmarks: torch.Tensor, noise: torch.Tensor) -> np.ndarray:
+    """(68, 3) metres on the head by which landmarks (B, 68, 2) usually lie beside those of fits to them."""
+    fit = LandmarkFitter(model, noise)(landmarks)
+    near_frontal = (fit.camera.angles[:, 0].abs() < 15) & (fit.error < 0.05)
+    residual = torch.nn.functional.pad(landmarks - fit.landmarks[..., :2], (0, 1))
+    metres = residual * residual.new_tensor(MODEL_TO_IMAGE_AXES) / fit.camera.scale[:, None, None]
+    return (metres @ rotation_from_angles(fit.camera.angles))[near_frontal].median(0).values.numpy()
+
+
+def _without_brows(noise: torch.Tensor) -> torch.Tensor:
+    """(136, 136) covariance under which the brows' landmarks say nothing."""
+    blind = noise.clone()
+    values = slice(2 * BROWS.start, 2 * BROWS.stop)
+    blind[values], blind[:, values] = 0.0, 0.0
+    blind[values, values] = UNSEEN * torch.eye(values.stop - values.start)
+    return blind
 
 
 def measure_noise(model: FaceModel, heads: int, rng: np.random.Generator) -> torch.Tensor:
@@ -220,8 +236,14 @@ def _pointed_at(model: FaceModel, head: _PhotographedHead) -> np.ndarray:
     return places
 
 
-def _portrait_landmarks(folder: Path) -> np.ndarray:
-    """(B, 68, 2) dlib's landmarks of the portraits with one face, pixels."""
+def portrait_landmarks(folder: Path) -> np.ndarray:
+    """(B, 68, 2) float32 dlib's landmarks of the portraits with one face, pixels.
+
+    Raises
+    ------
+    InputError
+        when the folder has fewer than 50 portraits in which a face is found
+    """
     predictor = dlib.shape_predictor(str(installed_model(DEFAULT_MODEL)))
     detector = dlib.get_frontal_face_detector()
     rows = []

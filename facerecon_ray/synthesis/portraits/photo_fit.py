@@ -23,11 +23,7 @@ REACH = 0.10
 DISTRUST, CONTOUR_DISTRUST = 0.15, 1.0
 """Variance of a landmark's error relative to that of the corrections: inner landmarks, those of the jaw."""
 
-BROWS, RIGHT_EYE, LEFT_EYE = slice(17, 27), slice(36, 42), slice(42, 48)
-
-BROW_RISE = 0.07
-"""From dlib's points on brows up to the face model's, which lie on their upper edge, in distances between the eyes: in
-photos dlib's are 0.27 above the eyes, the model's on heads that look level 0.35."""
+RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
 
 SHARPNESS_SIDE = 128
 """Pixels to which the landmarks' box is scaled to measure sharpness."""
@@ -88,7 +84,7 @@ class PhotoFitter:
         box = adjust_boxes(largest, self._detector.box_adjustment)
         landmarks = self._landmarks.predict(pixels, box)
         self._require_detail(pixels, landmarks)
-        found = torch.from_numpy(_with_brows_raised(landmarks).astype(np.float32))[None]
+        found = torch.from_numpy(landmarks.astype(np.float32))[None]
         fit = self._fit(found)
         yaw, pitch, _ = fit.camera.angles[0].tolist()
         if abs(yaw) > self._settings.most_yaw or abs(pitch) > self._settings.most_pitch:
@@ -109,15 +105,6 @@ class PhotoFitter:
         found = sharpness(pixels, landmarks)
         if found < self._settings.least_sharpness:
             raise PhotoError(f"the face is blurred (sharpness {found:.3f})")
-
-
-def _with_brows_raised(landmarks: np.ndarray) -> np.ndarray:
-    """(68, 2) dlib's landmarks with those of the brows where the face model has them."""
-    right, left = landmarks[RIGHT_EYE].mean(0), landmarks[LEFT_EYE].mean(0)
-    upward = np.array([left[1] - right[1], right[0] - left[0]])
-    raised = landmarks.copy()
-    raised[BROWS] += BROW_RISE * upward
-    return raised
 
 
 def sharpness(pixels: np.ndarray, landmarks: np.ndarray) -> float:

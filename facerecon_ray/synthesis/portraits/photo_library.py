@@ -26,7 +26,7 @@ from facerecon_ray.synthesis.portraits.photo_fit import PhotoFitter
 from facerecon_ray.synthesis.portraits.photo_texture import TextureTaker
 from facerecon_ray.synthesis.portraits.skin_layout import SkinLayout
 
-RECIPE = 2
+RECIPE = 3
 """Raised with every change that gives a photo another texture, so that a cache's textures are not mixed."""
 
 BLENDING = 14

@@ -61,6 +61,7 @@ class LitView:
     points           (N, 3) float32 image frame, pixels
     normals          (N, 3) float32 axes of the model frame, turned to the camera
     light            (N, 3) float32 linear light, 1 shows a surface in its own colour
+    surround         (N, 3) float32 light of the surroundings from where a mirror would show them, without lamps
     lamp_visibility  (N, L) float32, L at most 2
     lamp_directions  (L, 3) float32 unit vectors
     lamp_colours     (L, 3) float32
@@ -69,6 +70,7 @@ class LitView:
     points: np.ndarray
     normals: np.ndarray
     light: np.ndarray
+    surround: np.ndarray
     lamp_visibility: np.ndarray
     lamp_directions: np.ndarray
     lamp_colours: np.ndarray

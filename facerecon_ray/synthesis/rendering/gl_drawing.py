@@ -15,6 +15,7 @@ from facerecon_ray.errors import AssetError
 from facerecon_ray.synthesis.rendering.drawing import (
     FULL_GLOSS,
     MAX_LAMPS,
+    REFLECTANCE,
     SHEEN,
     SUPERSAMPLING,
     DrawnHead,
@@ -26,13 +27,15 @@ VERTEX_SHADER = """#version 330 core
 layout(location = 0) in vec3 point;
 layout(location = 1) in vec3 normal;
 layout(location = 2) in vec3 light;
-layout(location = 3) in vec2 lamp_visibility;
-layout(location = 4) in vec2 uv;
-layout(location = 5) in float gloss;
+layout(location = 3) in vec3 surround;
+layout(location = 4) in vec2 lamp_visibility;
+layout(location = 5) in vec2 uv;
+layout(location = 6) in float gloss;
 uniform vec3 scale;
 uniform vec3 shift;
 out vec3 v_normal;
 out vec3 v_light;
+out vec3 v_surround;
 out vec2 v_visibility;
 out vec2 v_uv;
 out float v_gloss;
@@ -40,6 +43,7 @@ void main() {
     gl_Position = vec4(point * scale + shift, 1.0);
     v_normal = normal;
     v_light = light;
+    v_surround = surround;
     v_visibility = lamp_visibility;
     v_uv = uv;
     v_gloss = gloss;
@@ -49,6 +53,7 @@ void main() {
 FRAGMENT_SHADER = f"""#version 330 core
 in vec3 v_normal;
 in vec3 v_light;
+in vec3 v_surround;
 in vec2 v_visibility;
 in vec2 v_uv;
 in float v_gloss;
@@ -66,7 +71,7 @@ void main() {{
     n = n.z < 0.0 ? -n : n;
     float grazing = 1.0 - clamp(n.z, 0.0, 1.0);
     grazing *= grazing;
-    vec3 mirrored = v_light * ({SHEEN} * grazing * grazing);
+    vec3 mirrored = v_surround * ({REFLECTANCE} + {SHEEN} * grazing * grazing);
     float exponent = exp2(1.0 + 9.0 * v_gloss);
     for (int lamp = 0; lamp < lamp_count; lamp++) {{
         float lobe = (exponent + 2.0) / 8.0 * pow(max(dot(n, half_vectors[lamp]), 1e-6), exponent);
@@ -77,7 +82,7 @@ void main() {{
 }}
 """
 
-ATTRIBUTES = (("points", 3), ("normals", 3), ("light", 3), ("lamp_visibility", MAX_LAMPS), ("uv", 2), ("gloss", 1))
+ATTRIBUTES = (("points", 3), ("normals", 3), ("light", 3), ("surround", 3), ("lamp_visibility", MAX_LAMPS), ("uv", 2), ("gloss", 1))
 UNIFORMS = ("scale", "shift", "cut_out", "albedo", "lamp_count")
 STRIDE = 4 * sum(width for _, width in ATTRIBUTES)
 

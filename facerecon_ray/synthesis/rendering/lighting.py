@@ -30,15 +30,18 @@ SHADOW_MAP_SIZE = 224
 SHADOW_TOLERANCE = 0.0022
 """Metres that a vertex may lie behind the surface that a shadow map shows and still count as lit."""
 
+LAMP_HEIGHT, LAMP_SPREAD = 35.0, 20.0
+"""Degrees above the camera at which lamps stand, mean and spread."""
+
 SHOULDERS = (-0.8, -0.3)
 """Sines of the heights between which the body, which the mean head lacks, hides light from below."""
 
 WRAP = 0.45
-CREEP = np.array([0.75, 0.25, 0.15], np.float32)
+CREEP = np.array([0.35, 0.12, 0.07], np.float32)
 """Share of red, green and blue light that follows the wrapped cosine on skin."""
 
-BOUNCE = np.array([0.27, 0.15, 0.11], np.float32)
-"""What skin throws back into its own hollows: the light of hidden directions, as a share of the average light."""
+BOUNCE = 0.5
+"""Light that falls on what hides a direction, as a share of the average light: skin throws its own colour back."""
 
 CASTS_FROM, FREE_FROM = 0.004, 0.03
 """Metres above the head's surface from which something casts shadows on it, and from which the head shadows it no
@@ -71,9 +74,12 @@ class Light:
 
     def radiance(self, towards: np.ndarray) -> np.ndarray:
         """(K, 3) radiance from evenly spread directions (K, 3), so that each lamp keeps its whole power."""
-        surround = (harmonics(towards) @ self.environment).clip(0.02 * self.environment[:1] * HARMONIC_0)
         share = self.lamp_shares(towards)
-        return surround + share @ self.lamp_colours * (len(towards) / 4.0)
+        return self.surround(towards) + share @ self.lamp_colours * (len(towards) / 4.0)
+
+    def surround(self, towards: np.ndarray) -> np.ndarray:
+        """(K, 3) radiance of the surroundings alone from any directions (K, 3)."""
+        return (harmonics(towards) @ self.environment).clip(0.02 * self.environment[:1] * HARMONIC_0)
 
     def lamp_shares(self, towards: np.ndarray) -> np.ndarray:
         """(K, L) share of each lamp's power that comes from each direction."""
@@ -114,7 +120,7 @@ def sample_light(settings: LightSettings, rng: np.random.Generator) -> Light:
     environment[4:] = rng.normal(0.0, 0.3 * settings.unevenness, (5, 1)) * _tint(rng, settings.surround_tint)
     count = int(rng.random() < settings.key_share) + int(rng.random() < settings.second_lamp_share)
     azimuth = np.radians(np.clip(rng.normal(0.0, settings.lamp_azimuth, count), -150.0, 150.0))
-    height = np.radians(np.clip(rng.normal(25.0, 25.0, count), -35.0, 80.0))
+    height = np.radians(np.clip(rng.normal(LAMP_HEIGHT, LAMP_SPREAD, count), -35.0, 80.0))
     towards = np.stack([np.cos(height) * np.sin(azimuth), np.sin(height), np.cos(height) * np.cos(azimuth)], 1)
     strength = _log_uniform(settings.lamp_strength, count, rng)
     colours = np.stack([_tint(rng, settings.lamp_tint) for _ in range(count)]) if count else np.zeros((0, 3))
@@ -248,11 +254,16 @@ class LightTransfer:
             reach=(openness * np.exp(-inside / HOLLOW_DEPTH)).astype(np.float32),
         )
 
-    def light(self, radiance: np.ndarray) -> np.ndarray:
-        """(N, 3) light that the vertices get, as a share of a white surface's, for radiance (K, 3)."""
+    def light(self, radiance: np.ndarray, skin: np.ndarray) -> np.ndarray:
+        """(N, 3) light that the vertices get, as a share of a white surface's, for radiance (K, 3) on a skin (3,)."""
         plain, soft = self.cosine @ radiance, self.wrapped @ radiance
-        bounced = self.hidden[:, None] * (radiance.mean(0) * BOUNCE)
+        bounced = self.hidden[:, None] * (radiance.mean(0) * skin * np.float32(BOUNCE))
         return (plain + self.creep * (soft - plain) + bounced) * self.reach[:, None]
+
+    @property
+    def unhidden(self) -> np.ndarray:
+        """(N,) share of the surroundings that the vertices see."""
+        return (1.0 - self.hidden) * self.reach
 
     def lamp_visibility(self, shares: np.ndarray) -> np.ndarray:
         """(N, L) how much of each lamp the vertices see, for the lamps' shares (K, L)."""

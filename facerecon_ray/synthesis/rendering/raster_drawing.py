@@ -7,7 +7,7 @@ from torch.nn.functional import avg_pool2d, normalize
 
 from facerecon_ray.geometry.rasterizer import interpolate, rasterize
 from facerecon_ray.synthesis.rendering.camera_effects import to_linear
-from facerecon_ray.synthesis.rendering.drawing import FULL_GLOSS, SHEEN, SUPERSAMPLING, DrawnHead, LitView
+from facerecon_ray.synthesis.rendering.drawing import FULL_GLOSS, REFLECTANCE, SHEEN, SUPERSAMPLING, DrawnHead, LitView
 
 
 class RasterDrawing:
@@ -43,11 +43,12 @@ class RasterDrawing:
 
         fragments = rasterize(points, triangles, fine, fine, shown=shown if bool(cut_out.any()) else None)
         attributes = np.concatenate(
-            [view.normals, view.light, head.uv, head.gloss[:, None], view.lamp_visibility], axis=1
+            [view.normals, view.light, view.surround, head.uv, head.gloss[:, None], view.lamp_visibility], axis=1
         )
         seen = fragments.mask[0]
         values = interpolate(fragments, triangles, torch.from_numpy(attributes))[0][seen]
-        normals, light, place, gloss, visibility = values.split([3, 3, 2, 1, view.lamp_visibility.shape[1]], -1)
+        sizes = [3, 3, 3, 2, 1, view.lamp_visibility.shape[1]]
+        normals, light, surround, place, gloss, visibility = values.split(sizes, -1)
         part = parts[fragments.triangle[0][seen]]
         albedo = torch.zeros(len(place), 3)
         for index, texture in enumerate(self._textures):
@@ -55,7 +56,7 @@ class RasterDrawing:
             albedo[of_part] = _texels(texture, place[of_part])[:, :3]
         picture = torch.zeros(fine, fine, 4)
         picture[seen] = torch.nn.functional.pad(
-            albedo * light + _mirrored(normals, light, gloss, visibility, view), (0, 1), value=1.0
+            albedo * light + _mirrored(normals, surround, gloss, visibility, view), (0, 1), value=1.0
         )
         return avg_pool2d(picture.permute(2, 0, 1)[None], SUPERSAMPLING)[0].permute(1, 2, 0).contiguous().numpy()
 
@@ -67,12 +68,12 @@ class RasterDrawing:
         return (two_sided | (area < 0)).nonzero()[:, 0]
 
 
-def _mirrored(normals: Tensor, light: Tensor, gloss: Tensor, visibility: Tensor, view: LitView) -> Tensor:
+def _mirrored(normals: Tensor, surround: Tensor, gloss: Tensor, visibility: Tensor, view: LitView) -> Tensor:
     """(P, 3) highlights and sheen, as in `drawing`."""
     n = normalize(normals, dim=-1)
     n = torch.where(n[:, 2:] < 0, -n, n)
     exponent = torch.exp2(1.0 + 9.0 * gloss[:, 0])
-    total = light * (SHEEN * (1.0 - n[:, 2:].clamp(0.0, 1.0)) ** 4)
+    total = surround * (REFLECTANCE + SHEEN * (1.0 - n[:, 2:].clamp(0.0, 1.0)) ** 4)
     lamps = (torch.from_numpy(v) for v in (view.lamp_directions, view.half_vectors(), view.mirrored_colours()))
     for lamp, (towards, half, colour) in enumerate(zip(*lamps, strict=True)):
         lobe = (exponent + 2.0) / 8.0 * (n @ half).clamp(min=1e-6) ** exponent

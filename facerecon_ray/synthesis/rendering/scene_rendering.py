@@ -132,6 +132,7 @@ class _LitScene:
     vertices: np.ndarray
     normals: np.ndarray
     transfer: LightTransfer
+    skin: np.ndarray
     metered: float
 
     @staticmethod
@@ -152,17 +153,22 @@ class _LitScene:
             translucency=np.concatenate([_per_vertex(part, None, part.translucency) for part in parts]),
             casts=np.concatenate([np.full(len(part.vertices), part.casts) for part in parts]),
         )
-        return _LitScene(scene, _drawn_head(parts), vertices, normals, transfer, _metered(parts))
+        skin = _skin_colour(parts)
+        return _LitScene(scene, _drawn_head(parts), vertices, normals, transfer, skin, _metered(skin, parts))
 
     def view(self, view: View) -> LitView:
         """Light and project the scene; light is fixed to the camera, so its directions are turned into the head."""
         rotation = view.rotation
         towards = directions() @ rotation.T
         shares = view.light.lamp_shares(towards)[:, :MAX_LAMPS]
+        normals = self.normals @ rotation.T
+        facing = np.where(normals[:, 2:] < 0.0, -normals, normals)
+        mirrored = 2.0 * facing[:, 2:] * facing - (0.0, 0.0, 1.0)
         return LitView(
             points=view.project(self.vertices),
-            normals=self.normals @ rotation.T,
-            light=self.transfer.light(view.light.radiance(towards)),
+            normals=normals,
+            light=self.transfer.light(view.light.radiance(towards), self.skin),
+            surround=view.light.surround(mirrored) * self.transfer.unhidden[:, None],
             lamp_visibility=self.transfer.lamp_visibility(shares),
             lamp_directions=view.light.lamp_directions[:MAX_LAMPS],
             lamp_colours=view.light.lamp_colours[:MAX_LAMPS],
@@ -206,15 +212,20 @@ def _normals(part: Part) -> np.ndarray:
     return vertex_normals(points, triangles, frame="model")[0].numpy()[index]
 
 
-def _metered(parts: tuple[Part, ...]) -> float:
-    """Share of light that the head throws back for a camera's meter: the skin's, or more where hair is far lighter."""
+def _skin_colour(parts: tuple[Part, ...]) -> np.ndarray:
+    """(3,) mean share of red, green and blue light that the skin's front throws back."""
     skin = next((part for part in parts if part.name == SKIN), parts[0])
     front = skin.uv[skin.vertices[:, 2] > np.quantile(skin.vertices[:, 2], 0.5)]
     height, width, _ = skin.texture.shape
     column, row = (front * (width, height)).astype(int).T
     colours = skin.texture[row.clip(0, height - 1), column.clip(0, width - 1), :3]
+    return np.asarray(to_linear(colours).mean(0))
+
+
+def _metered(skin: np.ndarray, parts: tuple[Part, ...]) -> float:
+    """Share of light that the head throws back for a camera's meter: the skin's, or more where hair is far lighter."""
     around = [_reflectance(part.texture) for part in parts if part.name in HELD_BACK]
-    return max(0.02, float(to_linear(colours).mean()), *(HELD_BACK_SHARE * share for share in around))
+    return max(0.02, float(skin.mean()), *(HELD_BACK_SHARE * share for share in around))
 
 
 def _reflectance(texture: np.ndarray) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from facerecon_ray.config.synthesis import CameraSettings, LightSettings, OccluderSettings, ViewSettings
-from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, rotation_from_angles
+from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, angles_from_rotation, rotation_from_angles
 from facerecon_ray.synthesis.rendering.camera_effects import REFERENCE_SIZE, CameraEffects, sample_effects
 from facerecon_ray.synthesis.rendering.lighting import Light, sample_light
 
@@ -15,6 +15,20 @@ LEVEL = -6.5
 noses and mouths of rendered heads lie as theirs do. The model's own zero is a chin that is up."""
 
 Angles = tuple[float, float, float]
+"""Yaw, pitch and roll in degrees."""
+
+MOST_TURNED = 90.0
+"""Largest yaw to both sides in degrees: pitched profiles end here too."""
+
+
+def angles_of_turned(yaw: float, pitch: float, roll: float) -> Angles:
+    """Angles of a head that looked level into the camera and turned: as people do, about the upright.
+
+    The model's own vertical axis leans by `LEVEL`, so that to turn a level head about it would roll its eyes' line.
+    """
+    turn, level = rotation_from_angles(torch.tensor([[yaw, pitch, roll], [0.0, LEVEL, 0.0]], dtype=torch.float64))
+    angles: list[float] = angles_from_rotation(turn @ level).tolist()
+    return float(np.clip(angles[0], -MOST_TURNED, MOST_TURNED)), angles[1], angles[2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +105,10 @@ class ViewSampler:
         """One view, which depends on the seed and its number alone."""
         rng, settings = np.random.default_rng([seed, index]), self._views
         yaw = settings.yaws[index] + rng.uniform(0.0, settings.yaw_noise)
-        pitch, roll = LEVEL + rng.uniform(-settings.pitch, settings.pitch), rng.uniform(-settings.roll, settings.roll)
+        pitch, roll = rng.uniform(-settings.pitch, settings.pitch), rng.uniform(-settings.roll, settings.roll)
         shift_x, shift_y = rng.uniform(-settings.shift, settings.shift, 2)
         return View(
-            angles=(float(yaw), float(pitch), float(roll)),
+            angles=angles_of_turned(float(yaw), float(pitch), float(roll)),
             distance=float(np.exp(rng.uniform(*np.log(settings.distance)))),
             scale=float(rng.uniform(*settings.pixels_per_metre)) * settings.size / REFERENCE_SIZE,
             centre=(settings.size * (0.5 + float(shift_x)), settings.size * (0.5 + float(shift_y))),

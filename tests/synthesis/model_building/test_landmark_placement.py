@@ -2,9 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from facerecon_ray.errors import InputError
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.landmarks import projected_landmarks
+from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.synthesis.model_building.landmark_placement import (
     MIRRORED_LANDMARKS,
     SurfaceSamples,
@@ -12,6 +15,7 @@ from facerecon_ray.synthesis.model_building.landmark_placement import (
     landmark_places,
     measure_noise,
     place_landmarks,
+    portrait_landmarks,
     with_landmarks,
 )
 
@@ -51,4 +55,20 @@ def test_noise_is_a_covariance_of_a_few_percent() -> None:
 def test_too_few_portraits_are_refused(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("no portrait")
     with pytest.raises(InputError, match="0 portraits, at least 50"):
-        correct_landmarks(FaceModel.default(), tmp_path)
+        portrait_landmarks(tmp_path)
+
+
+def test_brows_that_lie_too_high_are_not_taken_for_raised_ones() -> None:
+    model = FaceModel.default()
+    torch.manual_seed(0)
+    angles = torch.randn(60, 3) * torch.tensor([5.0, 4.0, 3.0])
+    camera = Camera(angles, torch.full((60,), 1500.0), torch.full((60, 2), 200.0))
+    people = model.vertices(torch.randn(60, model.shape_size), torch.zeros(60, model.expression_size))
+    seen = projected_landmarks(model, people, camera)[..., :2].numpy()
+    true = landmark_places(model)
+    places = true.copy()
+    places[17:27, 1] += 0.005
+    too_high = with_landmarks(model, places, SurfaceSamples.of(model))
+    corrected = landmark_places(correct_landmarks(too_high, seen))
+    assert np.abs(corrected - true)[17:27, 1].mean() < 0.0012
+    assert np.abs(corrected - true)[27:48].max() < 0.002

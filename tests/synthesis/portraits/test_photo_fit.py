@@ -30,7 +30,7 @@ def test_vertices_meet_the_landmarks_better_than_the_fit_alone(fitter: PhotoFitt
     assert abs(float(photo.camera.angles[0, 0])) < 10.0
     between_eyes = (found[42:48].mean(0) - found[36:42].mean(0)).norm()
     above = (found - met)[17:27, 1].mean() / between_eyes
-    assert 0.03 < above < 0.1, "the model's brow landmarks lie above dlib's points"
+    assert abs(above) < 0.03, "the model's brow landmarks lie where dlib sees brows"
 
 
 def test_corrections_leave_depth_and_far_points_alone() -> None:

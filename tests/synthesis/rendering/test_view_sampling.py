@@ -3,18 +3,31 @@ import torch
 from plain_head import plain_head, plain_view
 
 from facerecon_ray.config.synthesis import OccluderSettings
-from facerecon_ray.geometry.pose import Camera
-from facerecon_ray.synthesis.rendering.view_sampling import LEVEL, ViewSampler, rotated_view
+from facerecon_ray.geometry.pose import Camera, angles_from_rotation, rotation_from_angles
+from facerecon_ray.synthesis.rendering.view_sampling import LEVEL, ViewSampler, angles_of_turned, rotated_view
 
 
 def test_eight_views_cover_all_yaws_and_the_stated_pitch_and_roll() -> None:
     angles = np.array([[view.angles for view in ViewSampler().views(seed)] for seed in range(100)])
     lower = np.array([-90.0, -67.5, -45.0, -22.5, 0.0, 22.5, 45.0, 67.5])
     assert angles.shape == (100, 8, 3)
-    assert (angles[..., 0] >= lower).all()
-    assert (angles[..., 0] <= lower + 22.5).all()
-    assert np.abs(angles[..., 1:] - (LEVEL, 0.0)).max() <= 25.0
-    assert angles[..., 1:].std(axis=(0, 1)).min() > 13.0
+    assert np.abs(angles[..., 0]).max() <= 90.0
+    model_axes = rotation_from_angles(torch.from_numpy(angles))
+    level = rotation_from_angles(torch.tensor([0.0, LEVEL, 0.0], dtype=torch.float64))
+    yaw, pitch, roll = angles_from_rotation(model_axes @ level.mT).numpy().transpose(2, 0, 1)
+    assert (yaw[:, 1:-1] >= lower[1:-1] - 1e-6).all()
+    assert (yaw[:, 1:-1] <= lower[1:-1] + 22.5 + 1e-6).all()
+    assert max(np.abs(pitch[:, 1:-1]).max(), np.abs(roll[:, 1:-1]).max()) <= 25.0 + 1e-6
+    assert min(pitch.std(), roll.std()) > 13.0
+
+
+def test_eyes_of_a_level_head_that_turns_stay_level() -> None:
+    eyes = torch.tensor([[-0.03, 0.04, 0.03], [0.03, 0.04, 0.03]], dtype=torch.float64)
+    for yaw in (-60.0, -30.0, 45.0):
+        angles = torch.tensor(angles_of_turned(yaw, 0.0, 0.0), dtype=torch.float64)
+        heights = (eyes @ rotation_from_angles(angles).mT)[:, 1]
+        assert abs(float(heights[0] - heights[1])) < 1e-6
+        assert abs(float(angles[0]) - yaw) < 1.0
 
 
 def test_a_view_depends_on_its_seed_and_number_alone() -> None:
