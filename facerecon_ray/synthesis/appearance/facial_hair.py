@@ -57,7 +57,7 @@ class FacialHairMaker:
         )
         field = noise[window] / noise.std()
         grown = density[window]
-        darker = (1.0 - STILL_DARK * subject.looks.grey) * rng.uniform(0.75, 1.1)
+        darker = (1.0 - STILL_DARK * subject.looks.grey) * rng.uniform(0.6, 0.95)
         colour = np.array(subject.looks.hair_colour, np.float32) * np.float32(darker)
         grey = (field < subject.looks.grey * 1.5 - 1.4).astype(np.float32)[..., None] * np.float32(0.5)
         body = (colour + (185.0 - colour) * grey) * (1.0 + 0.25 * field[..., None]).clip(0.4, 1.8)

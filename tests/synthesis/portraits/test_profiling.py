@@ -37,7 +37,7 @@ def test_unturned_it_is_the_photo(photo: ProfiledPhoto) -> None:
     x, y = view.vertices[FaceModel.default().face_vertices.numpy(), :2].mean(0).astype(int)
     assert difference[y - 40 : y + 40, x - 40 : x + 40].mean() < 3.0, "the face"
     assert difference[:40].mean() < 3.0, "the background"
-    assert view.visible_share > 0.75
+    assert view.visible_share > 0.7
 
 
 def test_landmarks_found_in_a_turned_photo_lie_where_the_pseudo_truth_says(photo: ProfiledPhoto) -> None:
@@ -77,4 +77,4 @@ def test_the_background_has_no_holes_at_any_yaw(photo: ProfiledPhoto) -> None:
     for yaw in (-90.0, -45.0, 45.0, 90.0):
         corner = photo.turned((yaw, 0.0, 0.0)).image[:60, :60]
         assert abs(float(corner.mean()) - float(bright)) < 30.0
-        assert corner.min() > 100, "nothing of the light wall is left black"
+        assert corner.min() > 60, "nothing of the light wall is left black"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,8 @@ from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.shading import vertex_normals
 from facerecon_ray.synthesis.rendering.cast_shadows import cast_shadows
 from facerecon_ray.synthesis.rendering.lighting import HeadShadows, LightTransfer, directions, sample_light
+
+SKIN = np.array([0.5, 0.3, 0.2], np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +33,7 @@ def transfer(mean: np.ndarray, normals: np.ndarray, vertices: np.ndarray, facing
 def test_even_light_shows_free_surfaces_in_their_own_colour(mean: np.ndarray, normals: np.ndarray) -> None:
     facing = directions()[::7]
     far = (facing * 0.5).astype(np.float32)
-    light = transfer(mean, normals, far, facing).light(plain_light(1.0, None).radiance(directions()))
+    light = transfer(mean, normals, far, facing).light(plain_light(1.0, None).radiance(directions()), SKIN)
     assert np.abs(light - 1.0).max() < 0.02
 
 
@@ -38,7 +42,7 @@ def test_a_lamp_follows_the_cosine_and_keeps_its_power(mean: np.ndarray, normals
     angles = np.radians([0.0, 30.0, 60.0])
     facing = np.stack([np.sin(angles), 0.0 * angles, np.cos(angles)], 1).astype(np.float32)
     lamp = plain_light(0.0, tuple(towards))
-    light = transfer(mean, normals, facing * 0.5, facing).light(lamp.radiance(directions()))
+    light = transfer(mean, normals, facing * 0.5, facing).light(lamp.radiance(directions()), SKIN)
     assert np.allclose(light[:, 0], 2.0 * np.cos(angles), atol=0.12)
 
 
@@ -48,8 +52,8 @@ def test_light_from_above_does_not_reach_the_throat_nor_light_from_behind_the_fa
     whole = transfer(mean, normals, mean, normals)
     forehead = (mean[:, 1] > 0.04) & (mean[:, 2] > 0.04)
     throat = (mean[:, 1] < -0.075) & (mean[:, 1] > -0.10) & (mean[:, 2] > 0.0) & (np.abs(mean[:, 0]) < 0.03)
-    above = whole.light(plain_light(0.0, (0.0, 1.0, 0.3)).radiance(directions()))[:, 0]
-    behind = whole.light(plain_light(0.0, (0.0, 0.2, -1.0)).radiance(directions()))[:, 0]
+    above = whole.light(plain_light(0.0, (0.0, 1.0, 0.3)).radiance(directions()), SKIN)[:, 0]
+    behind = whole.light(plain_light(0.0, (0.0, 0.2, -1.0)).radiance(directions()), SKIN)[:, 0]
     assert throat.sum() > 5
     assert above[forehead].mean() > 5 * above[throat].mean()
     assert behind[forehead].mean() < 0.05
@@ -59,8 +63,31 @@ def test_what_is_inside_the_head_is_dark(mean: np.ndarray, normals: np.ndarray) 
     front = mean[:, 2] > 0.04
     inside = mean[front] - 0.02 * normals[front]
     even = plain_light(1.0, None).radiance(directions())
-    outside = transfer(mean, normals, mean[front], normals[front]).light(even)
-    assert transfer(mean, normals, inside, normals[front]).light(even).mean() < 0.4 * outside.mean()
+    outside = transfer(mean, normals, mean[front], normals[front]).light(even, SKIN)
+    assert transfer(mean, normals, inside, normals[front]).light(even, SKIN).mean() < 0.4 * outside.mean()
+
+
+def test_hollows_are_lit_by_the_skin_around_them(mean: np.ndarray, normals: np.ndarray) -> None:
+    whole, even = transfer(mean, normals, mean, normals), plain_light(1.0, None).radiance(directions())
+    light, dark = whole.light(even, SKIN), whole.light(even, 0.2 * SKIN)
+    hollow, free = whole.hidden > 0.4, whole.hidden < 0.01
+    assert hollow.sum() > 20
+    assert (light - dark)[hollow, 0].min() > 0.05
+    assert (light - dark)[free].max() < 0.01
+
+
+def test_a_mirror_shows_where_the_surroundings_are_bright() -> None:
+    light = plain_light(0.0, (0.0, 0.0, 1.0))
+    brighter_above = replace(plain_light(1.0, None), environment=_above())
+    up, down = brighter_above.surround(np.array([[0.0, 1.0, 0.0], [0.0, -1.0, 0.0]], np.float32))[:, 0]
+    assert up > 3.0 * down > 0.0
+    assert light.surround(directions()).max() < 0.01, "lamps are mirrored by themselves"
+
+
+def _above() -> np.ndarray:
+    environment = np.zeros((9, 3), np.float32)
+    environment[0], environment[1] = 1.0 / 0.28209479, 0.7 / 0.48860251
+    return environment
 
 
 def test_a_brim_shades_the_face_from_above_and_not_from_the_front(mean: np.ndarray) -> None:
