@@ -8,8 +8,8 @@ import numpy as np
 from facerecon_ray.config.synthesis import SubjectSettings
 
 MELANIN = (0.68, 0.30, 0.14)
-"""Usual melanin of african, asian and caucasian skin; 0 is none and 1 the darkest skin. Lightness L* is then about 35,
-56 and 68, and a few units more with what the surface mirrors."""
+"""Usual melanin of african, asian and caucasian skin; 0 is none and 1 the darkest skin. Lightness L* is then about 33,
+55 and 68, and some units more with what the surface mirrors."""
 MELANIN_SPREAD = 0.14
 FREE_MELANIN_SHARE = 0.25
 """Share of people whose skin is drawn from the whole range, whatever the shape of the head."""

@@ -15,6 +15,7 @@ from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.synthesis.rendering import scene_rendering
 from facerecon_ray.synthesis.rendering.camera_effects import CameraEffects
+from facerecon_ray.synthesis.rendering.lighting import HARMONIC_1
 from facerecon_ray.synthesis.rendering.scene_rendering import SceneRenderer
 from facerecon_ray.synthesis.rendering.view_sampling import ViewSampler, rotated_view
 
@@ -110,6 +111,22 @@ def test_a_lamp_on_the_left_of_the_picture_lights_that_side_whatever_the_pose(ra
         left = np.arange(view.size) < np.median(columns)
         brightness = rendering.image.mean(-1)
         assert brightness[rendering.mask & left].mean() > 1.3 * brightness[rendering.mask & ~left].mean()
+
+
+def test_black_skin_shows_what_it_mirrors_of_a_bright_sky(rasterizer: SceneRenderer) -> None:
+    scene = plain_head()
+    black = replace(scene.parts[0], texture=np.zeros((4, 4, 3), np.uint8))
+    sky = plain_light(1.0, None)
+    sky.environment[1] = 0.8 / HARMONIC_1
+    view = replace(plain_view(), light=sky)
+    matt, glossy = (
+        rasterizer.render(replace(scene, parts=(replace(black, gloss=gloss),)), view) for gloss in (0.0, 0.35)
+    )
+    inner = ndimage.binary_erosion(glossy.mask, iterations=8)
+    assert matt.image[inner].max() < 3
+    above = (np.arange(view.size) < np.nonzero(inner)[0].mean())[:, None]
+    upper, lower = inner & above, inner & ~above
+    assert glossy.image[upper].mean() > 1.2 * glossy.image[lower].mean() > 10.0
 
 
 def test_the_rotated_view_keeps_light_camera_and_background(rasterizer: SceneRenderer) -> None:
