@@ -25,7 +25,7 @@ TEXTURE = 256
 
 CUT = {
     "t-shirt": (0.36, 0.22), "sweater": (0.27, 0.2), "v-neck": (0.62, 0.22), "hood": (0.25, 0.18),
-    "collar": (0.40, 0.16), "suit": (0.30, 0.16), "turtleneck": (0.0, 0.0),
+    "collar": (0.33, 0.16), "suit": (0.30, 0.16), "turtleneck": (0.0, 0.0),
 }  # fmt: skip
 """Where clothes end at the front and at the back, as a share of the texture's height."""
 
@@ -62,7 +62,7 @@ class ClothesMaker:
         if kind == "suit":
             parts.append(_dress(body, _suit(rng), 0.0, 0.30, kind, 1.025))
         if kind in ("collar", "suit"):
-            parts.append(_band(body, picture, (1.04, 1.16), (0.014, -0.016), opening=14.0))
+            parts.append(_band(body, picture, (1.12, 1.46), (-0.010, -0.036), opening=14.0))
         if kind == "turtleneck":
             parts.append(_band(body, picture, (1.06, 1.1), (0.028, -0.012), opening=0.0))
         if kind == "hood":
