@@ -33,7 +33,7 @@ class HeadwearMaker:
         if kind == "headscarf":
             return [self._scarf(subject, picture, rng)]
         front, back = {
-            "cap": (0.088, 0.03), "hat": (0.090, 0.035), "beanie": (0.080, -0.005), "headband": (0.080, 0.03),
+            "cap": (0.092, 0.03), "hat": (0.094, 0.035), "beanie": (0.080, -0.005), "headband": (0.080, 0.03),
             "turban": (0.080, 0.0),
         }[kind]  # fmt: skip
         front, back = front + rng.uniform(-0.008, 0.008), back + rng.uniform(-0.015, 0.01)

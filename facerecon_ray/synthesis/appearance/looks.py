@@ -46,7 +46,7 @@ WOMEN_HAIR = {
 """How common hair styles are among men and women."""
 
 BEARDS = {"stubble": 1.6, "full": 1.2, "short": 1.4, "goatee": 0.8, "moustache": 0.7, "long": 0.3, "chin strap": 0.3}
-GLASSES = {"rimmed": 4.0, "thick": 1.5, "rimless": 1.5, "round": 1.5, "sunglasses": 1.0}
+GLASSES = {"rimmed": 4.0, "thick": 1.5, "rimless": 1.5, "round": 1.5, "sunglasses": 0.6}
 MEN_HEADWEAR = {"cap": 1.8, "beanie": 1.4, "hat": 1.0, "turban": 0.8, "headband": 0.3}
 WOMEN_HEADWEAR = {"cap": 0.8, "beanie": 1.2, "headscarf": 2.2, "hat": 1.0, "turban": 0.3, "headband": 0.8}
 CLOTHES = {"t-shirt": 2.0, "collar": 2.0, "sweater": 1.5, "v-neck": 1.2, "hood": 1.0, "suit": 1.2, "turtleneck": 0.7}
