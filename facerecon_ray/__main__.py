@@ -1,5 +1,5 @@
 """`python -m facerecon_ray` is the same as `facerecon`."""
 
-from facerecon_ray.cli import main
+from facerecon_ray.cli import start
 
-main()
+start()

@@ -3,6 +3,6 @@
 """
 
 from facerecon_ray.cli import evaluate, jobs, manifest, model, plan, reconstruct, synthesize, train
-from facerecon_ray.cli.app import main
+from facerecon_ray.cli.app import main, start
 
-__all__ = ["evaluate", "jobs", "main", "manifest", "model", "plan", "reconstruct", "synthesize", "train"]
+__all__ = ["evaluate", "jobs", "main", "manifest", "model", "plan", "reconstruct", "start", "synthesize", "train"]

@@ -1,5 +1,7 @@
 """The command line's frame: the application, its consoles, its exit codes, and what a mistake looks like."""
 
+import atexit
+import os
 import signal
 import sys
 from typing import Annotated, Any, NoReturn
@@ -22,6 +24,23 @@ app = typer.Typer(
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def start() -> NoReturn:
+    """What the shell starts: `main`, whose end is the process's end.
+
+    Ray's native threads may outlive `ray.shutdown`, and then abort a process whose libraries are taken down around
+    them: a job that had written everything was called failed. So libraries are not taken down.
+    """
+    code: str | int | None = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def main() -> None:

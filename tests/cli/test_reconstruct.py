@@ -21,7 +21,7 @@ def facerecon(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-c", "from facerecon_ray.cli import main; main()", *map(str, arguments)]
+    return [sys.executable, "-c", "from facerecon_ray.cli import start; start()", *map(str, arguments)]
 
 
 def environment() -> dict[str, str]:

@@ -1,0 +1,35 @@
+import subprocess
+import sys
+
+import pytest
+
+ABORTS_WHEN_TAKEN_DOWN = """
+import atexit, os, sys
+from facerecon_ray.cli import main, start
+
+class Thread:
+    abort = os.abort
+    def __del__(self):
+        Thread.abort()
+
+keep = Thread()
+atexit.register(print, "exit functions ran")
+sys.argv = ["facerecon", *sys.argv[2:]]
+{"main": main, "start": start}[%r]()
+"""
+
+
+@pytest.mark.parametrize("arguments, code", [(["--version"], 0), (["reconstruct", "--config", "missing.yaml"], 2)])
+def test_what_aborts_while_libraries_are_taken_down_does_not_change_the_exit_code(
+    arguments: list[str], code: int
+) -> None:
+    ended = [
+        subprocess.run(
+            [sys.executable, "-c", ABORTS_WHEN_TAKEN_DOWN % name, "-", *arguments], capture_output=True, text=True
+        )
+        for name in ("main", "start")
+    ]
+    assert ended[0].returncode < 0, "it does abort"
+    assert ended[1].returncode == code
+    assert "exit functions ran" in ended[1].stdout
+    assert ("facerecon 0" in ended[1].stdout) == (code == 0)
