@@ -106,7 +106,7 @@ class CameraSettings(Settings):
     """Share of the photos that get darker towards the corners."""
     blur_share: float = Field(default=0.35, ge=0.0, le=1.0)
     """Share of the photos out of focus or shaken."""
-    blur: float = Field(default=1.8, ge=0.0, le=20.0)
+    blur: float = Field(default=1.5, ge=0.0, le=20.0)
     """Largest blur in pixels of a photo of 320 pixels."""
     low_resolution_share: float = Field(default=0.2, ge=0.0, le=1.0)
     """Share of the photos that were small and have been enlarged."""
@@ -128,7 +128,7 @@ class BackgroundSettings(Settings):
 
 
 class OccluderSettings(Settings):
-    share: float = Field(default=0.12, ge=0.0, le=1.0)
+    share: float = Field(default=0.1, ge=0.0, le=1.0)
     """Share of the views in which something lies before the face: a hand, strands, a scarf, a mask, writing."""
     most: float = Field(default=0.4, ge=0.0, le=0.6)
     """Largest share of the face that it may cover."""
@@ -147,9 +147,9 @@ class SubjectSettings(Settings):
     """Spread of the difference between left and right, in the same measure."""
     neutral_share: float = Field(default=0.25, ge=0.0, le=1.0)
     """Share of the faces without an expression."""
-    beard_share: float = Field(default=0.5, ge=0.0, le=1.0)
+    beard_share: float = Field(default=0.4, ge=0.0, le=1.0)
     """Share of the men with a beard, a moustache or stubble."""
-    glasses_share: float = Field(default=0.2, ge=0.0, le=1.0)
+    glasses_share: float = Field(default=0.15, ge=0.0, le=1.0)
     """Share of the subjects with glasses; one in fifteen of them are sunglasses."""
     headwear_share: float = Field(default=0.05, ge=0.0, le=1.0)
     """Share of the subjects with a cap, a hat, a headscarf or the like; 5 % of the photos in CelebA (Liu et al., Deep

@@ -232,7 +232,7 @@ def make_background(size: int, rng: np.random.Generator) -> np.ndarray:
     picture = kind.make(max(8, round(size * kind.resolution)), rng)
     corners = np.exp(rng.normal(0.0, 0.25, (2, 2))).astype(np.float32)
     picture = picture * cv2.resize(corners, picture.shape[:2], interpolation=cv2.INTER_LINEAR)[..., None]
-    if rng.random() < 0.75:
-        sigma = len(picture) / 320.0 * 6.0 * rng.random() ** 1.5
+    if rng.random() < 0.85:
+        sigma = len(picture) / 320.0 * 8.0 * rng.random()
         picture = cv2.GaussianBlur(picture, (0, 0), max(0.3, sigma), borderType=cv2.BORDER_REFLECT)
     return cv2.resize(picture.clip(0.0, 255.0).astype(np.uint8), (size, size), interpolation=cv2.INTER_LINEAR)
