@@ -25,7 +25,7 @@ SHADOW_COLOURS = np.array([0.85, 1.04, 1.14])
 HAIR = (0.15, 0.40)
 """Relative reflectance below which a texel is hair or a hollow, and above which it is skin."""
 
-CONTRAST = ((0.06, 0.9), (0.35, 1.0))
+CONTRAST = ((0.06, 0.8), (0.35, 1.0))
 """Luminance of a skin tone and the exponent that its texture gets: hair stands out less from dark skin."""
 
 LIP_TINT = np.array([1.16, 0.86, 0.90])
