@@ -14,7 +14,7 @@ LENGTHS = {
 """Range of the layers' height over the skin in metres."""
 
 STILL_DARK = 0.55
-"""How much darker than the scalp's grey hair a grey beard's other strands are: beards grizzle before they are white."""
+"""How much darker than the scalp's grey hair a grey beard's other strands are: beards grizzle."""
 
 LASH_SHARE = {"upper": 0.0085, "lower": 0.0035}
 """Length of lashes in metres."""

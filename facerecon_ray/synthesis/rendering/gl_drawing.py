@@ -82,7 +82,10 @@ void main() {{
 }}
 """
 
-ATTRIBUTES = (("points", 3), ("normals", 3), ("light", 3), ("surround", 3), ("lamp_visibility", MAX_LAMPS), ("uv", 2), ("gloss", 1))
+ATTRIBUTES = (
+    ("points", 3), ("normals", 3), ("light", 3), ("surround", 3), ("lamp_visibility", MAX_LAMPS),
+    ("uv", 2), ("gloss", 1),
+)  # fmt: skip
 UNIFORMS = ("scale", "shift", "cut_out", "albedo", "lamp_count")
 STRIDE = 4 * sum(width for _, width in ATTRIBUTES)
 
