@@ -116,7 +116,7 @@ class FrontalAligner:
             estimate = self._estimate(scan, pictures, [guess])[0]
             if estimate is None:
                 break
-            if best is None or estimate.largest_angle < best.largest_angle:
+            if best is None or estimate.rank < best.rank:
                 best = estimate
             if estimate.largest_angle <= SMALL_ANGLE:
                 break
@@ -179,6 +179,11 @@ class _Estimate:
     largest_angle: float
     misfit: float
     landmarks: np.ndarray
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Smaller is better: what lies on a face goes before what is turned less."""
+        return self.misfit > TOLERATED_MISFIT, self.largest_angle
 
 
 def axis_rotations() -> list[np.ndarray]:

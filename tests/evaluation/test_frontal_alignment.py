@@ -6,11 +6,12 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from facerecon_ray.errors import InputError
-from facerecon_ray.evaluation.frontal_alignment import MOST_ROUNDS, FrontalAligner, axis_rotations
+from facerecon_ray.evaluation.frontal_alignment import MOST_ROUNDS, FrontalAligner, _Estimate, axis_rotations
 from facerecon_ray.evaluation.picture_crops import PictureCrops
 from facerecon_ray.evaluation.scan import Scan
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.mesh_picture import MeshColours
+from facerecon_ray.geometry.similarity import Similarity
 
 TURN = Rotation.from_euler("yx", (15, -20), degrees=True).as_matrix()
 """How `textured_scan` lies."""
@@ -65,3 +66,12 @@ def test_there_are_24_orientations_and_the_first_changes_nothing() -> None:
     assert len({tuple(matrix.ravel()) for matrix in rotations}) == 24
     np.testing.assert_array_equal(rotations[0], np.eye(3))
     assert all(np.linalg.det(matrix) == pytest.approx(1.0) for matrix in rotations)
+
+
+def test_a_round_that_lost_the_face_does_not_win_by_its_small_angle() -> None:
+    nowhere = Similarity(1.0, np.eye(3), np.zeros(3))
+    face, lost = (
+        _Estimate(nowhere, nowhere, largest_angle=angle, misfit=misfit, landmarks=np.zeros((51, 3)))
+        for angle, misfit in ((2.4, 0.004), (0.9, 0.0099))
+    )
+    assert min((lost, face), key=lambda estimate: estimate.rank) is face
