@@ -1,8 +1,9 @@
 """What the two ways of drawing a head have in common: the lit mesh that they get and the formula for a pixel's colour.
 
 A pixel is texture times light, in linear colour, plus highlights of the lamps (Blinn, Models of light reflection for
-computer synthesized pictures, 1977, normalised, with Schlick's Fresnel factor) and a sheen at grazing angles. The
-viewer looks along -z everywhere, which is exact enough for a head in the middle of a picture.
+computer synthesized pictures, 1977, normalised, with Schlick's Fresnel factor) and of what the surface mirrors of the
+surroundings, more at grazing angles. The viewer looks along -z everywhere, which is exact enough for a head in the
+middle of a picture.
 """
 
 from dataclasses import dataclass
