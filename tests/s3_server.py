@@ -18,6 +18,8 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "facerecon-tests", "AWS_SECRET_ACCESS_KEY": 
 _SERVICES = ("master", "volume", "filer", "admin", "s3")
 _OTHERS = ("webdav.port", "s3.port.iceberg", "s3.port.lance", "s3.port.grpc")
 _START_SECONDS = 60.0
+# A bucket takes a volume of its own. Without a number the server allows as many as would fit the free disk, filled.
+_MOST_BUCKETS = 1000
 
 
 class S3Server:
@@ -37,6 +39,7 @@ class S3Server:
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.settings = S3Settings(endpoint_url=self.endpoint, time_limit=30.0)
         flags = [f"-{name}={port}" for name, port in ports.items()]
+        flags += [f"-volume.max={_MOST_BUCKETS}"]
         with (self._folder / "log").open("w") as log:
             self._process = subprocess.Popen(
                 [_weed(), "mini", f"-dir={self._folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *flags],
