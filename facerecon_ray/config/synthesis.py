@@ -108,7 +108,7 @@ class CameraSettings(Settings):
     """Share of the photos out of focus or shaken."""
     blur: float = Field(default=1.5, ge=0.0, le=20.0)
     """Largest blur in pixels of a photo of 320 pixels."""
-    low_resolution_share: float = Field(default=0.2, ge=0.0, le=1.0)
+    low_resolution_share: float = Field(default=0.15, ge=0.0, le=1.0)
     """Share of the photos that were small and have been enlarged."""
     low_resolution: float = Field(default=0.3, gt=0.0, le=1.0)
     """Smallest share of the resolution that is left in them."""
@@ -128,7 +128,7 @@ class BackgroundSettings(Settings):
 
 
 class OccluderSettings(Settings):
-    share: float = Field(default=0.1, ge=0.0, le=1.0)
+    share: float = Field(default=0.08, ge=0.0, le=1.0)
     """Share of the views in which something lies before the face: a hand, strands, a scarf, a mask, writing."""
     most: float = Field(default=0.4, ge=0.0, le=0.6)
     """Largest share of the face that it may cover."""

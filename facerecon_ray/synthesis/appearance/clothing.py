@@ -44,19 +44,20 @@ class ClothesMaker:
         texels = {int(vertex): row for row, vertex in enumerate(skin.source)}
         self._rim_uv = skin.uv[[texels[int(vertex)] for vertex in self._rim]]
 
-    def parts(self, subject: Subject, skin: np.ndarray) -> list[Part]:
+    def parts(self, subject: Subject, skin: np.ndarray, gloss: float) -> list[Part]:
         """Neck and clothes.
 
         Parameters
         ----------
         subject : who wears them
         skin : (512, 512, 3) the skin's texture, which the neck continues
+        gloss : the skin's
         """
         rng, kind = subject.rng("clothes"), subject.looks.clothes
         rim = subject.vertices[self._rim]
         body = self._torso(subject, rng)
         picture = _cloth(kind, rng)
-        parts = [self._neck(rim, body, skin)]
+        parts = [self._neck(rim, body, skin, gloss)]
         front, back = CUT[kind]
         parts.append(_dress(body, picture, front + rng.uniform(-0.03, 0.03), back, kind, 1.0))
         if kind == "suit":
@@ -89,7 +90,7 @@ class ClothesMaker:
         y = low + BELOW_NECK[:, None] - slope - tilt
         return np.stack(np.broadcast_arrays(x, y, z), -1)
 
-    def _neck(self, rim: np.ndarray, body: np.ndarray, skin: np.ndarray) -> Part:
+    def _neck(self, rim: np.ndarray, body: np.ndarray, skin: np.ndarray, gloss: float) -> Part:
         """Skin from the head's lower end into the clothes."""
         columns = np.linspace(0.0, 1.0, COLUMNS)
         place = np.linspace(0.0, 1.0, len(self._rim))
@@ -97,14 +98,14 @@ class ClothesMaker:
         uv = np.stack([np.interp(columns, place, axis) for axis in self._rim_uv.T], 1)
         nearest = np.round(columns * (len(self._rim) - 1)).astype(int)
         uv = self._rim_uv[nearest] if np.ptp(uv) > 0.5 else uv
-        inner = body[2:8] * (0.985, 1.0, 0.985) - (0.0, 0.003, -0.015 * 0.0)
+        inner = body[2:8] * (0.985, 1.0, 0.985) - (0.0, 0.003, 0.0)
         rows = np.concatenate([start[None], inner])
         return Part(
             rows.reshape(-1, 3).astype(np.float32),
             grid_triangles(len(rows), COLUMNS),
             np.tile(uv, (len(rows), 1)).astype(np.float32),
             skin,
-            gloss=0.2,
+            gloss=gloss,
             translucency=1.0,
             two_sided=True,
             name="neck",

@@ -58,6 +58,7 @@ class Dresser:
         skin = self._skin(subject) if photo_skin is None else photo_skin
         vertices = subject.vertices
         normals = geometry.normals(vertices)
+        gloss = float(subject.rng("gloss").uniform(*SKIN_GLOSS))
         parts: list[Part] = [
             Part(
                 vertices[geometry.skin.source],
@@ -65,7 +66,7 @@ class Dresser:
                 geometry.skin.uv,
                 skin,
                 normals[geometry.skin.source],
-                gloss=float(subject.rng("gloss").uniform(*SKIN_GLOSS)),
+                gloss=gloss,
                 translucency=1.0,
                 name=SKIN,
             ),
@@ -74,7 +75,7 @@ class Dresser:
             *self._teeth.parts(subject),
             *self._glasses.parts(subject),
             *self._headwear.parts(subject),
-            *self._clothes.parts(subject, skin),
+            *self._clothes.parts(subject, skin, gloss),
         ]
         under = UNDER[looks.headwear] if looks.headwear else 1.0
         if under > 0.0:

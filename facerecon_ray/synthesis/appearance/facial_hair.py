@@ -13,11 +13,23 @@ LENGTHS = {
 }  # fmt: skip
 """Range of the layers' height over the skin in metres."""
 
+SPARSE = 3.0
+"""How fast layers open where a beard grows thinner, in sizes of the strands' field per unit of density."""
+
 STILL_DARK = 0.55
 """How much darker than the scalp's grey hair a grey beard's other strands are: beards grizzle."""
 
-LASH_SHARE = {"upper": 0.0085, "lower": 0.0035}
+LASH_SHARE = {"upper": 0.0085, "lower": 0.0028}
 """Length of lashes in metres."""
+
+LASH_ROOT = 0.001
+"""Metres from the rim of the lid's skin, which lies on the eyeball, to the edge from which lashes grow."""
+
+LASH_RISE = {"upper": 0.33, "lower": -0.27}
+"""How far lashes of an open eye turn up, per unit outwards; those of a closed one hang by `LASH_DROP`."""
+LASH_DROP = -0.3
+CLOSED, OPEN = 0.06, 0.22
+"""Height of the gap between the lids over its width, at which an eye counts as closed and as open."""
 
 
 class FacialHairMaker:
@@ -67,7 +79,7 @@ class FacialHairMaker:
         sag = np.array([0.0, -0.45, 0.05], np.float32) * length
         parts = []
         for height, gap, light in ((0.45, -0.9, 0.8), (0.75, -0.35, 0.95), (1.0, 0.25, 1.0)):
-            alpha = np.where(field > gap + 2.4 * (0.5 - grown), 255, 0) * (grown > 0.12)
+            alpha = np.where(field > gap + SPARSE * (0.5 - grown), 255, 0) * (grown > 0.12)
             texture = np.dstack([cv2.convertScaleAbs(body * np.float32(light)), alpha.astype(np.uint8)])
             offset = (outward * length + sag * height) * np.sqrt(root.clip(0.0, 1.0)) * height
             parts.append(
@@ -94,18 +106,27 @@ class FacialHairMaker:
         parts = []
         for (upper, lower), cap in zip(self._lids, self._geometry.topology.caps[:2], strict=True):
             middle = subject.vertices[cap.eyeball].mean(0)
-            for lid, rim, up in (("upper", upper, 0.55), ("lower", lower, -0.45)):
+            share = _gap(subject.vertices[upper], subject.vertices[lower])
+            for lid, rim in (("upper", upper), ("lower", lower)):
                 base = subject.vertices[rim]
                 out = base - middle
                 out = out / np.linalg.norm(out, axis=1, keepdims=True)
                 side = np.array([np.sign(middle[0]), 0.0, 0.0]) * np.linspace(-0.1, 0.45, len(rim))[:, None]
-                flow = out + np.array([0.0, up, 0.15]) + side
+                rise = LASH_DROP + share * (LASH_RISE[lid] - LASH_DROP)
+                flow = out + np.array([0.0, rise, 0.6]) + side
                 flow = flow / np.linalg.norm(flow, axis=1, keepdims=True)
                 fade = np.interp(np.linspace(0.0, 1.0, len(rim)), (0.0, 0.3, 0.85, 1.0), (0.3, 0.85, 1.0, 0.7))
-                tip = base + flow * (fade * LASH_SHARE[lid] * long)[:, None]
-                vertices = np.concatenate([base - 0.0006 * out, tip]).astype(np.float32)
+                root = base + LASH_ROOT * out
+                tip = root + flow * (fade * LASH_SHARE[lid] * long)[:, None]
+                vertices = np.concatenate([root, tip]).astype(np.float32)
                 parts.append(_strip(vertices, texture))
         return parts
+
+
+def _gap(upper: np.ndarray, lower: np.ndarray) -> float:
+    """How far an eye is open, 0 to 1, by the edges of its lids from corner to corner, (m, 3) and (n, 3)."""
+    height = np.linalg.norm(upper[len(upper) // 2] - lower[len(lower) // 2])
+    return float(np.clip((height / np.linalg.norm(upper[-1] - upper[0]) - CLOSED) / (OPEN - CLOSED), 0.0, 1.0))
 
 
 def _strip(vertices: np.ndarray, texture: np.ndarray) -> Part:

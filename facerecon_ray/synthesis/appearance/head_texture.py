@@ -28,6 +28,11 @@ NOSTRIL_RISE = np.array([0.0, 0.0025, 0.003])
 """Metres from the middle between a wing's landmark and the one beside it to the middle of the nostril."""
 NOSTRIL_SIZE = np.array([0.0055, 0.005, 0.007])
 
+FULLNESS = {
+    "short": (0.4, 0.75), "full": (0.65, 1.0), "long": (0.8, 1.0), "goatee": (0.5, 1.0), "moustache": (0.6, 1.0),
+}  # fmt: skip
+"""Range of the density of beards where they grow most; 1 for others."""
+
 MOUTH_COLOUR = np.array([138.0, 62.0, 58.0], np.float32)
 
 
@@ -96,8 +101,8 @@ class SkinPainter:
                                   "forehead": (-0.3, 0.3)}.items():  # fmt: skip
             blood += rng.uniform(low, high) * self._red_places[name] * (1.0 + 0.25 * blotch[0])
         blood += 0.5 * self._under_eyes * rng.uniform(0.0, 1.0) - 0.3 * self._pale_lids * rng.uniform(-1.0, 1.0)
-        blood += 1.6 * self._socket + 0.5 * self._fold
-        shade = (0.5 + 0.4 * rng.random()) * self._fold
+        blood += 1.6 * self._socket + 0.9 * self._fold
+        shade = (0.8 + 0.64 * rng.random()) * self._fold
         shade += (0.8 + 0.7 * rng.random()) * self._seams
         shade += (2.2 + 1.8 * rng.random()) * self._nostrils
         shade += (0.05 + 0.10 * rng.random()) * self._under_eyes * rng.uniform(0.0, 1.0)
@@ -155,7 +160,8 @@ class SkinPainter:
             np.maximum(density, share * field, out=density)
         if subject.looks.beard == "chin strap":
             density *= step((0.02 - np.abs(self._height + 0.055)) / 0.012)
-        return density * (1.0 - self._lips)
+        fullness = subject.rng("fullness").uniform(*FULLNESS.get(str(subject.looks.beard), (1.0, 1.0)))
+        return (density * (1.0 - self._lips) * np.float32(fullness)).astype(np.float32)
 
     def _dark_seams(self) -> np.ndarray:
         """(512, 512) the lines that are dark on every face: between the lips, and where the lashes grow."""

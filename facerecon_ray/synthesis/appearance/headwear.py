@@ -10,7 +10,7 @@ from facerecon_ray.synthesis.people.person import Subject
 from facerecon_ray.synthesis.rendering.head_scene import Part
 
 ROWS = 14
-UNDER = {"cap": 0.3, "hat": 0.35, "beanie": 0.25, "headband": 0.9, "turban": 0.0, "headscarf": 0.0}
+UNDER = {"cap": 0.2, "hat": 0.2, "beanie": 0.2, "headband": 0.9, "turban": 0.0, "headscarf": 0.0}
 """Factor on the thickness of the hair below; 0 for none that is seen."""
 
 TEXTURE = (96, 256)
@@ -72,7 +72,7 @@ class HeadwearMaker:
         share = np.linspace(0.0, 1.0, 5)[:, None, None]
         droop = rng.uniform(0.1, 0.35) if kind == "cap" else rng.uniform(-0.15, 0.3)
         rows = rim[None] + (outward * reach[:, None])[None] * share
-        rows[..., 1] -= droop * reach[None] * share[..., 0] ** 1.5 + 0.002
+        rows[..., 1] -= droop * reach[None] * share[..., 0] ** 1.5
         return Part(
             rows.reshape(-1, 3).astype(np.float32),
             grid_triangles(5, COLUMNS),

@@ -24,7 +24,7 @@ HAIR_COLOURS: dict[str, tuple[tuple[int, int, int], tuple[float, float, float]]]
     "dyed": ((120, 60, 110), (0.04, 0.06, 0.10)),
 }
 """Display colour, and how common it is by ancestry."""
-GREY = (156, 153, 149)
+GREY = (140, 137, 133)
 
 EYE_COLOURS: dict[str, tuple[tuple[int, int, int], tuple[float, float, float]]] = {
     "dark brown": ((46, 30, 21), (5.0, 5.0, 1.2)),
@@ -45,7 +45,7 @@ WOMEN_HAIR = {
 }  # fmt: skip
 """How common hair styles are among men and women."""
 
-BEARDS = {"stubble": 1.6, "full": 1.2, "short": 1.4, "goatee": 0.8, "moustache": 0.7, "long": 0.3, "chin strap": 0.3}
+BEARDS = {"stubble": 2.4, "full": 0.9, "short": 1.3, "goatee": 0.9, "moustache": 0.6, "long": 0.2, "chin strap": 0.2}
 GLASSES = {"rimmed": 4.0, "thick": 1.5, "rimless": 1.5, "round": 1.5, "sunglasses": 0.6}
 MEN_HEADWEAR = {"cap": 1.8, "beanie": 1.4, "hat": 1.0, "turban": 0.8, "headband": 0.3}
 WOMEN_HEADWEAR = {"cap": 0.8, "beanie": 1.2, "headscarf": 2.2, "hat": 1.0, "turban": 0.3, "headband": 0.8}

@@ -12,6 +12,10 @@ HAIRLINE_HEIGHT = (
 """Lower end of the scalp's hair by direction: forehead, temple, sideburn, around the ear, nape."""
 
 
+CHEEK_DEPTH = 0.03
+"""Metres below its upper line over which a beard on the cheeks grows dense."""
+
+
 def azimuth(place: np.ndarray) -> np.ndarray:
     """(...) degrees between the front, 0, and the back of the head, 180, for places (..., 3); both sides alike."""
     return np.degrees(np.arctan2(np.abs(place[..., 0]), place[..., 2] - SKULL_AXIS))
@@ -46,7 +50,8 @@ def beard_field(place: np.ndarray, mouth: np.ndarray) -> tuple[np.ndarray, np.nd
     """
     x, y, angle = np.abs(place[..., 0]), place[..., 1], azimuth(place)
     cheek_line = np.interp(angle, (0.0, 20.0, 28.0, 45.0, 62.0, 78.0), (-0.028, -0.030, -0.032, -0.022, -0.004, 0.03))
-    cheeks = step((cheek_line - y) / 0.006) * step((84.0 - angle) / 3.0) * step((angle - 20.0) / 5.0)
+    cheeks = np.clip((cheek_line + 0.006 - y) / CHEEK_DEPTH, 0.0, 1.0)
+    cheeks = cheeks * step((84.0 - angle) / 3.0) * step((angle - 20.0) / 5.0)
     jaw = cheeks * step((y + 0.082) / 0.006)
     moustache = np.exp(-(((y - mouth[1] - 0.0145 + 0.35 * np.maximum(x - 0.012, 0.0)) / 0.0062) ** 4))
     moustache = (

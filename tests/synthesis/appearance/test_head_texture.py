@@ -58,7 +58,7 @@ def test_nostrils_are_dark_holes_and_the_skin_around_them_is_not(
     for side in (-1, 1):
         near = np.abs(maps.place - (marks[33] * (0, 1, 1) + (side * 0.008, 0.004, 0.0))).max(-1) < 0.012
         near &= maps.island == ISLANDS.index("head")
-        dark = near & (brightness < 0.6 * tip)
+        dark = near & (brightness < 0.4 * tip)
         assert 8 < dark.sum() < 0.3 * near.sum()
         assert (maps.normal[dark, 1] < -0.4).all()
         assert (side * maps.place[dark, 0] > 0.002).all()
