@@ -65,7 +65,7 @@ class ClothesMaker:
         if kind in ("collar", "suit"):
             parts.append(_band(body, picture, (1.12, 1.46), (-0.010, -0.036), opening=14.0))
         if kind == "turtleneck":
-            parts.append(_band(body, picture, (1.06, 1.1), (0.028, -0.012), opening=0.0))
+            parts.append(_band(body, picture, (1.06, 1.1), (0.020, -0.012), opening=0.0))
         if kind == "hood":
             parts.append(_band(body, picture, (1.55, 1.75), (0.018, -0.035), opening=24.0))
         return parts

@@ -26,7 +26,7 @@ def strands(
     tint = _blur(rng.standard_normal((HEIGHT, WIDTH), np.float32), 0.5, 24.0 * (1.0 - curl) + 2.0)
     base = np.array(colour, np.float32)
     down = np.linspace(0.0, 1.0, HEIGHT, dtype=np.float32)[:, None]
-    light = 1.0 + rng.uniform(0.16, 0.3) * field + rng.uniform(0.0, 0.35) * (down - 0.5)
+    light = 1.0 + rng.uniform(0.09, 0.17) * field + rng.uniform(0.0, 0.35) * (down - 0.5)
     picture = base * light.clip(0.35, 2.0)[..., None]
     picture = picture + (8.0 + 0.06 * base) * (tint.clip(-1.5, 1.5) * rng.uniform(0.2, 0.9))[..., None]
     if 0.02 < grey < 0.98:

@@ -139,8 +139,12 @@ class SkinPainter:
                 density *= 1.0 + 0.12 * rough
             _mix(colour, roots, density)
         if looks.beard:
-            share = {"stubble": (0.25, 0.6)}.get(looks.beard, (0.55, 0.85))
-            density = self.beard_density(subject) * rng.uniform(*share) * (1.0 + 0.25 * rough)
+            density = self.beard_density(subject)
+            if looks.beard == "stubble":
+                density = density * rng.uniform(0.25, 0.6)
+            else:
+                density = np.sqrt(density) * rng.uniform(0.7, 0.9)
+            density = density * (1.0 + 0.25 * rough)
             _mix(colour, roots * 0.9, density.clip(0.0, 1.0))
         elif subject.gender < 0.5 and subject.age > 17.0:
             shadow = self._beard[0] + self._beard[1] + self._beard[2]

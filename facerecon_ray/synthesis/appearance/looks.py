@@ -37,7 +37,7 @@ EYE_COLOURS: dict[str, tuple[tuple[int, int, int], tuple[float, float, float]]] 
 
 MEN_HAIR = {
     "bald": 0.8, "shaved": 1.0, "short": 3.0, "side part": 2.0, "swept back": 1.2, "curly": 1.2, "afro": 0.5,
-    "long": 0.5, "receding": 1.2, "fringe": 0.8,
+    "long": 0.5, "receding": 1.2, "fringe": 0.5,
 }  # fmt: skip
 WOMEN_HAIR = {
     "shaved": 0.1, "short": 0.7, "side part": 0.6, "swept back": 0.4, "curly": 1.2, "afro": 0.5, "long": 3.0,
@@ -46,7 +46,7 @@ WOMEN_HAIR = {
 """How common hair styles are among men and women."""
 
 BEARDS = {"stubble": 2.4, "full": 0.9, "short": 1.3, "goatee": 0.9, "moustache": 0.6, "long": 0.2, "chin strap": 0.2}
-GLASSES = {"rimmed": 4.0, "thick": 1.5, "rimless": 1.5, "round": 1.5, "sunglasses": 0.6}
+GLASSES = {"rimmed": 4.0, "thick": 1.2, "rimless": 1.5, "round": 1.5, "sunglasses": 0.5}
 MEN_HEADWEAR = {"cap": 1.8, "beanie": 1.4, "hat": 1.0, "turban": 0.8, "headband": 0.3}
 WOMEN_HEADWEAR = {"cap": 0.8, "beanie": 1.2, "headscarf": 2.2, "hat": 1.0, "turban": 0.3, "headband": 0.8}
 CLOTHES = {"t-shirt": 2.0, "collar": 2.0, "sweater": 1.5, "v-neck": 1.2, "hood": 1.0, "suit": 1.2, "turtleneck": 0.7}

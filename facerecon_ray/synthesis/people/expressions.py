@@ -73,7 +73,7 @@ EXPRESSIONS: dict[str, Expression] = {
     "fear": Expression(
         0.5, {"browInnerUp": (0.4, 0.9), "eyeWide": (0.3, 1.0), "mouthStretch": (0.3, 0.8), "jawOpen": (0.1, 0.4)}
     ),
-    "closed eyes": Expression(1.0, {"eyeBlink": (0.9, 1.0), "mouthSmile": (0.0, 0.4)}),
+    "closed eyes": Expression(0.6, {"eyeBlink": (0.9, 1.0), "mouthSmile": (0.0, 0.4)}),
     "kiss": Expression(0.7, {"mouthPucker": (0.5, 1.0), "mouthFunnel": (0.0, 0.3)}),
     "talk": Expression(
         2.5,
