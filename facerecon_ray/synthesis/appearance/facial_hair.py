@@ -26,10 +26,7 @@ LASH_ROOT = 0.001
 """Metres from the rim of the lid's skin, which lies on the eyeball, to the edge from which lashes grow."""
 
 LASH_RISE = {"upper": 0.33, "lower": -0.27}
-"""How far lashes of an open eye turn up, per unit outwards; those of a closed one hang by `LASH_DROP`."""
-LASH_DROP = -0.3
-CLOSED, OPEN = 0.06, 0.22
-"""Height of the gap between the lids over its width, at which an eye counts as closed and as open."""
+"""How far lashes turn up, per unit outwards."""
 
 
 class FacialHairMaker:
@@ -106,14 +103,12 @@ class FacialHairMaker:
         parts = []
         for (upper, lower), cap in zip(self._lids, self._geometry.topology.caps[:2], strict=True):
             middle = subject.vertices[cap.eyeball].mean(0)
-            share = _gap(subject.vertices[upper], subject.vertices[lower])
             for lid, rim in (("upper", upper), ("lower", lower)):
                 base = subject.vertices[rim]
                 out = base - middle
                 out = out / np.linalg.norm(out, axis=1, keepdims=True)
                 side = np.array([np.sign(middle[0]), 0.0, 0.0]) * np.linspace(-0.1, 0.45, len(rim))[:, None]
-                rise = LASH_DROP + share * (LASH_RISE[lid] - LASH_DROP)
-                flow = out + np.array([0.0, rise, 0.6]) + side
+                flow = out + np.array([0.0, LASH_RISE[lid], 0.6]) + side
                 flow = flow / np.linalg.norm(flow, axis=1, keepdims=True)
                 fade = np.interp(np.linspace(0.0, 1.0, len(rim)), (0.0, 0.3, 0.85, 1.0), (0.3, 0.85, 1.0, 0.7))
                 root = base + LASH_ROOT * out
@@ -121,12 +116,6 @@ class FacialHairMaker:
                 vertices = np.concatenate([root, tip]).astype(np.float32)
                 parts.append(_strip(vertices, texture))
         return parts
-
-
-def _gap(upper: np.ndarray, lower: np.ndarray) -> float:
-    """How far an eye is open, 0 to 1, by the edges of its lids from corner to corner, (m, 3) and (n, 3)."""
-    height = np.linalg.norm(upper[len(upper) // 2] - lower[len(lower) // 2])
-    return float(np.clip((height / np.linalg.norm(upper[-1] - upper[0]) - CLOSED) / (OPEN - CLOSED), 0.0, 1.0))
 
 
 def _strip(vertices: np.ndarray, texture: np.ndarray) -> Part:

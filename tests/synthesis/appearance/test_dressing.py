@@ -160,3 +160,18 @@ def test_dlib_sees_faces_in_frontal_views(people: SubjectSampler) -> None:
         scene = people.dress(people.subject(seed))
         found += len(detector(renderer.render(scene, views.view(seed, 0)).image, 1)) > 0
     assert found >= 10
+
+
+@pytest.mark.parametrize("expression", ["neutral", "closed eyes"])
+def test_upper_lashes_stand_out_of_the_lids(people: SubjectSampler, expression: str) -> None:
+    subject = next(subject for subject in map(people.subject, range(400)) if subject.expression == expression)
+    scene = people.dress(subject)
+    (skin,) = _named(scene, "skin")
+    assert skin.normals is not None
+    tree = cKDTree(skin.vertices)
+    for fringe in _named(scene, "lashes")[::2]:
+        roots, tips = np.split(fringe.vertices, 2)
+        middles = (roots + tips) / 2
+        nearest = tree.query(middles)[1]
+        above = ((middles - skin.vertices[nearest]) * skin.normals[nearest]).sum(1)
+        assert (above > 0.0).mean() > 0.6
