@@ -86,6 +86,23 @@ def invert_transform(transform: np.ndarray) -> np.ndarray:
     return np.concatenate([linear, -linear @ transform[..., 2:]], -1)
 
 
+def photo_bounds(transform: np.ndarray, width: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """Where the photo lies in its crops: beyond that they repeat its border, which shows nothing.
+
+    Parameters
+    ----------
+    transform : (..., 2, 3) photo pixels to crop pixels, axis-aligned
+    width, height : (...) of the photos, pixels
+
+    Returns
+    -------
+    (..., 4) float32 x0, y0, x1, y1 in crop pixels
+    """
+    size = np.stack([width, height], -1).astype(np.float64)
+    corners = apply_transform(np.asarray(transform, np.float64), np.stack([np.zeros_like(size), size], -2))
+    return np.concatenate([corners[..., 0, :], corners[..., 1, :]], -1).astype(np.float32)
+
+
 def cut_crop(photo: np.ndarray, transform: np.ndarray) -> np.ndarray:
     """Resample the square that a transform shows.
 

@@ -22,7 +22,9 @@ SOFT_BORDER = 7
 
 
 @torch.no_grad()
-def face_texture(layout: UvLayout, maps: Tensor, photos: Tensor, scale: Tensor) -> Tensor:
+def face_texture(
+    layout: UvLayout, maps: Tensor, photos: Tensor, scale: Tensor, bounds: Tensor | None = None
+) -> Tensor:
     """Take the colours of faces from their photos.
 
     Parameters
@@ -31,6 +33,7 @@ def face_texture(layout: UvLayout, maps: Tensor, photos: Tensor, scale: Tensor) 
     maps : (B, 256, 256, 3) position maps
     photos : (B, 3, H, W) float32 0 to 255, the crops that the maps are of
     scale : (B,) pixels per metre
+    bounds : (B, 4) x0, y0, x1, y1 of what the crops really show, pixels; None if all of them
 
     Returns
     -------
@@ -46,7 +49,7 @@ def face_texture(layout: UvLayout, maps: Tensor, photos: Tensor, scale: Tensor) 
     certainty = functional.interpolate(
         ((coarse_facing - UNCERTAIN) / (CERTAIN - UNCERTAIN)).clamp(0, 1), scale_factor=COARSE, mode="bilinear"
     )
-    colours, seen = look_up_colours(photos, fragments, places, DEPTH_TOLERANCE * scale)
+    colours, seen = look_up_colours(photos, fragments, places, DEPTH_TOLERANCE * scale, bounds)
     seen = certainty * torch.minimum(seen, _mean_around(seen))
     mirror_grid = (2 * layout.mirror_uv - 1).expand(len(maps), -1, -1, -1)
     mirrored, mirror_seen = (

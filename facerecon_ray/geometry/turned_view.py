@@ -77,7 +77,9 @@ def target_angles(angles: Tensor, yaw_change: float, keep_pitch: bool) -> Tensor
     return torch.stack([turned_yaw(yaw, yaw_change), pitch if keep_pitch else torch.zeros_like(pitch), roll], -1)
 
 
-def turn_view(model: FaceModel, photos: Tensor, vertices: Tensor, camera: Camera, angles: Tensor) -> TurnedView:
+def turn_view(
+    model: FaceModel, photos: Tensor, vertices: Tensor, camera: Camera, angles: Tensor, bounds: Tensor | None = None
+) -> TurnedView:
     """Render heads at new angles with the texture of their photos.
 
     The scale stays; the picture is moved so that the middle of the face region stays where it was.
@@ -89,6 +91,7 @@ def turn_view(model: FaceModel, photos: Tensor, vertices: Tensor, camera: Camera
     vertices : (B, N, 3) fitted heads, metres
     camera : fitted cameras, pixels of the photos
     angles : (B, 3) new yaw, pitch, roll in degrees
+    bounds : (B, 4) x0, y0, x1, y1 of what the pictures really show, pixels; None if all of them
     """
     height, width = photos.shape[-2:]
     points = camera.project(vertices)
@@ -99,8 +102,8 @@ def turn_view(model: FaceModel, photos: Tensor, vertices: Tensor, camera: Camera
     turned = rasterize(turned_camera.project(vertices), model.triangles, height, width, cull_back=True)
     origin = interpolate(turned, model.triangles, torch.cat([points, facing], -1))
     mirror_origin = interpolate(turned, model.triangles, torch.cat([points, facing], -1)[:, model.mirror])
-    picture, seen = look_up_colours(photos, photo_fragments, origin, tolerance)
-    mirrored, mirror_seen = look_up_colours(photos, photo_fragments, mirror_origin, tolerance)
+    picture, seen = look_up_colours(photos, photo_fragments, origin, tolerance, bounds)
+    mirrored, mirror_seen = look_up_colours(photos, photo_fragments, mirror_origin, tolerance, bounds)
     head = (turned.triangle >= 0)[:, None]
     in_face = torch.zeros(len(model.triangles) + 1, dtype=torch.bool, device=photos.device)
     in_face[model.face_triangles] = True
@@ -134,10 +137,13 @@ def facing_camera(points: Tensor, triangles: Tensor) -> Tensor:
     return -functional.normalize(sums, dim=-1)[..., 2:]
 
 
-def look_up_colours(photos: Tensor, fragments: Fragments, origin: Tensor, tolerance: Tensor) -> tuple[Tensor, Tensor]:
+def look_up_colours(
+    photos: Tensor, fragments: Fragments, origin: Tensor, tolerance: Tensor, bounds: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Colours (B, 3, H, W) at places in the photo, and how well they were seen (B, 1, H, W).
 
     origin : (B, H, W, 4) x, y and z in the photo's image frame, and facing
+    bounds : (B, 4) x0, y0, x1, y1 of what the pictures really show, pixels; None if all of them
     """
     height, width = photos.shape[-2:]
     size = origin.new_tensor([width, height])
@@ -148,5 +154,8 @@ def look_up_colours(photos: Tensor, fragments: Fragments, origin: Tensor, tolera
     )
     in_front = origin[..., 2][:, None] > depth - tolerance[:, None, None, None]
     inside = (grid.abs() < 1).all(-1)[:, None]
+    if bounds is not None:
+        low, high = bounds[:, None, None, :2], bounds[:, None, None, 2:]
+        inside = inside & ((origin[..., :2] > low) & (origin[..., :2] < high)).all(-1)[:, None]
     weight = ((origin[..., 3][:, None] - GRAZING) / (FACING - GRAZING)).clamp(0, 1)
     return colours, weight * (in_front & inside)

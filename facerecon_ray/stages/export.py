@@ -17,6 +17,7 @@ from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import UvLayout
 from facerecon_ray.geometry.shading import vertex_normals
 from facerecon_ray.geometry.textured_mesh import TexturedMesh
+from facerecon_ray.stages.photo_cover import shown_bounds
 from facerecon_ray.stages.preview import preview_png
 from facerecon_ray.stages.stage import Batch, Column, Stage
 
@@ -29,7 +30,8 @@ WORST_FIT = 0.10
 class Exporter(Stage):
     """Make the files of each face.
 
-    Input columns   crop, rotated, position_map, crop_transform, pose, camera, fit_error, visible_share
+    Input columns   crop, rotated, position_map, crop_transform, pose, camera, fit_error, visible_share; where crops
+                    may reach beyond their photos, also photo_width and photo_height: no colours are taken from there
     Output columns  mesh          file contents of the mesh
                     preview       PNG, empty when previews are not wanted
                     viewer        small GLB of the face model's own vertices, for the gallery
@@ -145,5 +147,5 @@ class _Faces:
     def _textures(self) -> np.ndarray:
         """(B, 256, 256, 3) uint8."""
         photos = torch.from_numpy(self._batch["crop"]).permute(0, 3, 1, 2).float()
-        texture: Tensor = face_texture(self._layout, self._maps, photos, self._camera.scale)
+        texture: Tensor = face_texture(self._layout, self._maps, photos, self._camera.scale, shown_bounds(self._batch))
         return texture.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()

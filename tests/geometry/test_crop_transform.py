@@ -7,6 +7,7 @@ from facerecon_ray.geometry.crop_transform import (
     crop_transform,
     cut_crop,
     invert_transform,
+    photo_bounds,
     transform_beside,
 )
 
@@ -93,3 +94,9 @@ def test_square_beside_a_crop_keeps_its_scale_and_the_middle_of_the_face() -> No
     boxes = [apply_transform(t, p[..., :2]) for t, p in ((transform, face), (beside, turned))]
     middles = [(box.max(1) + box.min(1)) / 2 for box in boxes]
     np.testing.assert_allclose(middles[0], middles[1])
+
+
+def test_photos_end_where_their_corners_are_in_the_crop() -> None:
+    transforms = np.array([[[0.5, 0.0, 20.0], [0.0, 0.5, -30.0]], [[2.0, 0.0, -10.0], [0.0, 2.0, 0.0]]])
+    bounds = photo_bounds(transforms, np.array([300, 40]), np.array([200, 50]))
+    np.testing.assert_allclose(bounds, [[20, -30, 170, 70], [-10, 0, 70, 100]])

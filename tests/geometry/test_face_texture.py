@@ -27,6 +27,16 @@ def texture_of(layout: UvLayout, points: torch.Tensor, photo: torch.Tensor) -> t
     return texture[0].permute(1, 2, 0)
 
 
+def test_nothing_is_taken_from_beyond_the_photo(layout: UvLayout) -> None:
+    photo = torch.full((1, 3, 256, 256), 200.0)
+    photo[..., 128:] = 0.0
+    maps, scale = layout.position_map(posed(0.0)), torch.tensor([SCALE])
+    whole = face_texture(layout, maps, photo, scale)[0][:, layout.mask]
+    cut = face_texture(layout, maps, photo, scale, torch.tensor([[0.0, 0.0, 127.0, 256.0]]))[0][:, layout.mask]
+    assert (whole < 100.0).float().mean() > 0.4
+    assert (cut > 190.0).float().mean() > 0.99
+
+
 def place_picture() -> torch.Tensor:
     """A photo that shows its own x and y as red and green, and 50 as blue."""
     centres = torch.arange(256) + 0.5

@@ -72,3 +72,18 @@ def test_landmarks_that_cannot_be_fitted_fail_their_own_row_only() -> None:
 def test_missing_face_model_is_an_asset_error(tmp_path: Path) -> None:
     with pytest.raises(AssetError, match="does not exist"):
         Rotator(RotateSettings(), tmp_path / "none.npz")
+
+
+def test_what_lies_beyond_the_photo_was_not_seen() -> None:
+    batch = _batch([0.0])
+    colours = np.zeros((1, 256, 256, 3), np.uint8)
+    colours[:, :, :128], colours[:, :, 128:] = (200, 120, 90), (0, 0, 255)
+    rotate = Rotator(RotateSettings(fit="landmarks", yaw_change=0.0, keep_pitch=True))
+    whole = rotate({**batch, "crop": colours})
+    # The photo ends in the middle of the crop: half of the face is its repeated border.
+    size = {"photo_width": np.array([(128 - PHOTO_OFFSET[0]) / PHOTO_SCALE]), "photo_height": np.array([2000])}
+    cut = rotate({**batch, **size, "crop": colours})
+    beyond = np.s_[0, 120:150, 140:160]
+    assert np.abs(whole["rotated"][beyond].astype(int) - (0, 0, 255)).mean() < 8
+    assert np.abs(cut["rotated"][beyond].astype(int) - (200, 120, 90)).mean() < 8
+    assert cut["visible_share"][0] < 0.6 * whole["visible_share"][0]

@@ -1,0 +1,17 @@
+"""Which part of a crop shows its photo: a face at a photo's edge is cut off there, and the crop goes on."""
+
+import torch
+from torch import Tensor
+
+from facerecon_ray.geometry.crop_transform import photo_bounds
+from facerecon_ray.stages.stage import Batch
+
+
+def shown_bounds(batch: Batch) -> Tensor | None:
+    """(B, 4) float32 x0, y0, x1, y1 of the photos in crop pixels; None for a batch without the photos' sizes.
+
+    Input columns    crop_transform, photo_width, photo_height
+    """
+    if "photo_width" not in batch:
+        return None
+    return torch.from_numpy(photo_bounds(batch["crop_transform"], batch["photo_width"], batch["photo_height"]))
