@@ -150,7 +150,7 @@ class SubjectSettings(Settings):
     beard_share: float = Field(default=0.4, ge=0.0, le=1.0)
     """Share of the men with a beard, a moustache or stubble."""
     glasses_share: float = Field(default=0.15, ge=0.0, le=1.0)
-    """Share of the subjects with glasses; one in fifteen of them are sunglasses."""
+    """Share of the subjects with glasses; one in seventeen of them are sunglasses."""
     headwear_share: float = Field(default=0.05, ge=0.0, le=1.0)
     """Share of the subjects with a cap, a hat, a headscarf or the like; 5 % of the photos in CelebA (Liu et al., Deep
     Learning Face Attributes in the Wild, 2015) show one."""

@@ -165,7 +165,7 @@ class SkinPainter:
         if subject.looks.beard == "chin strap":
             density *= step((0.02 - np.abs(self._height + 0.055)) / 0.012)
         fullness = subject.rng("fullness").uniform(*FULLNESS.get(str(subject.looks.beard), (1.0, 1.0)))
-        return (density * (1.0 - self._lips) * np.float32(fullness)).astype(np.float32)
+        return density * (1.0 - self._lips) * np.float32(fullness)
 
     def _dark_seams(self) -> np.ndarray:
         """(512, 512) the lines that are dark on every face: between the lips, and where the lashes grow."""
