@@ -22,6 +22,9 @@ DEPTH_TOLERANCE = 0.006
 GRAZING, FACING = 0.15, 0.40
 """Cosine of the angle between the normal and the line of sight at which a pixel begins to count, and counts fully."""
 
+PHOTO_MARGIN = 6.0
+"""Pixels inside a photo's border over which what it shows gives way to what stands in beyond it."""
+
 
 @dataclass(frozen=True)
 class TurnedView:
@@ -154,8 +157,9 @@ def look_up_colours(
     )
     in_front = origin[..., 2][:, None] > depth - tolerance[:, None, None, None]
     inside = (grid.abs() < 1).all(-1)[:, None]
+    weight = ((origin[..., 3][:, None] - GRAZING) / (FACING - GRAZING)).clamp(0, 1)
     if bounds is not None:
         low, high = bounds[:, None, None, :2], bounds[:, None, None, 2:]
-        inside = inside & ((origin[..., :2] > low) & (origin[..., :2] < high)).all(-1)[:, None]
-    weight = ((origin[..., 3][:, None] - GRAZING) / (FACING - GRAZING)).clamp(0, 1)
+        from_border = torch.minimum(origin[..., :2] - low, high - origin[..., :2]).amin(-1)[:, None]
+        weight = weight * (from_border / PHOTO_MARGIN).clamp(0, 1)
     return colours, weight * (in_front & inside)

@@ -30,8 +30,8 @@ WORST_FIT = 0.10
 class Exporter(Stage):
     """Make the files of each face.
 
-    Input columns   crop, rotated, position_map, crop_transform, pose, camera, fit_error, visible_share; where crops
-                    may reach beyond their photos, also photo_width and photo_height: no colours are taken from there
+    Input columns   crop, rotated, position_map, crop_transform, photo_width, photo_height, pose, camera, fit_error,
+                    visible_share
     Output columns  mesh          file contents of the mesh
                     preview       PNG, empty when previews are not wanted
                     viewer        small GLB of the face model's own vertices, for the gallery

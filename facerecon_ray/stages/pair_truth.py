@@ -32,7 +32,7 @@ class PairTruth(Stage):
                                the picture's perspective
                      surface   (N, 3) the same vertices in any right-handed frame and unit, without perspective
                      noise_seed   (2,) what the errors of landmarks and boxes are drawn from
-    Output columns   crop, crop_transform
+    Output columns   crop, crop_transform, photo_width, photo_height (pixels)
                      pose      (3,) yaw, pitch, roll in degrees of the scaled orthographic camera that comes closest
                      camera    (3,) its scale in crop pixels a metre, x and y of the model's origin in crop pixels
                      shape, expression   coefficients of the face model that come closest to the head
@@ -54,6 +54,8 @@ class PairTruth(Stage):
         self.outputs = {
             "crop": Column(np.uint8, (CROP_SIZE, CROP_SIZE, 3)),
             "crop_transform": Column(np.float32, (2, 3)),
+            "photo_width": Column(np.int32),
+            "photo_height": Column(np.int32),
             "pose": Column(np.float32, (3,)),
             "camera": Column(np.float32, (3,)),
             "shape": Column(np.float32, (self._model.shape_size,)),
@@ -77,6 +79,8 @@ class PairTruth(Stage):
         return {
             "crop": np.stack([cut_crop(photo, t) for photo, t in zip(batch["photo"], transform, strict=True)]),
             "crop_transform": transform,
+            "photo_width": np.array([photo.shape[1] for photo in batch["photo"]], np.int32),
+            "photo_height": np.array([photo.shape[0] for photo in batch["photo"]], np.int32),
             "pose": photo_camera.angles.numpy(),
             "camera": np.concatenate([(photo_camera.scale.numpy() * scale)[:, None], origin], 1),
             "shape": heads.shape,

@@ -7,11 +7,9 @@ from facerecon_ray.geometry.crop_transform import photo_bounds
 from facerecon_ray.stages.stage import Batch
 
 
-def shown_bounds(batch: Batch) -> Tensor | None:
-    """(B, 4) float32 x0, y0, x1, y1 of the photos in crop pixels; None for a batch without the photos' sizes.
+def shown_bounds(batch: Batch) -> Tensor:
+    """(B, 4) float32 x0, y0, x1, y1 of the photos in crop pixels.
 
     Input columns    crop_transform, photo_width, photo_height
     """
-    if "photo_width" not in batch:
-        return None
     return torch.from_numpy(photo_bounds(batch["crop_transform"], batch["photo_width"], batch["photo_height"]))

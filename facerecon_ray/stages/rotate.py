@@ -24,8 +24,7 @@ from facerecon_ray.stages.stage import Batch, Column, Stage
 class Rotator(Stage):
     """Fit, turn, render, fill and repair.
 
-    Input columns    crop; to fit landmarks, also crop_transform and landmarks (photo pixels); where crops may reach
-                     beyond their photos, also crop_transform, photo_width and photo_height: nothing is seen there
+    Input columns    crop, crop_transform, photo_width, photo_height; to fit landmarks, also landmarks (photo pixels)
     Output columns   pose           (3,) yaw, pitch, roll of the face in the photo, degrees
                      camera         (3,) scale in crop pixels a metre, x and y of the model's origin in crop pixels
                      shape, expression   (S,), (E,) coefficients in standard deviations
@@ -84,9 +83,7 @@ class Rotator(Stage):
         fit = self._by_network(photos) if self._by_network else self._fitted_landmarks(batch)
         vertices = self._model.vertices(fit.shape, fit.expression)
         angles = target_angles(fit.camera.angles, self._settings.yaw_change, self._settings.keep_pitch)
-        bounds = shown_bounds(batch)
-        bounds = bounds if bounds is None else bounds.to(self._device)
-        view = turn_view(self._model, photos, vertices, fit.camera, angles, bounds)
+        view = turn_view(self._model, photos, vertices, fit.camera, angles, shown_bounds(batch).to(self._device))
         rotated = fill_view(view, photos)
         if self._generator is not None:
             rotated = self._repaired(rotated, view)

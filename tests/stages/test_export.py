@@ -35,6 +35,8 @@ def exported_batch(pose: tuple[float, float, float] = (10.0, -5.0, 15.0)) -> Bat
         "rotated": np.full((1, 256, 256, 3), 7, np.uint8),
         "position_map": maps.half().numpy(),
         "crop_transform": np.float32([[[0.5, 0.0, -20.0], [0.0, 0.5, -30.0]]]),
+        "photo_width": np.array([600]),
+        "photo_height": np.array([600]),
         "pose": np.float32([pose]),
         "camera": np.float32([[900.0, 128.0, 120.0]]),
         "fit_error": np.float32([0.02]),

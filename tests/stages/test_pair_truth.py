@@ -30,7 +30,7 @@ def heads(seed: int = 0) -> tuple[Batch, Camera, torch.Tensor, torch.Tensor, tor
     expression = torch.rand(count, model.expression_size, generator=rng)
     vertices = model.vertices(shape, expression)
     batch = {
-        "photo": np.random.default_rng(seed).integers(0, 255, (count, 320, 320, 3), np.uint8),
+        "photo": np.random.default_rng(seed).integers(0, 255, (count, 320, 340, 3), np.uint8),
         "points": camera.project(vertices).numpy(),
         "surface": (vertices * 1000.0 + 5.0).numpy(),
         "noise_seed": np.array([(seed, row) for row in range(count)], np.uint64),
@@ -59,6 +59,8 @@ def test_landmarks_and_crop_follow_from_the_true_head(truth: PairTruth) -> None:
     expected = projected_landmarks(FaceModel.default(), vertices, camera).numpy()
     np.testing.assert_allclose(result["landmarks"], expected[..., :2], atol=0.01)
     np.testing.assert_allclose(result["crop_transform"], crop_transform(expected[..., :2]), rtol=1e-4, atol=1e-3)
+    assert set(result["photo_width"]) == {340}
+    assert set(result["photo_height"]) == {320}
     inside = result["landmarks_3d"][..., :2]
     assert inside.min() > 0.1 * CROP_SIZE
     assert inside.max() < 0.9 * CROP_SIZE

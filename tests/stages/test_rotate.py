@@ -29,6 +29,8 @@ def _batch(yaws: list[float]) -> Batch:
         "error": np.full(count, "", object),
         "crop": np.random.default_rng(0).integers(0, 256, (count, 256, 256, 3), dtype=np.uint8),
         "crop_transform": np.broadcast_to(transform, (count, 2, 3)),
+        "photo_width": np.full(count, 600),
+        "photo_height": np.full(count, 600),
         "landmarks": ((in_crop - PHOTO_OFFSET) / PHOTO_SCALE).astype(np.float32),
     }
 
@@ -81,8 +83,8 @@ def test_what_lies_beyond_the_photo_was_not_seen() -> None:
     rotate = Rotator(RotateSettings(fit="landmarks", yaw_change=0.0, keep_pitch=True))
     whole = rotate({**batch, "crop": colours})
     # The photo ends in the middle of the crop: half of the face is its repeated border.
-    size = {"photo_width": np.array([(128 - PHOTO_OFFSET[0]) / PHOTO_SCALE]), "photo_height": np.array([2000])}
-    cut = rotate({**batch, **size, "crop": colours})
+    width = np.array([(128 - PHOTO_OFFSET[0]) / PHOTO_SCALE])
+    cut = rotate({**batch, "photo_width": width, "crop": colours})
     beyond = np.s_[0, 120:150, 140:160]
     assert np.abs(whole["rotated"][beyond].astype(int) - (0, 0, 255)).mean() < 8
     assert np.abs(cut["rotated"][beyond].astype(int) - (200, 120, 90)).mean() < 8

@@ -28,6 +28,12 @@ LASH_ROOT = 0.001
 LASH_RISE = {"upper": 0.33, "lower": -0.27}
 """How far lashes turn up, per unit outwards."""
 
+LASH_DROP = 1.0
+"""How much further down the upper lid's lashes turn when the eye is closed."""
+
+CLOSED, OPEN = 0.0, 0.08
+"""Median height between the rims of a closed eye's lids and of an eye from which lashes rise, per width of the eye."""
+
 
 class FacialHairMaker:
     """Builds beards and lashes over the skin of `HeadGeometry`."""
@@ -103,12 +109,14 @@ class FacialHairMaker:
         parts = []
         for (upper, lower), cap in zip(self._lids, self._geometry.topology.caps[:2], strict=True):
             middle = subject.vertices[cap.eyeball].mean(0)
+            closed = _closed(subject.vertices[upper], subject.vertices[lower])
             for lid, rim in (("upper", upper), ("lower", lower)):
                 base = subject.vertices[rim]
                 out = base - middle
                 out = out / np.linalg.norm(out, axis=1, keepdims=True)
                 side = np.array([np.sign(middle[0]), 0.0, 0.0]) * np.linspace(-0.1, 0.45, len(rim))[:, None]
-                flow = out + np.array([0.0, LASH_RISE[lid], 0.6]) + side
+                rise = LASH_RISE[lid] - (LASH_DROP * closed if lid == "upper" else 0.0)
+                flow = out + np.array([0.0, rise, 0.6]) + side
                 flow = flow / np.linalg.norm(flow, axis=1, keepdims=True)
                 fade = np.interp(np.linspace(0.0, 1.0, len(rim)), (0.0, 0.3, 0.85, 1.0), (0.3, 0.85, 1.0, 0.7))
                 root = base + LASH_ROOT * out
@@ -116,6 +124,13 @@ class FacialHairMaker:
                 vertices = np.concatenate([root, tip]).astype(np.float32)
                 parts.append(_strip(vertices, texture))
         return parts
+
+
+def _closed(upper: np.ndarray, lower: np.ndarray) -> float:
+    """How far an eye is closed, 0 to 1, by the rims (R, 3) of its lids."""
+    width = np.linalg.norm(upper[0] - upper[-1])
+    gap = (np.median(upper[:, 1]) - np.median(lower[:, 1])) / width
+    return float(np.interp(gap, (CLOSED, OPEN), (1.0, 0.0)))
 
 
 def _strip(vertices: np.ndarray, texture: np.ndarray) -> Part:

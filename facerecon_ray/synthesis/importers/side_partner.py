@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from facerecon_ray.geometry.crop_transform import CROP_SIZE, cut_crop
+from facerecon_ray.geometry.crop_transform import CROP_SIZE, cut_crop, photo_bounds
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.rasterizer import rasterize
@@ -53,7 +53,9 @@ def make_partner(
     crop, camera = _pixels(cut_crop(front.image, transform)), _in_crop(front.camera, transform)
     side_transform = _matching_transform(model, front.head, camera, side)
     side_crop, side_camera = _pixels(cut_crop(side.image, side_transform)), _in_crop(side.camera, side_transform)
-    view = turn_view(model, side_crop, side.head, side_camera, torch.as_tensor(angles).float()[None])
+    height, width = side.image.shape[:2]
+    shown = torch.from_numpy(photo_bounds(side_transform, np.array(width), np.array(height)))[None]
+    view = turn_view(model, side_crop, side.head, side_camera, torch.as_tensor(angles).float()[None], shown)
     front_head = rasterize(camera.project(front.head), model.triangles, CROP_SIZE, CROP_SIZE).mask[:, None]
     picture = fill_view(replace(view, photo_head=front_head), crop)
     pixels: np.ndarray = picture[0].round().clamp(0, 255).byte().permute(1, 2, 0).numpy()

@@ -175,3 +175,5 @@ def test_upper_lashes_stand_out_of_the_lids(people: SubjectSampler, expression: 
         nearest = tree.query(middles)[1]
         above = ((middles - skin.vertices[nearest]) * skin.normals[nearest]).sum(1)
         assert (above > 0.0).mean() > 0.6
+        falls = (tips - roots)[:, 1] < 0.0
+        assert falls.mean() > 0.9 if expression == "closed eyes" else falls.mean() < 0.4
