@@ -36,8 +36,7 @@ class UvLayout:
     triangles       (F, 3) int64 the face region's triangles over the M vertices, counter-clockwise seen from outside
     corners         (P, 3) int64 corners of the triangle that each pixel shows, indices into the M vertices
     weights         (P, 3) their barycentric weights
-    taps            (M, 4) int64 pixels, row * 256 + column, between which each vertex lies
-    tap_weights     (M, 4) their bilinear weights
+    nearest         (65536,) int64 for each pixel, row * 256 + column, the nearest one of the mask
     mirror_uv       (256, 256, 2) UV of the point that is mirrored left to right, of the nearest pixel outside the mask
     """
 
@@ -49,8 +48,7 @@ class UvLayout:
     triangles: Tensor
     corners: Tensor
     weights: Tensor
-    taps: Tensor
-    tap_weights: Tensor
+    nearest: Tensor
     mirror_uv: Tensor
 
     @staticmethod
@@ -66,7 +64,6 @@ class UvLayout:
         mask, weights = fragments.mask[0], fragments.barycentric[0][fragments.mask[0]]
         corners = triangles[fragments.triangle[0][mask]]
         nearest = _nearest_in_mask(mask)
-        taps, tap_weights = _bilinear_taps(uv)
         mirrored = torch.zeros(MAP_SIZE, MAP_SIZE, 2)
         partner = torch.where(torch.isin(model.mirror, vertices), model.mirror, torch.arange(len(model.mean)))
         mirrored[mask] = weighted_gather(model.uv[partner[vertices]][None], corners, weights)[0]
@@ -79,8 +76,7 @@ class UvLayout:
             triangles=triangles,
             corners=corners,
             weights=weights,
-            taps=nearest[taps],
-            tap_weights=tap_weights,
+            nearest=nearest,
             mirror_uv=mirrored.view(-1, 2)[nearest].view_as(mirrored),
         )
 
@@ -113,17 +109,23 @@ class UvLayout:
         return _from_stored(maps[:, self.mask])
 
     def vertices_from_map(self, maps: Tensor) -> Tensor:
-        """Read the face region's vertices off maps, bilinearly; beyond the outermost pixel centres, linearly on.
+        """(B, M, 3) the face region's vertices, image frame, crop pixels, read off maps (B, 256, 256, 3)."""
+        return self.read(maps, self.vertex_uv)
+
+    def read(self, maps: Tensor, uv: Tensor) -> Tensor:
+        """Read maps between their pixels, bilinearly; beyond the outermost pixel centres, linearly on.
 
         Parameters
         ----------
         maps : (B, 256, 256, 3)
+        uv : (Q, 2) places in the UV square
 
         Returns
         -------
-        (B, M, 3) image frame, crop pixels
+        (B, Q, 3) image frame, crop pixels
         """
-        return _from_stored(weighted_gather(maps.flatten(1, 2).float(), self.taps, self.tap_weights))
+        taps, weights = _bilinear_taps(uv)
+        return _from_stored(weighted_gather(maps.flatten(1, 2).float(), self.nearest[taps], weights))
 
 
 def weighted_gather(values: Tensor, indices: Tensor, weights: Tensor) -> Tensor:

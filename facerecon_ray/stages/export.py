@@ -16,6 +16,7 @@ from facerecon_ray.geometry.landmarks import landmarks_on_vertices
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import UvLayout
 from facerecon_ray.geometry.shading import vertex_normals
+from facerecon_ray.geometry.smooth_border import SmoothBorder
 from facerecon_ray.geometry.textured_mesh import TexturedMesh
 from facerecon_ray.stages.photo_cover import shown_bounds
 from facerecon_ray.stages.preview import preview_png
@@ -34,7 +35,7 @@ class Exporter(Stage):
                     visible_share
     Output columns  mesh          file contents of the mesh
                     preview       PNG, empty when previews are not wanted
-                    viewer        small GLB of the face model's own vertices, for the gallery
+                    viewer        small GLB of the face model's triangles with a smooth border, for the gallery
                     landmarks_3d  (68, 3) photo pixels, z towards the camera in the same unit, 0 at the head's origin
                     quality       0 to 1, see `quality`
 
@@ -54,20 +55,18 @@ class Exporter(Stage):
         self._settings = settings
         self._model = FaceModel.open(face_model)
         self._layout = UvLayout.of(self._model)
+        self._border = SmoothBorder.of(self._model, self._layout)
 
     @torch.no_grad()
     def process(self, batch: Batch) -> Batch:
         """Encode the faces of a batch."""
-        faces = _Faces(self._layout, batch)
-        meshes = faces.meshes(self._settings.topology)
-        small = meshes if self._settings.topology == "model" else faces.meshes("model")
-        files = [mesh.encode(self._settings.format) for mesh in meshes]
-        same = small is meshes and self._settings.format == "glb"
+        faces = _Faces(self._layout, self._border, batch)
+        files = [mesh.encode(self._settings.format) for mesh in faces.meshes(self._settings.topology)]
         previews = faces.previews() if self._settings.previews else [b""] * len(files)
         return {
             "mesh": np.array(files, object),
             "preview": np.array(previews, object),
-            "viewer": np.array(files if same else [mesh.encode("glb") for mesh in small], object),
+            "viewer": np.array([mesh.encode("glb") for mesh in faces.small_meshes()], object),
             "landmarks_3d": faces.landmarks(self._model),
             "quality": quality(batch["fit_error"], batch["visible_share"]),
         }
@@ -75,12 +74,12 @@ class Exporter(Stage):
     @torch.no_grad()
     def meshes(self, batch: Batch, topology: Literal["dense", "model"]) -> list[TexturedMesh]:
         """The faces' meshes as arrays."""
-        return _Faces(self._layout, batch).meshes(topology)
+        return _Faces(self._layout, self._border, batch).meshes(topology)
 
     @torch.no_grad()
     def landmarks(self, batch: Batch) -> np.ndarray:
         """(B, 68, 3) the column landmarks_3d."""
-        return _Faces(self._layout, batch).landmarks(self._model)
+        return _Faces(self._layout, self._border, batch).landmarks(self._model)
 
 
 def quality(fit_error: np.ndarray, visible_share: np.ndarray) -> np.ndarray:
@@ -105,29 +104,27 @@ def quality(fit_error: np.ndarray, visible_share: np.ndarray) -> np.ndarray:
 class _Faces:
     """The faces of a batch in both frames: B faces, M vertices of the face region."""
 
-    def __init__(self, layout: UvLayout, batch: Batch) -> None:
-        self._layout, self._batch = layout, batch
+    def __init__(self, layout: UvLayout, border: SmoothBorder, batch: Batch) -> None:
+        self._layout, self._border, self._batch = layout, border, batch
         self._maps = torch.from_numpy(batch["position_map"])
         self._camera = Camera.from_row(torch.from_numpy(batch["pose"]), torch.from_numpy(batch["camera"]))
-        self._points = layout.vertices_from_map(self._maps)
-        self._vertices = self._camera.unproject(self._points)
 
     def meshes(self, topology: Literal["dense", "model"]) -> list[TexturedMesh]:
-        layout = self._layout
-        vertices, normals = self._vertices, vertex_normals(self._vertices, layout.triangles, "model")
-        triangles, uv = layout.triangles, layout.vertex_uv
-        if topology == "dense":
-            vertices = self._camera.unproject(layout.points_from_map(self._maps))
-            normals = torch.nn.functional.normalize(layout.over_pixels(normals), dim=-1)
-            triangles, uv = layout.grid_triangles, layout.pixel_uv
-        return [
-            TexturedMesh(face.numpy(), normal.numpy(), triangles.numpy(), uv.numpy(), texture)
-            for face, normal, texture in zip(vertices, normals, self._textures, strict=True)
-        ]
+        layout, border = self._layout, self._border
+        if topology == "model":
+            vertices = self._vertices
+            normals = vertex_normals(vertices, layout.triangles, "model")
+            return self._textured(vertices, normals, layout.triangles, layout.vertex_uv)
+        vertices, normals = self._read(border.pixel_uv), layout.over_pixels(self._smooth_normals)
+        return self._textured(vertices, normals, layout.grid_triangles, border.pixel_uv)
+
+    def small_meshes(self) -> list[TexturedMesh]:
+        """Meshes for looking at: the model's triangles, those at the border drawn in."""
+        return self._textured(self._smooth, self._smooth_normals, self._layout.triangles, self._border.vertex_uv)
 
     def previews(self) -> list[bytes]:
         pictures = zip(self._batch["crop"], self._batch["rotated"], strict=True)
-        meshes = zip(self._points, self._vertices, strict=True)
+        meshes = zip(self._layout.read(self._maps, self._border.vertex_uv), self._smooth, strict=True)
         return [
             preview_png(crop, rotated, points, vertices, self._layout.triangles)
             for (crop, rotated), (points, vertices) in zip(pictures, meshes, strict=True)
@@ -142,6 +139,30 @@ class _Faces:
         flat = apply_transform(to_photo, in_crop[..., :2])
         unit = np.sqrt(np.abs(np.linalg.det(to_photo[..., :2])))
         return np.concatenate([flat, in_crop[..., 2:] * unit[:, None, None]], -1).astype(np.float32)
+
+    @cached_property
+    def _vertices(self) -> Tensor:
+        """(B, M, 3) model frame."""
+        return self._read(self._layout.vertex_uv)
+
+    @cached_property
+    def _smooth(self) -> Tensor:
+        """(B, M, 3) model frame, with a smooth border."""
+        return self._read(self._border.vertex_uv)
+
+    @cached_property
+    def _smooth_normals(self) -> Tensor:
+        return vertex_normals(self._smooth, self._layout.triangles, "model")
+
+    def _read(self, uv: Tensor) -> Tensor:
+        """(B, Q, 3) what the maps show at places (Q, 2) of the UV square, model frame."""
+        return self._camera.unproject(self._layout.read(self._maps, uv))
+
+    def _textured(self, vertices: Tensor, normals: Tensor, triangles: Tensor, uv: Tensor) -> list[TexturedMesh]:
+        return [
+            TexturedMesh(face.numpy(), normal.numpy(), triangles.numpy(), uv.numpy(), texture)
+            for face, normal, texture in zip(vertices, normals, self._textures, strict=True)
+        ]
 
     @cached_property
     def _textures(self) -> np.ndarray:
