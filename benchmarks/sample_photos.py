@@ -1,4 +1,4 @@
-"""The rendered heads among the bundled photos: random people of the face model, each a seed.
+"""The synthetic people among the bundled photos: subjects that `facerecon synthesize` would make, in one view each.
 
 python benchmarks/sample_photos.py facerecon_ray/assets/photos
 """
@@ -7,29 +7,29 @@ import sys
 from pathlib import Path
 
 import cv2
-import numpy as np
-import torch
 
-from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.synthesis.model_building.head_rendering import HeadRenderer, frontal_camera
+from facerecon_ray.config.synthesis import OccluderSettings, SynthesisJob, ViewSettings
+from facerecon_ray.synthesis.subject_views import Photographer
 
-SIZE = 512
-PEOPLE = {1: (-25.0, 5.0, 4.0), 4: (12.0, -6.0, -8.0), 9: (38.0, 0.0, 0.0), 14: (-6.0, 10.0, 6.0)}
-"""Seeds, and the yaw, pitch and roll at which each person is seen, degrees."""
+PEOPLE = (15, 28, 38, 44)
+"""Numbers of the subjects."""
+
+SEED = 2026
+
+VIEWS = ViewSettings(
+    yaws=(-35.0,), yaw_noise=70.0, pitch=8.0, roll=6.0, size=640, pixels_per_metre=(800.0, 860.0), distance=(1.2, 3.0)
+)
 
 
 def main() -> None:
-    """Render and write them."""
+    """Photograph and write them."""
     folder = Path(sys.argv[1])
-    model = FaceModel.default()
-    render = HeadRenderer(model)
-    for seed, angles in PEOPLE.items():
-        rng = np.random.default_rng(seed)
-        shape = torch.from_numpy(rng.normal(0.0, 0.9, (1, model.shape_size)).astype(np.float32))
-        expression = torch.from_numpy(rng.exponential(0.3, (1, model.expression_size)).astype(np.float32))
-        camera = frontal_camera(torch.tensor([angles]), SIZE, face_share=0.55)
-        picture = render(model.vertices(shape, expression.clamp(max=2.0)), camera, SIZE, rng)
-        cv2.imwrite(str(folder / f"rendered_head_{seed:02d}.jpg"), picture[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 90))
+    job = SynthesisJob(output="unused", seed=SEED, views=VIEWS, occluders=OccluderSettings(share=0.0))
+    photographer = Photographer(job)
+    for number in PEOPLE:
+        (photo,) = photographer.subject(number).photos()["photo"]
+        file = folder / f"synthetic_person_{number}.jpg"
+        cv2.imwrite(str(file), photo[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 90))
 
 
 if __name__ == "__main__":

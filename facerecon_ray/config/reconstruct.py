@@ -69,7 +69,8 @@ class ExportSettings(Settings):
     format: Literal["glb", "obj", "ply"] = "glb"
     """glb in metres; obj and ply in millimetres; all with y up and the face looking along +z."""
     topology: Literal["dense", "model"] = "dense"
-    """dense: one vertex for each pixel of the position map's mask; model: the face model's own vertices."""
+    """dense: one vertex for each pixel of the position map's mask, the outer ones drawn in to a smooth border; model:
+    the face model's own vertices."""
     previews: bool = True
     """Write a preview picture of every face."""
 

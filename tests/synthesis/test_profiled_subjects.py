@@ -42,7 +42,7 @@ def test_the_photo_itself_is_turned_to_the_wanted_pose_beside_the_crop(subjects:
 
 
 def test_a_photo_of_no_use_says_why(subjects: ProfiledSubjects) -> None:
-    turned_head = sorted(path.name for path in PHOTOS.glob("*.jpg")).index("rendered_head_01.jpg")
+    turned_head = sorted(path.name for path in PHOTOS.glob("*.jpg")).index("synthetic_person_38.jpg")
     with pytest.raises(PhotoError, match="not near-frontal"):
         subjects.subject(turned_head)
 

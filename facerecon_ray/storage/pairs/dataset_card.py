@@ -17,7 +17,7 @@ from facerecon_ray.storage.software import machine, versions
 
 CARD = "dataset.json"
 
-GENERATOR_VERSION = 7
+GENERATOR_VERSION = 8
 """Raised whenever the same settings and the same seed begin to give other pictures."""
 
 _VERSIONED = ("facerecon-ray", "anny", "numpy", "torch", "opencv-python-headless", "dlib-bin", "pyrender2", "pyarrow")

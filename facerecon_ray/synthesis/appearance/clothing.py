@@ -123,8 +123,9 @@ def _dress(body: np.ndarray, picture: np.ndarray, front: float, back: float, kin
     edge = back + (front - back) * sharp
     if kind == "suit" and size > 1.0:
         edge = np.where(around < 30.0, 0.95 - 0.62 * (around / 30.0), back)
-    down = np.linspace(0.0, 1.0, TEXTURE)[:, None]
-    alpha = np.where(down > edge[None], 255, 0).astype(np.uint8)
+    down = np.linspace(0.0, TEXTURE, TEXTURE)[:, None]
+    steep = np.hypot(1.0, np.gradient(edge * TEXTURE))
+    alpha = _cut((down - edge * TEXTURE) / steep)
     return Part(
         vertices.reshape(-1, 3).astype(np.float32),
         grid_triangles(rows, COLUMNS),
@@ -149,7 +150,7 @@ def _band(
     rows[..., 1] += (heights[0] + (heights[1] - heights[0]) * share)[..., 0]
     around = np.abs(np.linspace(-180.0, 180.0, TEXTURE))
     down = np.linspace(0.0, 1.0, TEXTURE)[:, None]
-    alpha = np.where(around[None] > opening * (0.4 + 0.6 * down), 255, 0).astype(np.uint8)
+    alpha = _cut((around[None] - opening * (0.4 + 0.6 * down)) * (TEXTURE / 360.0))
     return Part(
         rows.reshape(-1, 3).astype(np.float32),
         grid_triangles(4, COLUMNS),
@@ -159,6 +160,11 @@ def _band(
         two_sided=True,
         name="clothes",
     )
+
+
+def _cut(inside: np.ndarray) -> np.ndarray:
+    """uint8 opacity of cloth that lies by so many texels inside its edge: between texels the edge stays straight."""
+    return cv2.convertScaleAbs((0.5 + inside).clip(0.0, 1.0), alpha=255.0)
 
 
 def _cloth(kind: str, rng: np.random.Generator) -> np.ndarray:
