@@ -112,8 +112,7 @@ def reconstruct(
     ----------
     image : path of a photo, contents of a photo file, (H, W, 3) or (H, W) uint8 array, or PIL image
     method : fitted, two-view or prnet
-    topology : dense, one vertex for each pixel of the UV position map, with a smooth border, or model, the face model's
-        own vertices
+    topology : dense, a vertex for each pixel of the UV position map, its border smooth, or model, the face model's own
     weights : weights of the network (.safetensors); without them, those that come with the package
     face_model : a face model (.npz); without one, the embedded model is used
     fitter : weights of the fitter (.safetensors) for that face model, which without them is fitted to the landmarks

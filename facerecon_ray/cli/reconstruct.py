@@ -54,7 +54,7 @@ def reconstruct(
     mesh_format: Annotated[Literal["glb", "obj", "ply"] | None, typer.Option("--format", help="Mesh format.")] = None,
     topology: Annotated[
         Literal["dense", "model"] | None,
-        typer.Option(help="A vertex for each pixel of the position map, with a smooth border, or the face model's own vertices."),
+        typer.Option(help="A vertex for each pixel of the position map, or the face model's own vertices."),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Stop after this many photos.")] = None,
     endpoint_url: Annotated[
