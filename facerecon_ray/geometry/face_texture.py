@@ -7,7 +7,7 @@ from torch.nn import functional
 from facerecon_ray.geometry.position_map import MAP_SIZE, UvLayout
 from facerecon_ray.geometry.rasterizer import rasterize
 from facerecon_ray.geometry.shading import vertex_normals
-from facerecon_ray.geometry.turned_view import DEPTH_TOLERANCE, look_up_colours
+from facerecon_ray.geometry.turned_view import DEPTH_TOLERANCE, inside_photo, look_up_colours
 from facerecon_ray.geometry.view_filling import spread_colours
 
 CERTAIN, UNCERTAIN = 0.6, 0.35
@@ -49,7 +49,8 @@ def face_texture(
     certainty = functional.interpolate(
         ((coarse_facing - UNCERTAIN) / (CERTAIN - UNCERTAIN)).clamp(0, 1), scale_factor=COARSE, mode="bilinear"
     )
-    colours, seen = look_up_colours(photos, fragments, places, DEPTH_TOLERANCE * scale, bounds)
+    trust = None if bounds is None else inside_photo(bounds, height, width)
+    colours, seen = look_up_colours(photos, fragments, places, DEPTH_TOLERANCE * scale, trust)
     seen = certainty * torch.minimum(seen, _mean_around(seen))
     mirror_grid = (2 * layout.mirror_uv - 1).expand(len(maps), -1, -1, -1)
     mirrored, mirror_seen = (

@@ -25,6 +25,10 @@ GRAZING, FACING = 0.15, 0.40
 PHOTO_MARGIN = 6.0
 """Pixels inside a photo's border over which what it shows gives way to what stands in beyond it."""
 
+OUTLINE = 5
+"""Pixels inside the outline of the head over which the colours of the photo begin to count: where a fitted head is
+wider than the real one, the photo shows the background there."""
+
 
 @dataclass(frozen=True)
 class TurnedView:
@@ -105,8 +109,11 @@ def turn_view(
     turned = rasterize(turned_camera.project(vertices), model.triangles, height, width, cull_back=True)
     origin = interpolate(turned, model.triangles, torch.cat([points, facing], -1))
     mirror_origin = interpolate(turned, model.triangles, torch.cat([points, facing], -1)[:, model.mirror])
-    picture, seen = look_up_colours(photos, photo_fragments, origin, tolerance, bounds)
-    mirrored, mirror_seen = look_up_colours(photos, photo_fragments, mirror_origin, tolerance, bounds)
+    trust = _inside_outline(photo_fragments.mask)
+    if bounds is not None:
+        trust = trust * inside_photo(bounds, height, width)
+    picture, seen = look_up_colours(photos, photo_fragments, origin, tolerance, trust)
+    mirrored, mirror_seen = look_up_colours(photos, photo_fragments, mirror_origin, tolerance, trust)
     head = (turned.triangle >= 0)[:, None]
     in_face = torch.zeros(len(model.triangles) + 1, dtype=torch.bool, device=photos.device)
     in_face[model.face_triangles] = True
@@ -140,13 +147,33 @@ def facing_camera(points: Tensor, triangles: Tensor) -> Tensor:
     return -functional.normalize(sums, dim=-1)[..., 2:]
 
 
+def inside_photo(bounds: Tensor, height: int, width: int) -> Tensor:
+    """(B, 1, H, W) 0 where pictures go on beyond their photos, rising to 1 over `PHOTO_MARGIN` pixels inside them.
+
+    bounds : (B, 4) x0, y0, x1, y1 of the photos, pixels
+    """
+    low, high = bounds[:, None, :2], bounds[:, None, 2:]
+    across, down = (torch.arange(size, device=bounds.device)[None] + 0.5 for size in (width, height))
+    within_x = torch.minimum(across - low[..., 0], high[..., 0] - across)[:, None, None]
+    within_y = torch.minimum(down - low[..., 1], high[..., 1] - down)[:, None, :, None]
+    return (torch.minimum(within_x, within_y) / PHOTO_MARGIN).clamp(0, 1)
+
+
+def _inside_outline(mask: Tensor) -> Tensor:
+    """(B, 1, H, W) 0 on the outline of heads' masks (B, H, W), rising to 1 over `OUTLINE` pixels inside."""
+    size = 2 * OUTLINE + 1
+    around = functional.pad(mask[:, None].float(), (OUTLINE,) * 4, mode="replicate")
+    share = functional.avg_pool2d(functional.avg_pool2d(around, (1, size), 1), (size, 1), 1)
+    return (2 * share - 1).clamp(0, 1)
+
+
 def look_up_colours(
-    photos: Tensor, fragments: Fragments, origin: Tensor, tolerance: Tensor, bounds: Tensor | None = None
+    photos: Tensor, fragments: Fragments, origin: Tensor, tolerance: Tensor, trust: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Colours (B, 3, H, W) at places in the photo, and how well they were seen (B, 1, H, W).
 
     origin : (B, H, W, 4) x, y and z in the photo's image frame, and facing
-    bounds : (B, 4) x0, y0, x1, y1 of what the pictures really show, pixels; None if all of them
+    trust : (B, 1, H, W) how far each of the photo's pixels shows the head, 0 to 1; None if all do
     """
     height, width = photos.shape[-2:]
     size = origin.new_tensor([width, height])
@@ -157,9 +184,7 @@ def look_up_colours(
     )
     in_front = origin[..., 2][:, None] > depth - tolerance[:, None, None, None]
     inside = (grid.abs() < 1).all(-1)[:, None]
-    weight = ((origin[..., 3][:, None] - GRAZING) / (FACING - GRAZING)).clamp(0, 1)
-    if bounds is not None:
-        low, high = bounds[:, None, None, :2], bounds[:, None, None, 2:]
-        from_border = torch.minimum(origin[..., :2] - low, high - origin[..., :2]).amin(-1)[:, None]
-        weight = weight * (from_border / PHOTO_MARGIN).clamp(0, 1)
-    return colours, weight * (in_front & inside)
+    seen = ((origin[..., 3][:, None] - GRAZING) / (FACING - GRAZING)).clamp(0, 1) * (in_front & inside)
+    if trust is not None:
+        seen = seen * functional.grid_sample(trust, grid, padding_mode="border", align_corners=False)
+    return colours, seen

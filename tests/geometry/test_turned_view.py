@@ -4,7 +4,7 @@ import torch
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.rasterizer import interpolate, rasterize
-from facerecon_ray.geometry.turned_view import TurnedView, target_angles, turn_view, turned_yaw
+from facerecon_ray.geometry.turned_view import TurnedView, inside_photo, target_angles, turn_view, turned_yaw
 
 SIZE = 256
 
@@ -86,3 +86,22 @@ def test_target_is_level_unless_the_pitch_is_kept_and_has_the_same_roll() -> Non
     angles = torch.tensor([[-50.0, 12.0, 7.0], [10.0, -9.0, -3.0]])
     assert target_angles(angles, 30.0, keep_pitch=False).tolist() == [[-20.0, 0.0, 7.0], [40.0, 0.0, -3.0]]
     assert target_angles(angles, 30.0, keep_pitch=True).tolist() == [[-20.0, 12.0, 7.0], [40.0, -9.0, -3.0]]
+
+
+def test_background_beside_a_head_that_is_fitted_too_wide_is_not_taken_for_skin() -> None:
+    model = FaceModel.default()
+    camera = _camera(70.0)
+    head = rasterize(camera.project(model.mean[None]), model.triangles, SIZE, SIZE, cull_back=True).mask[:, None]
+    narrower = 1 - torch.nn.functional.max_pool2d(1 - head.float(), 7, 1, 3)
+    view = _turn(model, narrower.expand(1, 3, -1, -1) * 200, camera, 40.0)
+    background = 1 - view.picture[:, :1] / 200
+    assert (background * view.face).sum() > 100, "the outline of the face lies in the turned view"
+    assert (background * view.seen * view.face).sum() < 0.2 * (background * view.face).sum()
+
+
+def test_inside_photo_rises_from_the_borders() -> None:
+    trust = inside_photo(torch.tensor([[10.0, -20.0, 300.0, 100.0]]), 120, 200)[0, 0]
+    assert trust[50, :10].max() == 0.0
+    assert trust[100:].max() == 0.0
+    assert trust[:80, 20:].min() == 1.0
+    assert (trust[50, 10:16].diff() > 0).all()
