@@ -13,7 +13,7 @@ from pathlib import Path
 import dlib
 import numpy as np
 import torch
-from repaired_identity import crops_in
+from repaired_identity import faces_in
 
 from facerecon_ray.config.synthesis import PairSettings, SynthesisJob
 from facerecon_ray.networks.landmark_predictor import LandmarkPredictor
@@ -98,7 +98,7 @@ def main() -> None:
     look = Looker()
     print(f"{'':28}{'faces':>6}" + "".join(f"{name:>11}" for name in PLACES))
     for folder in options.photos:
-        say(folder.name, [look(crop) for crop in crops_in(folder)])
+        say(folder.name, [look(crop) for crop in faces_in(folder)["crop"]])
     for pitch in PITCHES:
         found, own = rendered(look, options.heads, pitch)
         say(f"rendered, pitch {pitch:g}", found)

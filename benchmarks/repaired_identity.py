@@ -26,15 +26,16 @@ from facerecon_ray.stages.stage import OK
 AT_ONCE = 16
 
 
-def crops_in(folder: Path) -> np.ndarray:
-    """(B, 256, 256, 3) crops of all faces in a folder's photos."""
+def faces_in(folder: Path) -> dict[str, np.ndarray]:
+    """The crop stage's columns of all faces in a folder's photos."""
     photos = [path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()]
     blank = {name: np.full(len(photos), value, object) for name, value in (("status", OK), ("error", ""))}
     uris = np.array([str(number) for number in range(len(photos))], object)
     faces = Cropper(CropSettings(), ReadSettings())(
         {"photo_uri": uris, "photo_bytes": np.array(photos, object), **blank}
     )
-    return np.asarray(faces["crop"][faces["status"] == OK])
+    found = faces["status"] == OK
+    return {name: column[found] for name, column in faces.items()}
 
 
 def main() -> None:
@@ -51,8 +52,10 @@ def main() -> None:
         "filled": Rotator(RotateSettings(), model, masks=True),
         "repaired": Rotator(RotateSettings(repair="network", weights=options.weights), model),
     }
-    crops = crops_in(options.photos)
-    parts = [{"crop": crops[first : first + AT_ONCE]} for first in range(0, len(crops), AT_ONCE)]
+    faces = faces_in(options.photos)
+    crops = faces["crop"]
+    starts = range(0, len(crops), AT_ONCE)
+    parts = [{name: column[first : first + AT_ONCE] for name, column in faces.items()} for first in starts]
     turned = {name: [rotate.process(part) for part in parts] for name, rotate in rotators.items()}
     views = {"rendered": np.concatenate([without_filling(part) for part in turned["filled"]])}
     views |= {name: np.concatenate([part["rotated"] for part in done]) for name, done in turned.items()}
