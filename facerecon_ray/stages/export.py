@@ -115,7 +115,8 @@ class _Faces:
             vertices = self._vertices
             normals = vertex_normals(vertices, layout.triangles, "model")
             return self._textured(vertices, normals, layout.triangles, layout.vertex_uv)
-        vertices, normals = self._read(border.pixel_uv), layout.over_pixels(self._smooth_normals)
+        vertices = self._read(border.pixel_uv)
+        normals = torch.nn.functional.normalize(layout.over_pixels(self._smooth_normals), dim=-1)
         return self._textured(vertices, normals, layout.grid_triangles, border.pixel_uv)
 
     def small_meshes(self) -> list[TexturedMesh]:

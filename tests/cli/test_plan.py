@@ -43,7 +43,8 @@ def test_a_plan_shows_stages_bottleneck_time_and_cost(plan):
 
 
 def test_unmeasured_figures_and_starved_stages_are_warned_of(plan):
-    code, _, err = plan("--nodes", "8x8cpu+1gpu", "--set", "pools.rotate.workers=1", "--set", "pools.export.workers=20")
+    starved = ("--set", "pools.rotate.workers=1", "--set", "pools.export.workers=20")
+    code, _, err = plan("--nodes", "8x8cpu+1gpu", *starved)
     assert code == 0
     assert "costs on a GPU are estimates, not measured" in err and "set pools.rotate.workers to" in err
 

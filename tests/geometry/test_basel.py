@@ -10,6 +10,7 @@ from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import LandmarkFitter
 from facerecon_ray.geometry.position_map import UvLayout
+from facerecon_ray.geometry.smooth_border import SmoothBorder
 
 SIDE = 16
 COUNT = SIDE * SIDE
@@ -54,6 +55,19 @@ def test_a_loaded_model_is_in_metres_with_bases_in_standard_deviations(tmp_path:
     assert np.allclose(moved.numpy().ravel(), expected, atol=1e-7)
     assert model.recipe["shape_deviations"] == [900.0, 600.0, 400.0, 300.0, 200.0]
     assert model.recipe["expression_deviations"] == [500.0, 300.0, 100.0]
+
+
+def test_a_loaded_models_border_can_be_smoothed(tmp_path: Path) -> None:
+    arrays, uv = toy_arrays()
+    layout = UvLayout.of(model := FaceModel.from_bfm(*write(tmp_path, arrays, uv)))
+    smooth = SmoothBorder.of(model, layout).vertex_uv
+    assert smooth.min() >= 0.0
+    assert smooth.max() <= 1.0
+    (ax, ay), (bx, by) = ((smooth[layout.triangles[:, k]] - smooth[layout.triangles[:, 0]]).T for k in (1, 2))
+    area = ax * by - ay * bx
+    assert (area < 0).all() or (area > 0).all(), "triangles are turned over"
+    corner = layout.vertex_uv.sum(1).argmin()
+    assert smooth[corner].min() > 0.01, "the square's corner is rounded"
 
 
 def test_indices_count_from_zero_and_uv_from_the_top(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_pose_does_not_change_the_mesh() -> None:
     exporter = Exporter(ExportSettings(topology="model"))
     first, second = (exporter.meshes(exported_batch(pose), "dense")[0] for pose in ((0, 0, 0), (35, -20, 30)))
     assert np.linalg.norm(first.vertices - second.vertices, axis=1).max() < 0.0004
+    np.testing.assert_allclose(np.linalg.norm(first.normals, axis=1), 1.0, atol=1e-5)
 
 
 def test_dense_mesh_has_one_vertex_for_each_pixel_of_the_mask() -> None:
