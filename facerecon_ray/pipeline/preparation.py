@@ -75,7 +75,7 @@ class PreparedJob:
 
 def describe_photos(console: Console, prepared: PreparedJob, photos: int, done: int) -> None:
     """Say what the input holds and how much of it is done."""
-    others = f", {prepared.listing.ignored} other files passed over" if prepared.listing.ignored else ""
+    others = f"; other files passed over: {prepared.listing.ignored}" if prepared.listing.ignored else ""
     console.print(f"{photos} photos in {prepared.job.input}{others}", markup=False, soft_wrap=True)
     if done:
         rest = "those that failed are done again" if prepared.retry_failed else f"{photos - done} to do"

@@ -98,7 +98,7 @@ def test_dry_run_says_what_would_happen_and_writes_nothing(photos: Path, tmp_pat
     before = sorted(tmp_path.rglob("*"))
     result = facerecon("reconstruct", photos, "-o", "out", "--set", "pools.crop.workers=3", "--dry-run", cwd=tmp_path)
     assert result.returncode == 0
-    assert f"4 photos in {photos}, 1 other files passed over" in result.stderr
+    assert f"4 photos in {photos}; other files passed over: 1" in result.stderr
     assert all(stage in result.stdout for stage in ("read", "crop", "rotate", "reconstruct", "export"))
     assert f"Would write to {tmp_path / 'out'}" in result.stdout
     assert sorted(tmp_path.rglob("*")) == before
@@ -133,7 +133,7 @@ def test_photos_in_a_bucket_become_meshes_in_a_bucket(photos: Path, seaweed: S3S
     arguments = ("reconstruct", f"{root}/photos", "-o", f"{root}/out", "--endpoint-url", seaweed.endpoint)
     dry = facerecon(*arguments, "--dry-run", cwd=tmp_path)
     assert dry.returncode == 0, dry.stderr
-    assert f"4 photos in {root}/photos, 1 other files passed over" in dry.stderr
+    assert f"4 photos in {root}/photos; other files passed over: 1" in dry.stderr
     assert [found.name for found in store.list("out")] == []
     result = facerecon(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr

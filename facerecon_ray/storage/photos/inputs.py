@@ -53,7 +53,7 @@ class PhotoListing:
         """
         first = next(self._photos, None)
         if first is None:
-            passed_over = f"; {self.ignored} other files were passed over" if self.ignored else ""
+            passed_over = f" (other files passed over: {self.ignored})" if self.ignored else ""
             kinds = ", ".join(sorted(PHOTO_SUFFIXES))
             raise InputError(f"{self._where}: no photo found{passed_over}. Photos end in {kinds}")
         self._photos = chain([first], self._photos)

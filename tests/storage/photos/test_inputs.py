@@ -138,7 +138,7 @@ def test_a_parquet_list_of_numbers_is_refused(tmp_path: Path):
 
 def test_a_folder_without_photos_says_how_many_files_it_passed_over(tmp_path: Path):
     (tmp_path / "notes.md").write_text("x")
-    with pytest.raises(InputError, match=r"1 other files were passed over"):
+    with pytest.raises(InputError, match=r"other files passed over: 1"):
         list_photos(str(tmp_path)).require_one()
 
 
