@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import ndimage, sparse
+from scipy import ndimage
 from scipy.interpolate import LinearNDInterpolator
-from scipy.sparse.linalg import spsolve
 from torch import Tensor
 
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.mean_values import fill_with_means
+from facerecon_ray.geometry.mesh_topology import boundary_loops
 from facerecon_ray.geometry.position_map import UvLayout
 
 WINDOW = 1 / 13
@@ -53,24 +54,28 @@ def smooth_uv(points: Tensor, uv: Tensor, triangles: Tensor) -> Tensor:
 
     Returns
     -------
-    (M, 2) where to read them instead; equal to `uv` in the inner part of the face
+    (M, 2) where to read them instead; equal to `uv` in the inner part of the face, and everywhere if the border
+    touches itself
     """
     seen, corners = _from_within(points.double().numpy()), triangles.numpy()
-    ring = _outer_ring(corners, seen)
-    target = _smooth_ring(seen[ring])
-    angle, reach = _polar(seen)
-    ring_angle, ring_reach = _polar(seen[ring])
-    inner = reach < INNER * np.interp(angle, *_sorted(ring_angle, ring_reach), period=2 * np.pi)
+    try:
+        ring = max(boundary_loops(corners), key=lambda loop: np.linalg.norm(seen[loop], axis=1).max())
+    except ValueError:
+        return uv
+    angle, ring_angle = (np.arctan2(places[:, 1], places[:, 0]) for places in (seen, seen[ring]))
+    reach = np.linalg.norm(seen, axis=1)
+    order = ring_angle.argsort()
+    border = np.interp(angle, ring_angle[order], reach[ring][order], period=2 * np.pi)
     shift = np.zeros_like(seen)
-    shift[ring] = target - seen[ring]
-    free = ~inner
+    shift[ring] = _smooth_ring(ring_angle, reach[ring]) - seen[ring]
+    free = reach >= INNER * border
     free[ring] = False
-    shift[free] = _harmonic(corners, shift, free)
-    places = uv.double().numpy().copy()
-    outer = ~inner
-    read = LinearNDInterpolator(seen, places)((seen + shift)[outer])
-    places[outer] = np.where(np.isnan(read), places[outer], read)
-    return torch.from_numpy(places).to(uv.dtype)
+    shift = fill_with_means(points.double().numpy(), corners, shift, free)
+    moved = shift.any(1)
+    found = uv.double().numpy().copy()
+    read = LinearNDInterpolator(seen, found)((seen + shift)[moved])
+    found[moved] = np.where(np.isnan(read), found[moved], read)
+    return torch.from_numpy(found).to(uv.dtype)
 
 
 def _from_within(points: np.ndarray) -> np.ndarray:
@@ -81,47 +86,11 @@ def _from_within(points: np.ndarray) -> np.ndarray:
     return ray[:, :2] * (np.arctan2(side, ray[:, 2]) / np.maximum(side, 1e-12))[:, None]
 
 
-def _polar(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.arctan2(seen[:, 1], seen[:, 0]), np.hypot(seen[:, 0], seen[:, 1])
-
-
-def _sorted(angle: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    order = angle.argsort()
-    return angle[order], reach[order]
-
-
-def _outer_ring(triangles: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Vertices of the outermost border in their order around the region."""
-    directed = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    inside = {(int(b), int(a)) for a, b in directed}
-    following = {int(a): int(b) for a, b in directed if (int(a), int(b)) not in inside}
-    vertex = max(following, key=lambda vertex: float(np.hypot(*seen[vertex])))
-    ring: list[int] = []
-    while vertex not in ring:
-        ring.append(vertex)
-        vertex = following[vertex]
-    return np.array(ring[ring.index(vertex) :])
-
-
-def _smooth_ring(ring: np.ndarray) -> np.ndarray:
-    """(R, 2) the smooth line's points for those of the border."""
-    width = max(3, round(len(ring) * WINDOW))
-    angle, reach = _polar(ring)
+def _smooth_ring(angle: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """(R, 2) the smooth line's points for those of the border, which are given by angle and distance from the axis."""
+    width = max(3, round(len(angle) * WINDOW))
     angle = np.unwrap(angle)
-    even = np.linspace(0.0, 2 * np.pi * np.sign(angle[-1] - angle[0]), len(ring), endpoint=False)
+    even = np.linspace(0.0, 2 * np.pi * np.sign(angle[-1] - angle[0]), len(angle), endpoint=False)
     angle = even + ndimage.uniform_filter1d(angle - even, width, mode="wrap")
     reach = ndimage.uniform_filter1d(ndimage.minimum_filter1d(reach, width, mode="wrap"), width, mode="wrap")
     return np.stack([reach * np.cos(angle), reach * np.sin(angle)], -1)
-
-
-def _harmonic(triangles: np.ndarray, shift: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """Shifts of the free vertices, each the mean of its neighbours', where those of all others are given."""
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    edges = np.concatenate([edges, edges[:, ::-1]])
-    count = len(shift)
-    joined = sparse.csr_matrix((np.ones(len(edges)), edges.T), shape=(count, count))
-    joined.data[:] = 1.0
-    laplacian = sparse.diags(np.asarray(joined.sum(1)).ravel()) - joined
-    given = -laplacian[free][:, ~free] @ shift[~free]
-    result: np.ndarray = spsolve(laplacian[free][:, free].tocsc(), given)
-    return result

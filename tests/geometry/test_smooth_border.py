@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.mesh_topology import boundary_loops
 from facerecon_ray.geometry.position_map import MAP_SIZE, UvLayout
-from facerecon_ray.geometry.smooth_border import SmoothBorder
+from facerecon_ray.geometry.smooth_border import SmoothBorder, smooth_uv
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +33,7 @@ def turning(line: np.ndarray) -> np.ndarray:
 
 
 def test_the_zigzag_of_the_border_is_gone(layout: UvLayout, border: SmoothBorder) -> None:
-    triangles = layout.triangles.numpy()
-    edges = {(a, b) for face in triangles for a, b in zip(face, np.roll(face, -1), strict=True)}
-    following = {a: b for a, b in edges if (b, a) not in edges}
-    ring = [next(iter(following))]
-    while following[ring[-1]] != ring[0]:
-        ring.append(following[ring[-1]])
+    (ring,) = boundary_loops(layout.triangles.numpy())
     before, after = (turning(mean_face(layout, uv)[ring]) for uv in (layout.vertex_uv, border.vertex_uv))
     assert after.max() < 40.0
     # A flat ring turns by 360 degrees in all; the face's is bent.
@@ -69,3 +65,15 @@ def test_pixels_are_drawn_along(layout: UvLayout, border: SmoothBorder) -> None:
     same = (border.pixel_uv - layout.pixel_uv).abs().amax(1).view(MAP_SIZE, MAP_SIZE)
     assert same[middle].max() < 1e-5
     assert same[0].max() > 0.02
+
+
+def test_a_border_that_touches_itself_stays(layout: UvLayout) -> None:
+    corner = layout.triangles[0, 0]
+    around = (layout.triangles == corner).any(1).nonzero()[:, 0]
+    pinched = torch.ones(len(layout.triangles), dtype=torch.bool)
+    pinched[around[[0, len(around) // 2]]] = False
+    triangles = layout.triangles[pinched]
+    points = FaceModel.default().mean[layout.vertices]
+    with pytest.raises(ValueError, match="touches itself"):
+        boundary_loops(triangles.numpy())
+    assert torch.equal(smooth_uv(points, layout.vertex_uv, triangles), layout.vertex_uv)
