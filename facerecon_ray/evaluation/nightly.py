@@ -10,9 +10,10 @@ from facerecon_ray.evaluation.gates import GateResult, check_gates, load_gates
 from facerecon_ray.evaluation.history import Night, append_to_history, comparable_figures, read_history
 from facerecon_ray.evaluation.job import Progress, run_evaluation
 from facerecon_ray.evaluation.provenance import provenance
-from facerecon_ray.evaluation.results import REPORT, summary_of, write_results
+from facerecon_ray.evaluation.results import summary_of, write_results
 from facerecon_ray.evaluation.webhook import message, send
 from facerecon_ray.storage.objects import open_store
+from facerecon_ray.storage.run_lock import claimed
 
 WEBHOOK_VARIABLE = "FACERECON_WEBHOOK"
 
@@ -55,21 +56,22 @@ def evaluate(job: EvaluateJob, progress: Progress | None = None) -> Outcome:
     """
     gates = load_gates(job.gates) if job.gates else ()
     output = open_store(job.output, job.s3)
-    output.exists(REPORT)
-    history = open_store(job.history, job.s3) if job.history else None
-    nights = read_history(history) if history else []
-    results = run_evaluation(job, progress)
-    figures = tuple(figures_of(results.rows, job.protocol))
-    origin = provenance(job, results.models, results.checksums)
-    key = origin["comparable"]
-    tonight = Night(results.started, key, origin["git_commit"], origin["facerecon_ray"], figures)
-    checked = check_gates(gates, figures, comparable_figures(nights, key))
-    shown = [*(night for night in nights if night.comparable == key), tonight]
-    summary = summary_of(job, results, figures, checked, shown, origin)
-    report = write_results(output, results, summary)
-    if history and figures:
-        append_to_history(history, tonight)
-    return Outcome(summary, report, tuple(checked), _tell(job.webhook, checked, report))
+    with claimed(output) as check:
+        history = open_store(job.history, job.s3) if job.history else None
+        nights = read_history(history) if history else []
+        results = run_evaluation(job, progress)
+        figures = tuple(figures_of(results.rows, job.protocol))
+        origin = provenance(job, results.models, results.checksums)
+        key = origin["comparable"]
+        tonight = Night(results.started, key, origin["git_commit"], origin["facerecon_ray"], figures)
+        checked = check_gates(gates, figures, comparable_figures(nights, key))
+        shown = [*(night for night in nights if night.comparable == key), tonight]
+        summary = summary_of(job, results, figures, checked, shown, origin)
+        check()
+        report = write_results(output, results, summary)
+        if history and figures:
+            append_to_history(history, tonight)
+        return Outcome(summary, report, tuple(checked), _tell(job.webhook, checked, report))
 
 
 def _tell(settings: WebhookSettings, results: list[GateResult], report: str) -> str | None:

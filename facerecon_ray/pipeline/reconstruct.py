@@ -17,6 +17,7 @@ from facerecon_ray.report.run_report import write_run_report
 from facerecon_ray.storage.manifest import Manifest, Totals
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.photos.photo_plan import PhotoPlan
+from facerecon_ray.storage.run_lock import claimed
 from facerecon_ray.storage.run_record import Run, RunRecord, load_record, save_record
 
 
@@ -50,7 +51,7 @@ def run_reconstruct(
         when the output cannot be written, an asset is of the wrong kind, or the cluster is too small
     """
     job, output = prepared.job, prepared.output
-    with output.claimed() as check:
+    with claimed(output.store) as check:
         if load_record(output.store) != prepared.earlier:
             raise OutputError(f"output {output.uri}: another run has written to it meanwhile; start again")
         if not prepared.continues:

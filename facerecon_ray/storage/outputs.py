@@ -2,9 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from facerecon_ray.errors import OutputError, StorageError, StoreUnavailableErro
 from facerecon_ray.storage.folder_store import FolderStore
 from facerecon_ray.storage.layout import GALLERY, MANIFEST, MESHES, PLAN, PREVIEWS, RUN_REPORT, VIEWER
 from facerecon_ray.storage.objects import ObjectStore, as_bucket, open_store
-from facerecon_ray.storage.run_lock import Check, bucket_lock, folder_lock
 
 _TEMPORARY = r"(\.[0-9a-f]{16}\.tmp)?"
 _FACE_FILE = re.compile(rf"\.?(\d+\.(glb|obj|ply|png|js)|viewer\.html){_TEMPORARY}")
@@ -31,7 +28,7 @@ class OutputFolder:
 
     Parameters
     ----------
-    location : absolute path or s3://bucket/prefix; nothing is created before `claimed`
+    location : absolute path or s3://bucket/prefix; nothing is created before the first use
     settings : how S3 is reached
     """
 
@@ -72,23 +69,6 @@ class OutputFolder:
             return [name for name in (*_FOLDERS, *_PAGES) if os.path.lexists(self.store.folder / name)]
         names = [name for name in _FOLDERS if next(self.store.list(f"{name}/"), None)]
         return [*names, *filter(self.store.exists, _PAGES)]
-
-    @contextmanager
-    def claimed(self) -> Iterator[Check]:
-        """Keep every other run out for the duration; a folder is created.
-
-        Yields
-        ------
-        A function that raises OutputError once another run has taken over
-
-        Raises
-        ------
-        OutputError
-            when a folder cannot be created or another run is writing
-        """
-        bucket = as_bucket(self.store)
-        with bucket_lock(bucket) if bucket else folder_lock(Path(self.uri)) as check:
-            yield check
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file under its relative name: afterwards it is there as a whole, or as it was before.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facerecon_ray.errors import OutputError, StorageError
+from facerecon_ray.storage.objects import ObjectStore, as_bucket
 
 if TYPE_CHECKING:
     from facerecon_ray.storage.s3_store import S3Store
@@ -22,6 +23,24 @@ HEARTBEAT_SECONDS = 15.0
 EXPIRY_SECONDS = 60.0
 
 Check = Callable[[], None]
+
+
+@contextmanager
+def claimed(store: ObjectStore) -> Iterator[Check]:
+    """Keep every other run out of an output for the duration; a folder is created.
+
+    Yields
+    ------
+    A function that raises OutputError once another run has taken over
+
+    Raises
+    ------
+    OutputError
+        when a folder cannot be created or another run is writing
+    """
+    bucket = as_bucket(store)
+    with bucket_lock(bucket) if bucket else folder_lock(Path(store.uri)) as check:
+        yield check
 
 
 @contextmanager

@@ -58,9 +58,9 @@ class Board:
         """Keep the first error that ends the training."""
         self._standing.error = self._standing.error or error
 
-    def failed(self) -> bool:
-        """Whether an error has ended the training: workers that Ray starts again do not begin."""
-        return self._standing.error is not None
+    def error(self) -> FaceReconError | None:
+        """What has ended the training: workers that Ray starts again do not begin, and none writes any more."""
+        return self._standing.error
 
     def standing(self) -> Standing:
         """Everything; lines are given out once."""

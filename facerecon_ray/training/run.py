@@ -15,9 +15,10 @@ import ray.train
 from ray.train.torch import TorchTrainer
 
 from facerecon_ray.config.training import RotatorTraining, TrainJob, TwoViewTraining
-from facerecon_ray.errors import FaceReconError, InputError, SettingsError, TrainingError
+from facerecon_ray.errors import FaceReconError, InputError, OutputError, SettingsError, TrainingError
 from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.pairs.dataset_card import card_of_shards, load_card
+from facerecon_ray.storage.run_lock import Check, claimed
 from facerecon_ray.training.board import Standing, open_board
 from facerecon_ray.training.checkpoints import FIGURES, weights_name
 from facerecon_ray.training.model_card import CARD, model_card
@@ -72,8 +73,8 @@ def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained
     columns = columns_of(job)
     _check_partners(job, columns)
     datasets = {split: pair_dataset(job, split, columns, board) for split in ("train", "validation")}
-    store.write(SETTINGS, json.dumps(job.model_dump(mode="json"), indent=1).encode())
-    with tempfile.TemporaryDirectory(prefix="facerecon-train-") as folder:
+    with claimed(store) as check, tempfile.TemporaryDirectory(prefix="facerecon-train-") as folder:
+        store.write(SETTINGS, json.dumps(job.model_dump(mode="json"), indent=1).encode())
         trainer = TorchTrainer(
             work,
             train_loop_config=WorkerTask(job, threads, board),
@@ -85,14 +86,14 @@ def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained
             datasets=datasets,
             run_config=_run_config(job, folder),
         )
-        with _watching(board, watch):
+        with _watching(board, watch, check):
             try:
                 trainer.fit()
             except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
                 raise _explained(board, error) from None
-            if ray.get(board.failed.remote()):
+            if ray.get(board.error.remote()):
                 raise _explained(board, None)
-    return _finish(job, store, board)
+        return _finish(job, store, board)
 
 
 def _check_partners(job: TrainJob, columns: tuple[str, ...]) -> None:
@@ -157,11 +158,15 @@ def _explained(board: Any, error: Exception | None) -> FaceReconError:
 
 
 @contextmanager
-def _watching(board: Any, watch: Watch) -> Iterator[None]:
+def _watching(board: Any, watch: Watch, check: Check) -> Iterator[None]:
     stop = threading.Event()
 
     def look() -> None:
         with suppress(ray.exceptions.RayError):
+            try:
+                check()
+            except OutputError as error:
+                board.fail.remote(error)
             watch(ray.get(board.standing.remote()))
 
     def loop() -> None:

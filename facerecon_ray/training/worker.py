@@ -54,7 +54,7 @@ def work(task: WorkerTask) -> None:
     An error for the user goes to the board. The other workers, which wait for this one, then fail too, and none of
     those that Ray starts in their place begins.
     """
-    if ray.get(task.board.failed.remote()):
+    if ray.get(task.board.error.remote()):
         return
     try:
         _Worker(task).run()
@@ -134,6 +134,8 @@ class _Worker:
         self._recipe.calibrate(self._learner.measured(), self._learner.network, rows)
         if not self._first:
             return
+        if (error := ray.get(self._board.error.remote())) is not None:
+            raise error
         goal = self._recipe.goal
         best = is_best(figures[goal], [earlier["figures"][goal] for earlier in self._history])
         step, seconds = self._learner.step, pace.seconds

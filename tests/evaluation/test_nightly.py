@@ -11,7 +11,7 @@ from scipy import io as matlab
 
 from facerecon_ray.config.evaluation import EvaluateJob
 from facerecon_ray.config.settings import load_job
-from facerecon_ray.errors import InputError, SettingsError
+from facerecon_ray.errors import InputError, OutputError, SettingsError
 from facerecon_ray.evaluation.gates import load_gates
 from facerecon_ray.evaluation.nightly import Outcome, evaluate
 from facerecon_ray.evaluation.picture_crops import encode_png
@@ -20,6 +20,8 @@ from facerecon_ray.evaluation.rows import ROW_SCHEMA
 from facerecon_ray.evaluation.scan import Scan
 from facerecon_ray.evaluation.scan_pictures import Framing, pictures_of
 from facerecon_ray.geometry.similarity import Similarity
+from facerecon_ray.storage.objects import open_store
+from facerecon_ray.storage.run_lock import claimed
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
@@ -41,6 +43,11 @@ def write_gates(tmp_path: Path, *gates: dict[str, object]) -> Path:
     path = tmp_path / "gates.yaml"
     path.write_text(yaml.safe_dump({"gates": list(gates)}))
     return path
+
+
+def test_two_evaluations_never_write_to_one_output(tmp_path: Path) -> None:
+    with claimed(open_store(tmp_path / "out")), pytest.raises(OutputError, match="another run is writing"):
+        evaluate(job(tmp_path))
 
 
 @pytest.fixture(scope="module")

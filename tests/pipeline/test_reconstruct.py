@@ -30,6 +30,7 @@ from facerecon_ray.pipeline.streaming import build_dataset, rows_per_call
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.run_lock import claimed
 from facerecon_ray.storage.run_record import load_record
 from facerecon_ray.storage.uris import path_of
 
@@ -276,5 +277,5 @@ def test_two_runs_never_write_to_one_folder(toy_photos: Photos, tmp_path: Path):
     prepared = prepare(
         load_job(ReconstructJob, None, {"input": str(toy_photos(a="faces=1")), "output": str(tmp_path / "out")})
     )
-    with prepared.output.claimed(), pytest.raises(OutputError, match="another run"):
+    with claimed(prepared.output.store), pytest.raises(OutputError, match="another run"):
         run_reconstruct(prepared, Console(stderr=True), plan=partial(toy_plan))

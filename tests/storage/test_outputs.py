@@ -33,19 +33,6 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path):
             OutputFolder(path).check_writable()
 
 
-def test_a_folder_that_cannot_be_written_is_refused():
-    with pytest.raises(OutputError), OutputFolder(Path("/proc/facerecon-out")).claimed():
-        pass
-
-
-def test_a_claimed_folder_is_closed_to_others_until_it_is_released(tmp_path: Path):
-    first, second = OutputFolder(tmp_path / "out"), OutputFolder(tmp_path / "out")
-    with first.claimed(), pytest.raises(OutputError, match="another run"), second.claimed():
-        pass
-    with OutputFolder(tmp_path / "out").claimed():
-        pass
-
-
 def test_clearing_deletes_only_what_a_job_writes(tmp_path: Path):
     output = OutputFolder(tmp_path)
     own = ["meshes/a.jpg/0.glb", "previews/a.jpg/0.png", "viewer/a.jpg/0.js", "viewer/viewer.html", "index.html"]

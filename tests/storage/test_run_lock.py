@@ -10,7 +10,7 @@ from s3_server import S3Server
 
 from facerecon_ray.errors import OutputError
 from facerecon_ray.storage.objects import open_store
-from facerecon_ray.storage.run_lock import LOCK, bucket_lock
+from facerecon_ray.storage.run_lock import LOCK, bucket_lock, claimed
 from facerecon_ray.storage.s3_store import S3Store
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +35,19 @@ def store(seaweed: S3Server) -> S3Store:
 def elsewhere(store: S3Store) -> None:
     """Make the lock look as if a process on another machine had taken it."""
     store.write(LOCK, json.dumps({**json.loads(store.read(LOCK)), "host": "another"}).encode())
+
+
+def test_a_folder_that_cannot_be_written_is_refused():
+    with pytest.raises(OutputError), claimed(open_store("/proc/facerecon-out")):
+        pass
+
+
+def test_a_claimed_folder_is_closed_to_others_until_it_is_released(tmp_path: Path):
+    first, second = open_store(tmp_path / "out"), open_store(tmp_path / "out")
+    with claimed(first), pytest.raises(OutputError, match="another run"), claimed(second):
+        pass
+    with claimed(second):
+        pass
 
 
 def test_a_held_prefix_is_closed_to_others_until_it_is_released(store: S3Store):

@@ -3,7 +3,8 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from facerecon_ray.config.training import (
     TrainJob,
     TwoViewTraining,
 )
-from facerecon_ray.errors import InputError, SettingsError, TrainingError
+from facerecon_ray.errors import InputError, OutputError, SettingsError, TrainingError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks import fitter, prnet, two_view, view_generator
-from facerecon_ray.storage.objects import open_store
+from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.pairs.dataset_card import new_card, save_card
+from facerecon_ray.storage.run_lock import Check, claimed
 from facerecon_ray.training.board import Standing
 from facerecon_ray.training.run import run_training
 from facerecon_ray.training.worker import WorkerTask
@@ -114,6 +116,31 @@ def test_workers_that_do_not_fit_the_cluster_are_refused(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         run_training(quick_job(FitterTraining, pairs, tmp_path, workers=workers))
+
+
+def test_two_trainings_never_write_to_one_output(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with claimed(open_store(tmp_path)), pytest.raises(OutputError, match="another run is writing"):
+        run_training(quick_job(FitterTraining, pairs, tmp_path))
+    assert not (tmp_path / "settings.json").exists()
+
+
+def test_a_training_whose_output_another_run_has_taken_over_writes_nothing_more(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def lost(store: ObjectStore) -> Iterator[Check]:
+        def check() -> None:
+            raise OutputError("another run has taken it over")
+
+        yield check
+
+    here = ray.train.ScalingConfig(num_workers=0)
+    monkeypatch.setattr(ray.train, "ScalingConfig", lambda **_: here)
+    monkeypatch.setattr("facerecon_ray.training.run.claimed", lost)
+    monkeypatch.setattr("facerecon_ray.training.run.POLL_SECONDS", 0.01)
+    with pytest.raises(OutputError, match="has taken it over"):
+        run_training(quick_job(FitterTraining, pairs, tmp_path))
+    assert not (tmp_path / "checkpoints").exists()
 
 
 def test_what_is_missing_is_named_before_anything_starts(pairs: Path, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class PreparedSet:
     store     where it goes
     subjects  how many it is to hold
     card      the earlier run's card when the set is continued, else a new one
-    earlier   whether there is an earlier run's card
+    earlier   card of the set that the output holds already
     done      shards that are there, by number
     todo      shards that are missing
     """
@@ -56,7 +56,7 @@ class PreparedSet:
     store: ObjectStore
     subjects: int
     card: DatasetCard
-    earlier: bool
+    earlier: DatasetCard | None
     done: dict[int, ShardSummary]
     todo: list[ShardTask]
 
@@ -90,13 +90,14 @@ def prepare_synthesis(
         raise OutputError(f"output {store.uri}: it has {SHARDS} but no {CARD}; choose another output")
     tasks = {task.index: task for task in _tasks(subjects, job.shards.subjects)}
     if overwrite or earlier is None:
-        return PreparedSet(job, store, subjects, card, earlier is not None, {}, list(tasks.values()))
+        return PreparedSet(job, store, subjects, card, earlier, {}, list(tasks.values()))
     _check_same(card, earlier, store.uri)
     done = shard_summaries(store)
     _check_not_larger(done, subjects, store.uri)
     kept = {i: shard for i, shard in done.items() if shard.subjects == tasks[i].subjects}
     todo = [task for i, task in tasks.items() if i not in kept]
-    return PreparedSet(job, store, subjects, earlier.model_copy(update={"subjects": subjects}), True, kept, todo)
+    card = earlier.model_copy(update={"subjects": subjects}, deep=True)
+    return PreparedSet(job, store, subjects, card, earlier, kept, todo)
 
 
 def asset_files(job: SynthesisJob) -> dict[str, Path]:

@@ -18,15 +18,16 @@ from rich.console import Console
 
 from facerecon_ray.config.settings import WorkerRange
 from facerecon_ray.config.synthesis import SynthesisJob
-from facerecon_ray.errors import FaceReconError, SettingsError, StorageError
+from facerecon_ray.errors import FaceReconError, OutputError, SettingsError, StorageError
 from facerecon_ray.pipeline.progress import JobProgress, show_progress
 from facerecon_ray.pipeline.session import ray_session
 from facerecon_ray.pipeline.synthesis.synthesis_preparation import PreparedSet, ShardTask, views_of_each
 from facerecon_ray.pipeline.worker_errors import WorkerError, arriving
 from facerecon_ray.stages.stage import OK, Batch
 from facerecon_ray.storage.objects import open_store
-from facerecon_ray.storage.pairs.dataset_card import DatasetCard, MakingRun, save_card
+from facerecon_ray.storage.pairs.dataset_card import DatasetCard, MakingRun, load_card, save_card
 from facerecon_ray.storage.pairs.pair_shards import delete_shards, shard_summaries, write_shard
+from facerecon_ray.storage.run_lock import Check, claimed
 
 if TYPE_CHECKING:
     from facerecon_ray.pipeline.synthesis.pair_source import PairSource
@@ -123,8 +124,18 @@ def run_synthesis(
     Raises
     ------
     FaceReconError
-        when the output cannot be written, an asset is of the wrong kind, or the cluster is too small
+        when the output cannot be written or another run writes to it, an asset is of the wrong kind, or the cluster is
+        too small
     """
+    with claimed(prepared.store) as check:
+        if load_card(prepared.store) != prepared.earlier:
+            raise OutputError(f"output {prepared.store.uri}: another run has written to it meanwhile; start again")
+        return _run(prepared, console, address, source, check)
+
+
+def _run(
+    prepared: PreparedSet, console: Console, address: str | None, source: "OpenSource | None", check: Check
+) -> MadeSet:
     store, card = prepared.store, prepared.card
     if prepared.earlier and not prepared.done:
         delete_shards(store)
@@ -137,11 +148,12 @@ def run_synthesis(
     start = time.monotonic()
     rate = None
     try:
-        rate = _make(prepared, run, console, address, source)
+        rate = _make(prepared, run, console, address, source, check)
         run.outcome = "finished"
     except BaseException as error:
         run.outcome = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
         with suppress(FaceReconError):
+            check()
             _close(prepared, run, start)
         if isinstance(error, StorageError):
             raise StorageError(f"{error}; finished shards stay, the same command makes the others") from None
@@ -151,7 +163,12 @@ def run_synthesis(
 
 
 def _make(
-    prepared: PreparedSet, run: MakingRun, console: Console, address: str | None, source: "OpenSource | None"
+    prepared: PreparedSet,
+    run: MakingRun,
+    console: Console,
+    address: str | None,
+    source: "OpenSource | None",
+    check: Check,
 ) -> float | None:
     """Views a second, once the first shards are on their way."""
     job, todo = prepared.job, prepared.todo
@@ -173,7 +190,7 @@ def _make(
         total = views and sum(task.subjects for task in todo) * views
         with show_progress(total, console, nouns=("views", "pairs")) as progress, _counting(counter, progress):
             for _ in arriving(dataset):
-                pass
+                check()
         run.views = progress.photos
         rates = progress.rates()
         return round(rates[0], 2) if rates else None

@@ -13,14 +13,15 @@ from ray import cloudpickle
 from rich.console import Console
 
 from facerecon_ray.config.synthesis import SynthesisJob
-from facerecon_ray.errors import SettingsError, StorageError
+from facerecon_ray.errors import OutputError, SettingsError, StorageError
 from facerecon_ray.pipeline.synthesis.pair_maker import PairMaker
 from facerecon_ray.pipeline.synthesis.synthesis_preparation import prepare_synthesis
 from facerecon_ray.pipeline.synthesis.synthesize import MadeSet, run_synthesis
 from facerecon_ray.storage.folder_store import FolderStore
 from facerecon_ray.storage.objects import open_store
-from facerecon_ray.storage.pairs.dataset_card import DatasetCard, load_card
+from facerecon_ray.storage.pairs.dataset_card import DatasetCard, load_card, save_card
 from facerecon_ray.storage.pairs.pair_shards import read_pairs, write_shard
+from facerecon_ray.storage.run_lock import claimed
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import toy_subjects
@@ -120,6 +121,15 @@ def test_no_space_left_leaves_no_part_of_a_shard(tmp_path: Path, monkeypatch: py
     with pytest.raises(StorageError, match="No space left on device"):
         write_shard(FolderStore(tmp_path), 0, [rows], 0, {})
     assert not list(tmp_path.rglob("*.*"))
+
+
+def test_two_runs_never_make_one_set(tmp_path: Path) -> None:
+    prepared = prepare_synthesis(toy_job(tmp_path / "out"))
+    with claimed(prepared.store), pytest.raises(OutputError, match="another run is writing"):
+        run_synthesis(prepared, Console(file=io.StringIO()))
+    save_card(prepared.store, prepared.card)
+    with pytest.raises(OutputError, match="another run has written to it meanwhile; start again"):
+        run_synthesis(prepared, Console(file=io.StringIO()))
 
 
 def test_workers_that_do_not_fit_the_cluster_are_refused(tmp_path: Path, ray_cluster: None) -> None:
