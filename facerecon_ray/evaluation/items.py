@@ -12,7 +12,8 @@ from facerecon_ray.evaluation.embedded_subjects import embedded_scan
 from facerecon_ray.evaluation.landmark_files import AnnotatedPhoto, list_photos
 from facerecon_ray.evaluation.rows import EMBEDDED, SCANS
 from facerecon_ray.evaluation.scan import Scan
-from facerecon_ray.evaluation.scan_files import ScanFile, list_scans, read_attributes, read_scan
+from facerecon_ray.evaluation.scan_files import ScanFile, list_scans, read_scan
+from facerecon_ray.evaluation.subjects_table import ATTRIBUTES_FILE, read_attributes
 
 DEFAULT_SUBJECTS = 4
 
@@ -65,10 +66,16 @@ def list_items(data: EvaluationData) -> Items:
     numbers = range(data.first_subject, data.first_subject + subjects)
     scans = [ScanItem(EMBEDDED, f"subject {number}", number) for number in numbers]
     if data.scans:
+        files = list_scans(data.scans)
         known = read_attributes(data.scans)
+        if known and known.keys().isdisjoint(file.subject for file in files):
+            raise InputError(
+                f"{data.scans / ATTRIBUTES_FILE}: none of its subjects is a scan in the folder; "
+                f"it says {next(iter(known))!r} where the scans are named like {files[0].subject!r}"
+            )
         scans += [
             ScanItem(SCANS, file.subject, file=file, attributes=tuple(known.get(file.subject, {}).items()))
-            for file in list_scans(data.scans)[: data.limit]
+            for file in files[: data.limit]
         ]
     photos = list_photos(data.landmarks)[: data.limit] if data.landmarks else []
     if not scans and not photos:
@@ -79,7 +86,8 @@ def list_items(data: EvaluationData) -> Items:
 def scan_checksum(scan: Scan) -> str:
     """SHA-256 of everything that pictures and scores depend on."""
     total = hashlib.sha256()
-    arrays = [scan.vertices, scan.triangles, scan.colours.uv, scan.colours.texture, scan.colours.vertex]
+    colours = scan.colours
+    arrays = [scan.vertices, scan.triangles, colours.uv, colours.page, colours.vertex, *colours.textures]
     if scan.scene is not None:
         arrays += [array for part in scan.scene.parts for array in (part.vertices, part.texture)]
     for array in arrays:

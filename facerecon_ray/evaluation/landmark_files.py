@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import io
 
 from facerecon_ray.errors import InputError
+from facerecon_ray.geometry.matlab_file import read_matlab
 
 PHOTOS = (".jpg", ".jpeg", ".png")
 LANDMARKS = 68
 TO_PIXEL_CENTRES = -0.5
+POINTS, POSE = "pt3d_68", "Pose_Para"
 
 
 @dataclass(frozen=True)
@@ -67,19 +68,19 @@ def read_annotation(path: Path) -> Annotation:
     Raises
     ------
     InputError
-        when it is missing, is no MATLAB file, or has no usable landmarks or pose
+        when it is missing, is no MATLAB file up to version 7, or has no usable landmarks or pose
     """
     if not path.is_file():
         raise InputError(f"{path.name} is missing")
-    try:
-        content = io.loadmat(path, variable_names=["pt3d_68", "Pose_Para"])
-    except Exception as error:  # the parser raises errors of every kind on damaged files
-        raise InputError(f"{path.name} is no MATLAB file ({type(error).__name__})") from error
-    points, pose = content.get("pt3d_68"), content.get("Pose_Para")
-    if points is None or points.ndim != 2 or points.shape[0] < 2 or points.shape[1] != LANDMARKS:
-        raise InputError(f"{path.name} has no pt3d_68 of 3 x 68 numbers")
-    if pose is None or pose.size < 3:
-        raise InputError(f"{path.name} has no Pose_Para")
+    content = read_matlab(path, InputError, (POINTS, POSE))
+    points, pose = (
+        values if (values := content.get(name)) is not None and values.dtype.kind in "iuf" else np.zeros((0, 0))
+        for name in (POINTS, POSE)
+    )
+    if points.ndim != 2 or points.shape[0] < 2 or points.shape[1] != LANDMARKS:
+        raise InputError(f"{path.name} has no {POINTS} of 3 x 68 numbers")
+    if pose.size < 3:
+        raise InputError(f"{path.name} has no {POSE} of at least 3 numbers")
     landmarks = points[:2].T.astype(np.float64) + TO_PIXEL_CENTRES
     pitch, yaw = np.degrees(pose.ravel()[:2].astype(np.float64))
     if not (np.isfinite(landmarks).all() and np.isfinite(yaw) and np.isfinite(pitch)):

@@ -53,6 +53,6 @@ class MeshRecognition:
         whole = torch.zeros(1, len(self._model.mean), 3)
         whole[0, self._layout.vertices] = vertices - middle
         landmarks = camera.project(landmarks_on_vertices(self._model, whole, torch.zeros(1, 3)))
-        colours = MeshColours(uv=mesh.uv.astype(np.float32), texture=mesh.texture)
+        colours = MeshColours(uv=mesh.uv.astype(np.float32), textures=(mesh.texture,))
         points = camera.project((vertices - middle)[None])
         return mesh_picture(points, self._layout.triangles, colours, PICTURE_SIZE), landmarks[0, :, :2].numpy()

@@ -64,8 +64,6 @@ def checked(scan: Scan) -> Scan:
     notes = scan.notes
     if broken:
         notes = (*notes, f"{broken:,} vertices are not numbers and were left out")
-    if scan.colours.at_vertices() is None:
-        notes = (*notes, "the scan has no colours and was drawn as clay")
     kept = np.unique(scan.triangles[usable])
     return replace(_only(scan, kept, scan.triangles[usable]), notes=notes)
 
@@ -107,14 +105,9 @@ def _only(scan: Scan, kept: np.ndarray, triangles: np.ndarray) -> Scan:
     """The scan with the vertices `kept` alone."""
     renumber = np.zeros(len(scan.vertices), np.int64)
     renumber[kept] = np.arange(len(kept))
-    colours = scan.colours
     return replace(
         scan,
         vertices=scan.vertices[kept],
         triangles=renumber[triangles],
-        colours=MeshColours(
-            uv=None if colours.uv is None else colours.uv[kept],
-            texture=colours.texture,
-            vertex=None if colours.vertex is None else colours.vertex[kept],
-        ),
+        colours=scan.colours.only(kept),
     )

@@ -1,31 +1,37 @@
-"""Scans from files: any mesh that trimesh reads, in the folder layout of MICC Florence.
+"""Scans from files: meshes in the folder layout of MICC Florence.
 
 DIR/subject_NN/Model/frontal1/obj/*.obj    with its material and texture beside it
-DIR/*.obj, .ply, .glb, .stl                or just a folder of meshes, a subject each
-DIR/subjects.csv                           may say who they are: subject, gender (0 male to 1 female), age in years,
-                                           african, asian, caucasian (shares); empty where nobody knows
+DIR/*.obj, .ply, .glb, .gltf, .off, .stl   or just a folder of meshes, a subject each
+DIR/subjects.csv                           may say who they are, see `subjects_table`
 """
 
-import csv
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import trimesh
-from PIL import Image
-
 from facerecon_ray.errors import InputError
-from facerecon_ray.evaluation.rows import ATTRIBUTES
 from facerecon_ray.evaluation.scan import Scan, checked
-from facerecon_ray.geometry.mesh_picture import MeshColours
+from facerecon_ray.evaluation.scan_formats.gltf import read_gltf
+from facerecon_ray.evaluation.scan_formats.obj import read_obj
+from facerecon_ray.evaluation.scan_formats.off import read_off
+from facerecon_ray.evaluation.scan_formats.parts import Part, joined
+from facerecon_ray.evaluation.scan_formats.ply import read_ply
+from facerecon_ray.evaluation.scan_formats.stl import read_stl
 
-SUFFIXES = (".obj", ".ply", ".glb", ".stl", ".off")
+READERS: dict[str, Callable[[Path, list[str]], list[Part]]] = {
+    ".obj": read_obj,
+    ".ply": read_ply,
+    ".glb": read_gltf,
+    ".gltf": read_gltf,
+    ".off": read_off,
+    ".stl": read_stl,
+}
+"""What reads a mesh, by its suffix: the parts of a file, and, added to a list, what was left out of them."""
+
 SUBJECT = re.compile(r"subject_?(\d+)", re.IGNORECASE)
 MODEL_FOLDERS = ("Model/frontal1/obj", "Model/frontal2/obj", "Model/frontal1", "Model")
 """Where MICC Florence keeps a subject's scans, the best one first."""
-
-ATTRIBUTES_FILE = "subjects.csv"
 
 
 @dataclass(frozen=True)
@@ -55,52 +61,30 @@ def list_scans(folder: Path) -> list[ScanFile]:
     subjects = sorted((p for p in folder.iterdir() if p.is_dir() and SUBJECT.fullmatch(p.name)), key=_number)
     if subjects:
         return [_scan_of(subject) for subject in subjects]
-    meshes = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    meshes = sorted(p for p in folder.iterdir() if p.suffix.lower() in READERS)
     if not meshes:
         raise InputError(
-            f"scans {folder}: it has neither subject_NN folders (MICC Florence) nor meshes ({', '.join(SUFFIXES)})"
+            f"scans {folder}: it has neither subject_NN folders (MICC Florence) nor meshes ({', '.join(READERS)})"
         )
     return [ScanFile(path.stem, path) for path in meshes]
 
 
 def read_scan(path: Path) -> Scan:
-    """Read a mesh, with its texture or its vertices' colours.
+    """Read a mesh, with its textures or its vertices' colours; what cannot be read of those is in the scan's notes.
 
     Raises
     ------
     InputError
         when the file cannot be read as a mesh or has no usable surface
     """
+    notes: list[str] = []
     try:
-        mesh = trimesh.load(path, force="mesh", process=False)
-    except Exception as error:  # loaders raise errors of every kind on damaged files
-        raise InputError(f"{path.name} cannot be read as a mesh ({type(error).__name__})") from error
-    triangles = np.asarray(getattr(mesh, "faces", ()), np.int64).reshape(-1, 3)
-    vertices = np.asarray(getattr(mesh, "vertices", ()), np.float64).reshape(-1, 3)
-    return checked(Scan(vertices, triangles, _colours(mesh, len(vertices))))
-
-
-def read_attributes(folder: Path) -> dict[str, dict[str, float]]:
-    """What subjects.csv says of the subjects, by subject; nothing where there is no such file.
-
-    Raises
-    ------
-    InputError
-        when it cannot be read, or a value is no number
-    """
-    path = folder / ATTRIBUTES_FILE
-    if not path.is_file():
-        return {}
-    found: dict[str, dict[str, float]] = {}
-    try:
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                found[row["subject"]] = {name: float(row[name]) for name in ATTRIBUTES if row.get(name)}
-    except KeyError:
-        raise InputError(f"{path}: there is no column 'subject'") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {error}") from None
-    return found
+        parts = READERS[path.suffix.lower()](path, notes)
+        return checked(joined(parts, list(dict.fromkeys(notes))))
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read: {error.strerror}") from None
+    except InputError as error:
+        raise InputError(f"{path.name} cannot be used: {error}") from None
 
 
 def _number(folder: Path) -> tuple[int, str]:
@@ -111,20 +95,7 @@ def _number(folder: Path) -> tuple[int, str]:
 def _scan_of(folder: Path) -> ScanFile:
     """The first mesh in the first of the usual folders that has one."""
     for place in MODEL_FOLDERS:
-        meshes = sorted(p for p in (folder / place).glob("*") if p.suffix.lower() in SUFFIXES)
+        meshes = sorted(p for p in (folder / place).glob("*") if p.suffix.lower() in READERS)
         if meshes:
             return ScanFile(folder.name, meshes[0])
     return ScanFile(folder.name, None, f"no mesh in {MODEL_FOLDERS[0]}")
-
-
-def _colours(mesh: trimesh.Trimesh, count: int) -> MeshColours:
-    visual = mesh.visual
-    if visual.kind == "texture" and visual.uv is not None and len(visual.uv) == count:
-        picture = getattr(visual.material, "image", None) or getattr(visual.material, "baseColorTexture", None)
-        if isinstance(picture, Image.Image):
-            # trimesh counts v from the bottom up.
-            uv = (np.asarray(visual.uv) * (1, -1) + (0, 1)).astype(np.float32)
-            return MeshColours(uv=uv, texture=np.asarray(picture.convert("RGB")))
-    if visual.kind == "vertex" and len(visual.vertex_colors) == count:
-        return MeshColours(vertex=np.ascontiguousarray(visual.vertex_colors[:, :3], np.uint8))
-    return MeshColours()

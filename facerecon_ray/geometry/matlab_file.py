@@ -1,17 +1,27 @@
 """MATLAB's .mat files, up to version 7."""
 
-import zlib
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from facerecon_ray.errors import AssetError, FaceReconError
 
+HDF5 = b"\x89HDF\r\n\x1a\n"
+"""How the contents of a file of version 7.3 begin, after 512 bytes of MATLAB's own or none."""
 
-def read_matlab(path: Path, error: type[FaceReconError] = AssetError) -> dict[str, np.ndarray]:
+
+def read_matlab(
+    path: Path, error: type[FaceReconError] = AssetError, names: Collection[str] | None = None
+) -> dict[str, np.ndarray]:
     """Arrays of a file by their names.
+
+    Parameters
+    ----------
+    path : of the file
+    error : what is raised
+    names : the arrays that are read; without them all
 
     Raises
     ------
@@ -20,10 +30,17 @@ def read_matlab(path: Path, error: type[FaceReconError] = AssetError) -> dict[st
     """
     try:
         with path.open("rb") as file:
-            contents: dict[str, np.ndarray] = loadmat(file)
-    except NotImplementedError:
-        raise error(f"{path}: MATLAB 7.3 files cannot be read; save it with -v7") from None
-    except (OSError, ValueError, TypeError, EOFError, zlib.error, MatReadError) as problem:
+            start = file.read(512 + len(HDF5))
+            if start.endswith(HDF5) or start.startswith(HDF5):
+                raise error(
+                    f"{path}: this is a file of MATLAB 7.3, which cannot be read; "
+                    "load it in MATLAB and save it anew with save(..., '-v7')"
+                )
+            file.seek(0)
+            contents: dict[str, np.ndarray] = loadmat(file, variable_names=names)
+    except FaceReconError:
+        raise
+    except Exception as problem:  # the parser raises errors of every kind on damaged files
         reason = isinstance(problem, OSError) and problem.strerror
-        raise error(f"{path}: {reason or 'this is no MATLAB file'}") from None
+        raise error(f"{path}: {reason or 'this is no MATLAB file, or it is damaged'}") from problem
     return contents

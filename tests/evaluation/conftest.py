@@ -36,7 +36,7 @@ def textured_scan(dressed_head: Scan) -> Scan:
         first += len(part.vertices)
     turn = Rotation.from_euler("yx", (15, -20), degrees=True).as_matrix()
     turned = 1000.0 * np.concatenate(vertices).astype(np.float64) @ turn.T + (250.0, -40.0, 900.0)
-    colours = MeshColours(uv=np.concatenate(uv).astype(np.float32), texture=atlas)
+    colours = MeshColours(uv=np.concatenate(uv).astype(np.float32), textures=(atlas,))
     return Scan(turned, np.concatenate(triangles), colours)
 
 

@@ -36,6 +36,8 @@ def test_photos_come_by_name_with_their_annotations(tmp_path: Path) -> None:
         ({"pt3d_68": POINTS * np.nan}, "not numbers"),
         ({"pt3d_68": POINTS * 0}, "all in one place"),
         ({"Pose_Para": np.zeros((1, 2))}, "no Pose_Para"),
+        ({"pt3d_68": {"x": POINTS}}, "no pt3d_68"),
+        ({"Pose_Para": "0 0 0"}, "no Pose_Para"),
     ],
 )
 def test_an_annotation_that_cannot_be_used_says_why(tmp_path: Path, content: dict[str, object], message: str) -> None:
@@ -47,10 +49,16 @@ def test_a_missing_or_damaged_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"x\.mat is missing"):
         read_annotation(tmp_path / "x.mat")
     (tmp_path / "y.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
-    with pytest.raises(InputError, match=r"y\.mat is no MATLAB file|has no pt3d_68"):
+    with pytest.raises(InputError, match=r"y\.mat: this is no MATLAB file|has no pt3d_68"):
         read_annotation(tmp_path / "y.mat")
 
 
 def test_a_folder_without_photos_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there are no photos"):
         list_photos(tmp_path)
+
+
+def test_a_file_of_matlab_7_3_says_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "x.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n" + bytes(512))
+    with pytest.raises(InputError, match=r"x\.mat: this is a file of MATLAB 7\.3"):
+        read_annotation(tmp_path / "x.mat")

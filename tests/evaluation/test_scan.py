@@ -26,7 +26,7 @@ def test_thinning_a_texture_samples_it() -> None:
     texture = np.zeros((4, 4, 3), np.uint8)
     texture[:2] = (9, 99, 199)
     uv = np.column_stack([np.full(len(SCAN.vertices), 0.5), 0.5 - SCAN.vertices[:, 1] / 250]).astype(np.float32)
-    thin = decimated(replace(SCAN, colours=MeshColours(uv=uv, texture=texture)), 20_000)
+    thin = decimated(replace(SCAN, colours=MeshColours(uv=uv, textures=(texture,))), 20_000)
     assert thin.colours.vertex is not None
     assert np.abs(thin.colours.vertex[thin.vertices[:, 1] > 50] - np.array([9, 99, 199])).max() <= 1
 

@@ -6,7 +6,7 @@ import trimesh
 from PIL import Image
 
 from facerecon_ray.errors import InputError
-from facerecon_ray.evaluation.scan_files import list_scans, read_attributes, read_scan
+from facerecon_ray.evaluation.scan_files import list_scans, read_scan
 
 SPHERE = trimesh.creation.icosphere(4, 100.0)
 
@@ -103,11 +103,3 @@ def test_a_file_without_a_usable_surface_is_refused_with_a_reason(tmp_path: Path
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"triangles|cannot be read"):
         read_scan(path)
-
-
-def test_attributes_come_from_a_table_beside_the_scans(tmp_path: Path) -> None:
-    (tmp_path / "subjects.csv").write_text("subject,gender,age\nsubject_01,1,34\nsubject_02,,\n")
-    assert read_attributes(tmp_path) == {"subject_01": {"gender": 1.0, "age": 34.0}, "subject_02": {}}
-    (tmp_path / "subjects.csv").write_text("name,age\nx,3\n")
-    with pytest.raises(InputError, match="no column 'subject'"):
-        read_attributes(tmp_path)

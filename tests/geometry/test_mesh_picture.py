@@ -10,7 +10,7 @@ QUARTERS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]]
 
 
 def test_a_texture_lies_as_its_coordinates_say() -> None:
-    picture = mesh_picture(SQUARE, TRIANGLES, MeshColours(uv=CORNERS, texture=QUARTERS), 64)
+    picture = mesh_picture(SQUARE, TRIANGLES, MeshColours(uv=CORNERS, textures=(QUARTERS,)), 64)
     assert picture[20, 20].tolist() == [255, 0, 0]
     assert picture[20, 44].tolist() == [0, 255, 0]
     assert picture[44, 20].tolist() == [0, 0, 255]
@@ -18,10 +18,10 @@ def test_a_texture_lies_as_its_coordinates_say() -> None:
 
 
 def test_coordinates_beyond_the_border_repeat_the_texture_and_the_border_itself_does_not() -> None:
-    shifted = mesh_picture(SQUARE, TRIANGLES, MeshColours(uv=CORNERS + np.float32([3, -2]), texture=QUARTERS), 64)
-    plain = mesh_picture(SQUARE, TRIANGLES, MeshColours(uv=CORNERS, texture=QUARTERS), 64)
+    shifted = mesh_picture(SQUARE, TRIANGLES, MeshColours(uv=CORNERS + np.float32([3, -2]), textures=(QUARTERS,)), 64)
+    plain = mesh_picture(SQUARE, TRIANGLES, MeshColours(uv=CORNERS, textures=(QUARTERS,)), 64)
     np.testing.assert_array_equal(shifted[18:46, 18:46], plain[18:46, 18:46])
-    edge = MeshColours(uv=np.ones((4, 2), np.float32), texture=QUARTERS)
+    edge = MeshColours(uv=np.ones((4, 2), np.float32), textures=(QUARTERS,))
     assert edge.at_vertices().tolist() == [[255, 255, 255]] * 4  # type: ignore[union-attr]
 
 
