@@ -4,7 +4,7 @@ import io
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 WHITES = (1.0, 255.0, 65535.0)
 """What files take for white; they do not say which."""
@@ -71,7 +71,7 @@ def texture_pixels(data: bytes) -> np.ndarray:
         with Image.open(io.BytesIO(data)) as image:
             image.draft("RGB", (MOST_SIDE, MOST_SIDE))
             pixels = np.asarray(image.convert("RGB") if image.mode in EIGHT_BIT_MODES else image)
-    except (Image.UnidentifiedImageError, Image.DecompressionBombError):
+    except (UnidentifiedImageError, Image.DecompressionBombError):
         pixels = _by_opencv(data)
     except Exception as error:  # decoders raise errors of every kind on damaged files
         what = "truncated" if "truncated" in str(error) else f"damaged ({type(error).__name__})"

@@ -51,8 +51,8 @@ class GltfFile:
         for extension in self.content.get("extensionsRequired", ()):
             if extension in COMPRESSIONS:
                 raise InputError(
-                    f"the file is compressed with {COMPRESSIONS[extension]}; save it without compression, for instance "
-                    "with `gltf-transform copy` or from Blender"
+                    f"the file is compressed with {COMPRESSIONS[extension]}; save it without compression, for "
+                    "instance with `gltf-transform copy` or from Blender"
                 )
         self._buffers: dict[int, bytes] = {}
 
@@ -78,7 +78,7 @@ class GltfFile:
                 replaced["bufferView"], replaced.get("byteOffset", 0), kind, size, sparse["count"]
             )
         if one.get("normalized") and kind.kind in "iu":
-            return np.maximum(values / float(np.iinfo(kind).max), -1.0)
+            return np.maximum(values / float(np.iinfo(values.dtype.name).max), -1.0)
         return values
 
     def view(self, index: int) -> tuple[bytes, int | None]:
@@ -113,7 +113,7 @@ class GltfFile:
             uri = self.items("buffers")[index].get("uri")
             data = self._binary if uri is None else self.linked(uri)
             if data is None:
-                raise InputError(f"the file's buffer {uri[:60]} is not there")
+                raise InputError(f"the file's buffer {(uri or '')[:60]} is not there")
             self._buffers[index] = data
         return self._buffers[index]
 

@@ -141,7 +141,7 @@ def _vertices(lines: _Lines) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _corners(lines: _Lines) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(T, 3) vertices and (T, 3) places in the texture of all triangles, `NO_CORNER` without one, and (T,) material."""
+    """(T, 3) vertices and (T, 3) places in the texture of all triangles, `NO_CORNER` without one; (T,) material."""
     vertex, place, material = [np.zeros((0, 3), np.int64)], [np.zeros((0, 3), np.int64)], [np.zeros(0, np.int64)]
     for (corners, each), faces in lines.faces.items():
         if corners < 3:

@@ -80,7 +80,8 @@ def parse_ply(data: bytes) -> PlyFile:
     if not data.startswith(b"ply") or end is None:
         raise InputError("the file has no header of a PLY file")
     lines = data[: end.start()].decode("utf-8", "surrogateescape").splitlines()
-    order, declared, textures = "", [], []
+    order, textures = "", []
+    declared: list[tuple[str, int, list[_Property]]] = []
     for line in lines[1:]:
         words = line.split()
         try:
