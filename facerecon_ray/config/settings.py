@@ -17,6 +17,9 @@ from pydantic import (
 
 from facerecon_ray.errors import SettingsError
 
+# What yaml.safe_load raises, also for text that is no UTF-8, dates that there are not, and brackets without an end.
+_NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
+
 COMMAND = "command"
 """The line of a job file that says which command it is for."""
 
@@ -29,10 +32,26 @@ class Settings(BaseModel):
 
     command: ClassVar[str] = ""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+def home_expanded(path: Path) -> Path:
+    """A path with ~ or ~user at its start replaced as a shell does it: where there is no such home, ~ is a plain name.
+
+    Raises
+    ------
+    SettingsError
+        when the path holds a NUL character, which no file system allows
+    """
+    if "\0" in str(path):
+        raise SettingsError(f"{str(path)!r}: a path holds no NUL character")
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
+AbsolutePath = Annotated[Path, AfterValidator(lambda path: home_expanded(path).absolute())]
 """A path that means the same file in every worker process; a relative one starts at the current folder."""
 
 
@@ -106,16 +125,7 @@ def load_job(kind: type[Job], path: Path | None, overrides: dict[str, Any]) -> J
     command = tree.pop(COMMAND, kind.command)
     if command != kind.command:
         raise SettingsError(f"job file {path}: it is for `facerecon {command}`, not for `facerecon {kind.command}`")
-    for name, value in overrides.items():
-        node = tree
-        *parents, leaf = name.split(".")
-        for parent in parents:
-            if node.get(parent) is None:
-                node[parent] = {}
-            node = node[parent]
-            if not isinstance(node, dict):
-                raise SettingsError(f"setting {name!r}: {parent!r} is a value, not a group of settings")
-        node[leaf] = value
+    override(tree, overrides)
     try:
         return kind.model_validate({name: value for name, value in tree.items() if value is not None})
     except ValidationError as error:
@@ -127,6 +137,26 @@ def load_job(kind: type[Job], path: Path | None, overrides: dict[str, Any]) -> J
         raise SettingsError(f"setting {where!r}: {problem}") from None
 
 
+def override(tree: dict[str, Any], values: dict[str, Any]) -> None:
+    """Put values by dotted name into a tree of settings, those of groups before those in them.
+
+    Raises
+    ------
+    SettingsError
+        when a part of a name before its last is a value
+    """
+    for name, value in sorted(values.items(), key=lambda item: item[0].count(".")):
+        node = tree
+        *parents, leaf = name.split(".")
+        for parent in parents:
+            if node.get(parent) is None:
+                node[parent] = {}
+            node = node[parent]
+            if not isinstance(node, dict):
+                raise SettingsError(f"setting {name!r}: {parent!r} is a value, not a group of settings")
+        node[leaf] = value
+
+
 def parse_assignment(text: str) -> tuple[str, Any]:
     """Split one `--set NAME=VALUE`; the value is read as YAML, so numbers and true/false have their types."""
     name, equals, value = text.partition("=")
@@ -134,7 +164,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         raise SettingsError(f"--set {text!r}: write NAME=VALUE, for example rotate.yaw_change=20")
     try:
         return name.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
+    except _NO_YAML:
         raise SettingsError(f"--set {text!r}: the value is not valid YAML") from None
 
 
@@ -147,11 +177,13 @@ def read_job_file(path: Path) -> dict[str, Any]:
         when it is missing or no YAML mapping
     """
     try:
-        tree = yaml.safe_load(path.read_text()) or {}
+        tree = yaml.safe_load(path.read_text("utf-8-sig")) or {}
     except OSError as error:
         raise SettingsError(f"job file {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except _NO_YAML:
         raise SettingsError(f"job file {path}: not valid YAML") from None
     if not isinstance(tree, dict):
         raise SettingsError(f"job file {path}: expected settings as NAME: VALUE lines")
+    if odd := next((name for name in tree if not isinstance(name, str)), None):
+        raise SettingsError(f"job file {path}: {odd!r} is no name of a setting")
     return tree

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from facerecon_ray.config.settings import Settings
+from facerecon_ray.config.settings import Settings, home_expanded
 
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
@@ -18,7 +18,7 @@ ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 def _location(value: Any) -> Any:
     if isinstance(value, str) and value.lower().startswith("s3://"):
         return "s3://" + value[len("s3://") :].rstrip("/")
-    return str(Path(value).expanduser().absolute()) if isinstance(value, str | Path) and str(value) else value
+    return str(home_expanded(Path(value)).absolute()) if isinstance(value, str | Path) and str(value) else value
 
 
 Location = Annotated[str, BeforeValidator(_location), Field(min_length=1)]

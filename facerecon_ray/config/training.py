@@ -244,7 +244,7 @@ def training_kind(network: str | None) -> type[TrainJob]:
     SettingsError
         when there is no such network
     """
-    if network not in NETWORKS:
+    if not isinstance(network, str) or network not in NETWORKS:
         named = "no network is named" if network is None else f"network {network!r}"
         raise SettingsError(f"{named}: choose from {', '.join(NETWORKS)}")
     return NETWORKS[network]

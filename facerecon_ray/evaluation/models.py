@@ -9,6 +9,7 @@ import numpy as np
 
 from facerecon_ray.config.assets import SHIPPED_WEIGHTS
 from facerecon_ray.config.reconstruct import ReconstructSettings, RotateSettings
+from facerecon_ray.config.settings import home_expanded
 from facerecon_ray.errors import SettingsError
 from facerecon_ray.stages.reconstruct import Reconstructor
 from facerecon_ray.stages.stage import Batch
@@ -98,7 +99,7 @@ def parse_models(texts: tuple[str, ...]) -> tuple[ModelSpec, ...]:
         network = KINDS[kind].is_network
         if (weights and not network) or (equals and not weights):
             raise SettingsError(f"model {text!r}: write {f'{kind}=weights.safetensors' if network else kind}")
-        path = Path(weights).expanduser().absolute() if weights else SHIPPED_WEIGHTS.get(KINDS[kind].method)
+        path = home_expanded(Path(weights)).absolute() if weights else SHIPPED_WEIGHTS.get(KINDS[kind].method)
         names = [spec.name for spec in specs]
         name = f"{kind} {path.stem}" if kind in names and path and weights else kind
         if name in names:

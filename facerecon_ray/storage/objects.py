@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facerecon_ray.config.settings import home_expanded
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import StorageError
 from facerecon_ray.storage.uris import is_s3, path_of, scheme_of, split_s3_uri
@@ -106,7 +107,7 @@ def open_store(uri: str | Path, settings: S3Settings | None = None) -> ObjectSto
         raise StorageError(f"{text}: {scheme}:// is not supported; name a folder or s3://bucket/prefix")
     from facerecon_ray.storage.folder_store import FolderStore
 
-    return FolderStore(path_of(text).expanduser().absolute())
+    return FolderStore(home_expanded(path_of(text)).absolute())
 
 
 def as_bucket(store: ObjectStore) -> "S3Store | None":

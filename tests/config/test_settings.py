@@ -41,6 +41,10 @@ def test_relative_paths_start_at_the_current_folder(tmp_path: Path, monkeypatch:
         ({"pools.crop.workers": "many"}, "'pools.crop.workers': .*integer"),
         ({"export.format": "stl"}, "'export.format': .*'glb', 'obj' or 'ply'"),
         ({"input.deep": 1}, "'input' is a value"),
+        ({"input": "a\0b", "output": "a\0b"}, "'output': .*no NUL character"),
+        ({"fitter": "a\0b"}, "'fitter': .*no NUL character"),
+        ({"pools.crop.gpus": float("inf")}, "'pools.crop.gpus': .*finite number"),
+        ({"crop.min_score": float("nan")}, "'crop.min_score': .*finite number"),
         ({"input": None}, "'input'"),
     ],
 )
@@ -49,7 +53,25 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(overrides: dict, message:
         load_job(ReconstructJob, None, {**BASE, **overrides})
 
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "input: [", "just text"])
+def test_a_value_in_a_setting_that_is_no_group_is_refused_in_whatever_order_they_are_given():
+    with pytest.raises(SettingsError, match="'input' is a value"):
+        load_job(ReconstructJob, None, {"input.deep": 1, **BASE})
+
+
+def test_a_home_is_where_the_shell_finds_one_and_else_a_plain_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/homes/me")
+    job = load_job(ReconstructJob, None, {"input": "p", "output": "~nosuch/x", "fitter": "~/w", "face_model": "~m"})
+    assert (job.output, job.fitter, job.face_model) == (
+        str(tmp_path / "~nosuch/x"),
+        Path("/homes/me/w"),
+        tmp_path / "~m",
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["- a\n- b\n", "input: [", "just text", "limit: 2026-13-01", "1: 2", "a: 0b_", "[" * 3000, "input: \x00"]
+)
 def test_a_job_file_that_is_no_mapping_is_one_clear_error(tmp_path: Path, text: str):
     with pytest.raises(SettingsError, match=r"job\.yaml"):
         load_job(ReconstructJob, write(tmp_path / "job.yaml", text), BASE)
@@ -66,7 +88,7 @@ def test_assignments_have_the_types_of_their_yaml():
     assert parse_assignment("input=a=b.jpg") == ("input", "a=b.jpg")
 
 
-@pytest.mark.parametrize("text", ["rotate.yaw_change", "=3", "a=["])
+@pytest.mark.parametrize("text", ["rotate.yaw_change", "=3", "a=[", "limit=2026-13-01", "a=0b_"])
 def test_an_assignment_that_is_none_is_refused(text: str):
     with pytest.raises(SettingsError, match="--set"):
         parse_assignment(text)

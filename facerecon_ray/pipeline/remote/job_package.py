@@ -10,7 +10,15 @@ from typing import Any
 
 import yaml
 
-from facerecon_ray.config.settings import COMMAND, Settings, load_job, parse_assignment, read_job_file
+from facerecon_ray.config.settings import (
+    COMMAND,
+    Settings,
+    home_expanded,
+    load_job,
+    override,
+    parse_assignment,
+    read_job_file,
+)
 from facerecon_ray.config.training import TrainJob, training_kind
 from facerecon_ray.errors import SettingsError
 
@@ -64,11 +72,10 @@ def package_job(
     """
     tree = read_job_file(job_file)
     command = tree.get(COMMAND)
-    if command not in _KINDS:
+    if not isinstance(command, str) or command not in _KINDS:
         raise SettingsError(f"job file {job_file}: no line `{COMMAND}: NAME`; NAME is one of {', '.join(_KINDS)}")
     overrides = dict(map(parse_assignment, assignments))
-    for setting, value in overrides.items():
-        _assign(tree, setting, value)
+    override(tree, overrides)
     kind = job_kind(tree)
     load_job(kind, job_file, overrides)
     for number, (group, setting, name) in enumerate(_named_paths(tree, kind)):
@@ -98,7 +105,7 @@ def _named_paths(tree: dict[str, Any], kind: type[Settings], prefix: str = "") -
             yield from _named_paths(value, nested, f"{prefix}{key}.")
             continue
         is_place = "Path" in annotation or (not prefix and key in _PLACES)
-        if is_place and isinstance(value, str) and "://" not in value and not Path(value).expanduser().is_absolute():
+        if is_place and isinstance(value, str) and "://" not in value and not home_expanded(Path(value)).is_absolute():
             yield tree, key, prefix + key
 
 
@@ -113,11 +120,3 @@ def _take_along(path: Path, setting: str, folder: Path, number: int) -> str:
     (folder / target).parent.mkdir(parents=True)
     shutil.copy(path, folder / target)
     return str(target)
-
-
-def _assign(tree: dict[str, Any], name: str, value: Any) -> None:
-    *parents, leaf = name.split(".")
-    for parent in parents:
-        tree[parent] = tree.get(parent) or {}
-        tree = tree[parent]
-    tree[leaf] = value

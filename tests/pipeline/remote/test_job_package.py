@@ -77,12 +77,18 @@ def test_the_package_travels_only_when_the_nodes_do_not_have_it(pack):
         ({"output": "out"}, "'output': out is no file"),
         ({"reconstruct": {"method": "two-view", "weights": "nowhere.safetensors"}}, "'reconstruct.weights': nowhere"),
         ({"rotate": {"jaw_change": 3}}, "'rotate.jaw_change': there is no such setting"),
+        ({"command": ["fly"]}, "no line `command: NAME`"),
         ({"command": "fly"}, "no line `command: NAME`; NAME is one of reconstruct, synthesize, evaluate, train"),
     ],
 )
 def test_what_cannot_work_on_a_cluster_is_refused_here(pack, settings: dict, message: str):
     with pytest.raises(SettingsError, match=message):
         pack({**PLACES, **settings})
+
+
+def test_a_value_in_a_setting_that_is_no_group_is_refused(pack):
+    with pytest.raises(SettingsError, match="'input' is a value, not a group"):
+        pack(PLACES, ["input.foo=1"])
 
 
 def test_a_job_file_for_another_command_is_refused_by_name(tmp_path: Path):
