@@ -4,6 +4,7 @@ import atexit
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -46,11 +47,19 @@ def start() -> NoReturn:
 def main() -> None:
     """Entry point: a mistake of the user is one line on stderr and exit code 2."""
     signal.signal(signal.SIGTERM, _interrupt)
+    _print_anything()
     try:
         app()
     except FaceReconError as error:
         err.print(f"error: {error}", style="red", markup=False)
         sys.exit(EXIT_ERROR)
+
+
+def _print_anything() -> None:
+    """Let characters that the terminal does not know, and names of files that are no text, print as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _interrupt(*_: Any) -> NoReturn:
