@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from facerecon_ray.errors import MissingObjectError, ObjectTooLargeError, StorageError
+from facerecon_ray.storage.folder_walk import Entry, walk_files
 from facerecon_ray.storage.objects import ObjectStore, StoredObject
 
 TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp")
@@ -65,9 +66,24 @@ class FolderStore(ObjectStore):
         return True
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """See `ObjectStore.list`; sorted by the parts of the names."""
+        """See `ObjectStore.list`; sorted by the parts of the names, what lies behind links to folders last."""
         above = prefix.rpartition("/")[0]
-        yield from self._list(self._path(above) if above else self.folder, f"{above}/" if above else "", prefix)
+        start = f"{above}/" if above else ""
+
+        def leads_there(name: str, _: Entry) -> bool:
+            name = f"{start}{name}/"
+            return name.startswith(prefix) or prefix.startswith(name)
+
+        try:
+            for name, entry in walk_files(self._path(above) if above else self.folder, leads_there):
+                if entry and f"{start}{name}".startswith(prefix) and not TEMPORARY.fullmatch(entry.name):
+                    stored = _stored(f"{start}{name}", entry)
+                    if stored:
+                        yield stored
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise StorageError(f"cannot list {error.filename}: {error.strerror}") from None
 
     def exists(self, name: str) -> bool:
         """See `ObjectStore.exists`."""
@@ -93,23 +109,17 @@ class FolderStore(ObjectStore):
     def _path(self, name: str) -> Path:
         return self.folder / self._check_name(name)
 
-    def _list(self, folder: Path, above: str, prefix: str) -> Iterator[StoredObject]:
-        try:
-            with os.scandir(folder) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise StorageError(f"cannot list {folder}: {error.strerror}") from None
-        for entry in entries:
-            name = above + entry.name
-            if entry.is_dir():
-                if f"{name}/".startswith(prefix) or prefix.startswith(f"{name}/"):
-                    yield from self._list(Path(entry.path), f"{name}/", prefix)
-            elif name.startswith(prefix) and not TEMPORARY.fullmatch(entry.name) and entry.is_file():
-                status = entry.stat()
-                modified = datetime.fromtimestamp(status.st_mtime, UTC)
-                yield StoredObject(name, status.st_size, modified, f"{status.st_mtime_ns:x}-{status.st_size:x}")
+
+def _stored(name: str, entry: Entry) -> StoredObject | None:
+    """An entry as an object; None for what is no file, or is gone meanwhile."""
+    try:
+        if not entry.is_file():
+            return None
+        status = entry.stat()
+    except OSError:
+        return None
+    modified = datetime.fromtimestamp(status.st_mtime, UTC)
+    return StoredObject(name, status.st_size, modified, f"{status.st_mtime_ns:x}-{status.st_size:x}")
 
 
 def _write_flushed(path: Path, data: bytes) -> None:

@@ -1,29 +1,34 @@
-"""Layout of the output: what lies where, and the key under which a photo's files are stored.
+"""Layout of the outputs: what lies where, and the key under which a photo's files are stored.
 
-OUT/meshes/<photo key>/<face index>.glb      OUT/manifest/part-<shard>.parquet
-OUT/previews/<photo key>/<face index>.png    OUT/plan/photos-<first shard>.parquet
-OUT/viewer/<photo key>/<face index>.js       OUT/run.json, OUT/index.html, OUT/report.html
+Reconstruction    OUT/meshes/<photo key>/<face index>.glb      OUT/manifest/part-<shard>.parquet
+                  OUT/previews/<photo key>/<face index>.png    OUT/plan/photos-<first shard>.parquet
+                  OUT/viewer/<photo key>/<face index>.js       OUT/run.json, OUT/index.html, OUT/report.html
+Training data     OUT/shards/part-<shard>.parquet, .json       OUT/dataset.json, OUT/preview.png
+Training          OUT/samples/step-<step>.png                  OUT/figures.json
 """
 
 import hashlib
 import os
 import re
 import unicodedata
-from pathlib import Path
 
 from facerecon_ray.storage.uris import is_photo_name, is_s3, path_of
 
 MESHES, PREVIEWS, VIEWER, MANIFEST, PLAN = "meshes", "previews", "viewer", "manifest", "plan"
 RUN_RECORD, GALLERY, RUN_REPORT = "run.json", "index.html", "report.html"
+SHARDS, CARD, CONTACT_SHEET = "shards", "dataset.json", "preview.png"
+SAMPLES, FIGURES = "samples", "figures.json"
+
+RESULTS = {
+    RUN_RECORD: (MESHES, PREVIEWS, VIEWER, MANIFEST, PLAN),
+    CARD: (SHARDS, CONTACT_SHEET),
+    FIGURES: (SAMPLES,),
+}
+"""What a job has written, by the file beside it that only a job writes: nothing in it is an input."""
 
 _MAX_NAME_BYTES = 100
 _MAX_KEY_LENGTH = 400
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|~#%]')
-
-
-def is_output_folder(folder: Path) -> bool:
-    """Whether a folder holds the results of a job."""
-    return (folder / RUN_RECORD).is_file() and (folder / MANIFEST).is_dir()
 
 
 def photo_key(uri: str, root: str) -> str:

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from facerecon_ray.errors import MissingObjectError, TrainingError
+from facerecon_ray.storage.layout import FIGURES
 from facerecon_ray.storage.objects import ObjectStore
 
-LAST, BEST, FIGURES = "checkpoints/last.pt", "checkpoints/best.pt", "figures.json"
+LAST, BEST = "checkpoints/last.pt", "checkpoints/best.pt"
 
 
 class Checkpoints:

@@ -16,11 +16,12 @@ from ray.train.torch import TorchTrainer
 
 from facerecon_ray.config.training import RotatorTraining, TrainJob, TwoViewTraining
 from facerecon_ray.errors import FaceReconError, InputError, OutputError, SettingsError, TrainingError
+from facerecon_ray.storage.layout import FIGURES
 from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.pairs.dataset_card import card_of_shards, load_card
 from facerecon_ray.storage.run_lock import Check, claimed
 from facerecon_ray.training.board import Standing, open_board
-from facerecon_ray.training.checkpoints import FIGURES, weights_name
+from facerecon_ray.training.checkpoints import weights_name
 from facerecon_ray.training.model_card import CARD, model_card
 from facerecon_ray.training.pair_stream import READER_CPUS, pair_dataset
 from facerecon_ray.training.recipes.registry import columns_of

@@ -19,6 +19,7 @@ from facerecon_ray.errors import FaceReconError
 from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.networks.weight_file import begin_with, weight_bytes
 from facerecon_ray.report.contact_sheet import png
+from facerecon_ray.storage.layout import SAMPLES
 from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.training.batch_tensors import on_device
 from facerecon_ray.training.checkpoints import Checkpoints
@@ -159,7 +160,7 @@ class _Worker:
         # Last: a training that is killed before this does these steps again, and then writes all of it again.
         self._checkpoints.save({**self._learner.state(), "history": self._history, "seconds": seconds}, best)
         if picture is not None:
-            self._store.write(f"samples/step-{step:07d}.png", png(picture))
+            self._store.write(f"{SAMPLES}/step-{step:07d}.png", png(picture))
         if log:
             log.figures(step, figures, picture)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items() if "@" not in name)

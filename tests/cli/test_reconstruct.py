@@ -70,6 +70,14 @@ def test_version_is_printed(tmp_path: Path):
         (["photos", "-o", "out", "--config", "missing.yaml"], "missing.yaml: No such file"),
         (["photos", "-o", "out", "--method", "two-view", "--weights", "w.safetensors"], "w.safetensors: No such file"),
         (["photos", "-o", "out", "--limit", "0"], "'limit': "),
+        (["photos", "-o", "out", "--set", "input.foo=1"], "'input' is a value"),
+        (["photos", "-o", "out", "--set", "limit=2026-13-01"], "not valid YAML"),
+        (["n" * 300, "-o", "out"], "File name too long"),
+        (["circle/photo.jpg", "-o", "out"], "links that lead in a circle"),
+        (["photos", "-o", "circle/out"], "output "),
+        (["photos", "-o", "n" * 300], "output "),
+        (["photos", "-o", "photos/notes.txt/out"], "is not a folder"),
+        (["photos", "-o", "out", "--set", "fitter=" + "n" * 300], "File name too long"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2_and_writes_nothing(
@@ -84,6 +92,7 @@ def test_a_mistake_is_one_line_and_exit_code_2_and_writes_nothing(
     monkeypatch.setattr(sys, "argv", ["facerecon", "reconstruct", *arguments])
     (tmp_path / "nothing").mkdir()
     (tmp_path / "taken" / "meshes").mkdir(parents=True)
+    (tmp_path / "circle").symlink_to("circle")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SystemExit) as exit:
         main()

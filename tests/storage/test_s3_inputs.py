@@ -49,6 +49,24 @@ def test_the_jobs_own_output_holds_no_photos(root: str, settings: S3Settings):
     assert f"{root}/previews/mine.jpg" not in list(list_photos(root, settings, output=f"{root}/previews"))
 
 
+def test_an_output_that_is_the_input_or_holds_it_changes_nothing_about_its_photos(seaweed: S3Server):
+    uri = f"s3://{seaweed.bucket()}"
+    store = open_store(uri, seaweed.settings)
+    for name in ("in/a.jpg", "in/run.json", "in/previews/a.jpg/0.png", "previews/in/a.jpg/0.png", "run.json"):
+        store.write(name, b"{}")
+    for output in (f"{uri}/in", uri, f"{uri}/elsewhere"):
+        assert list(list_photos(f"{uri}/in", seaweed.settings, output)) == [f"{uri}/in/a.jpg"]
+    with pytest.raises(InputError, match="among the results of the output"):
+        list_photos(f"{uri}/previews", seaweed.settings, uri)
+
+
+def test_a_prefix_that_looks_like_a_pattern_is_that_prefix(seaweed: S3Server):
+    uri = f"s3://{seaweed.bucket()}"
+    open_store(uri, seaweed.settings).write("photos [2020]/a.jpg", b"x")
+    assert list(list_photos(f"{uri}/photos [2020]/", seaweed.settings)) == [f"{uri}/photos [2020]/a.jpg"]
+    assert list(list_photos(f"{uri}/photos*/[a]*", seaweed.settings)) == [f"{uri}/photos [2020]/a.jpg"]
+
+
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [

@@ -13,9 +13,9 @@ from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.errors import OutputError, SettingsError
 from facerecon_ray.networks.dlib_models import installed_model
 from facerecon_ray.networks.landmark_predictor import DEFAULT_MODEL
+from facerecon_ray.storage.layout import CARD, SHARDS
 from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.pairs.dataset_card import (
-    CARD,
     GENERATOR_VERSION,
     DatasetCard,
     checksum,
@@ -23,7 +23,7 @@ from facerecon_ray.storage.pairs.dataset_card import (
     new_card,
 )
 from facerecon_ray.storage.pairs.pair_schema import PAIR_SCHEMA_VERSION
-from facerecon_ray.storage.pairs.pair_shards import SHARDS, ShardSummary, shard_summaries
+from facerecon_ray.storage.pairs.pair_shards import ShardSummary, shard_summaries
 
 # What may differ when a set is continued: how much and how fast, but not what a subject looks like.
 _FREE_SETTINGS = ("output", "subjects", "photos", "pool", "s3")

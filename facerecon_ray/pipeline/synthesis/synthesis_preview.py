@@ -8,11 +8,11 @@ import numpy as np
 from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.errors import OutputError
 from facerecon_ray.report.contact_sheet import contact_sheet, png
+from facerecon_ray.storage.layout import CONTACT_SHEET
 from facerecon_ray.storage.objects import ObjectStore
 from facerecon_ray.storage.pairs.pair_schema import pair_arrays
 from facerecon_ray.storage.pairs.pair_shards import SIZE, read_pairs
 
-PREVIEW = "preview.png"
 SUBJECTS = 32
 
 
@@ -27,14 +27,14 @@ def write_preview(store: ObjectStore) -> str:
     subjects = list(islice(read_pairs(store), SUBJECTS))
     if not subjects:
         raise OutputError(f"{store.uri} has no pair to show")
-    store.write(PREVIEW, png(contact_sheet(subjects)))
-    return store.describe(PREVIEW)
+    store.write(CONTACT_SHEET, png(contact_sheet(subjects)))
+    return store.describe(CONTACT_SHEET)
 
 
 def write_samples(job: SynthesisJob, store: ObjectStore, subjects: int) -> str:
     """Make sample subjects in this process, without Ray, and write their sheet; where it is."""
-    store.write(PREVIEW, png(contact_sheet(list(_samples(job, subjects)))))
-    return store.describe(PREVIEW)
+    store.write(CONTACT_SHEET, png(contact_sheet(list(_samples(job, subjects)))))
+    return store.describe(CONTACT_SHEET)
 
 
 def _samples(job: SynthesisJob, subjects: int) -> Iterator[dict[str, np.ndarray]]:

@@ -10,12 +10,11 @@ from pydantic import BaseModel, ValidationError
 
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import AssetError, InputError, MissingObjectError, OutputError
+from facerecon_ray.storage.layout import CARD
 from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.pairs.pair_schema import PAIR_SCHEMA_VERSION
 from facerecon_ray.storage.pairs.pair_shards import ShardSummary, shard_name, shard_summaries
 from facerecon_ray.storage.software import machine, versions
-
-CARD = "dataset.json"
 
 GENERATOR_VERSION = 8
 """Raised whenever the same settings and the same seed begin to give other pictures."""

@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 
 from facerecon_ray.errors import MissingObjectError, StorageError
+from facerecon_ray.storage.layout import SHARDS
 from facerecon_ray.storage.objects import ObjectStore
 from facerecon_ray.storage.pairs.pair_schema import IMAGES, MASKS, PAIR_SCHEMA, PAIR_SCHEMA_VERSION, pair_arrays
 
-SHARDS = "shards"
 SIZE = 256
 YAW_BIN = 22.5
 

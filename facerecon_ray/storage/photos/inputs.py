@@ -1,16 +1,16 @@
 """Which photos a job reads: a photo, a folder, a glob pattern, or a list, on a disk or in an S3 bucket."""
 
 import io
-import os
 from collections.abc import Callable, Iterator
-from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
+from facerecon_ray.config.settings import home_expanded
 from facerecon_ray.config.storage import S3Settings
-from facerecon_ray.errors import InputError
-from facerecon_ray.storage.layout import PREVIEWS, RUN_RECORD, is_output_folder
+from facerecon_ray.errors import InputError, SettingsError
+from facerecon_ray.storage.folder_walk import Entry, walk_files
+from facerecon_ray.storage.input_files import Results, is_among_results, is_hidden
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.photos.patterns import Pattern, has_wildcard
 from facerecon_ray.storage.photos.photo_lists import is_list, read_list
@@ -70,14 +70,14 @@ def list_photos(source: str, settings: S3Settings | None = None, output: str = "
     """Find the photos of an input.
 
     A file that is named directly or by a list is taken whatever its suffix, and need not exist when a list names it.
-    Folders are searched recursively for files with a photo's suffix; hidden files, and folders that hold the results
-    of an earlier job, are passed over.
+    Folders are searched recursively for files with a photo's suffix, linked ones too, each folder once. Hidden files
+    and what jobs have written, this one and earlier ones, are passed over.
 
     Parameters
     ----------
     source : photo, folder, glob pattern, or a list of photos with the suffix .txt, .csv or .parquet; a path or s3://
     settings : how S3 is reached
-    output : where results go; nothing in there is a photo
+    output : where results go
 
     Raises
     ------
@@ -86,7 +86,10 @@ def list_photos(source: str, settings: S3Settings | None = None, output: str = "
     """
     where = canonical_input(source)
     settings = settings or S3Settings()
-    return _in_bucket(where, settings, output) if is_s3(where) else _on_disk(Path(where), settings, output)
+    listing = _in_bucket(where, settings, output) if is_s3(where) else _on_disk(Path(where), output)
+    if output and is_among_results(where, output):
+        raise InputError(f"input {where}: it is among the results of the output {output}; choose another output")
+    return listing
 
 
 def canonical_input(source: str) -> str:
@@ -99,10 +102,14 @@ def canonical_input(source: str) -> str:
     return str(_absolute(source, Path.cwd(), "input"))
 
 
-def _on_disk(path: Path, settings: S3Settings, output: str) -> PhotoListing:
-    if path.is_dir():
-        return PhotoListing(f"folder {path}", str(path), _walk(path, path, Pattern(), output))
-    if path.exists():
+def _on_disk(path: Path, output: str) -> PhotoListing:
+    try:
+        is_there, is_folder = path.exists(), path.is_dir()
+    except OSError as error:
+        raise InputError(f"input {path}: {error.strerror}") from None
+    if is_folder:
+        return PhotoListing(f"folder {path}", str(path), _walk(path, Pattern(), output))
+    if is_there:
         if not is_list(path.name):
             return PhotoListing(f"photo {path}", str(path.parent), iter([uri_of(path)]))
         return _listed(str(path), lambda: path.open("rb"), lambda entry: _entry(entry, path))
@@ -110,7 +117,7 @@ def _on_disk(path: Path, settings: S3Settings, output: str) -> PhotoListing:
         raise InputError(f"input {path}: no such file or folder")
     above, pattern = Pattern.split(str(path))
     base = Path(above or "/")
-    found = _walk(base, base, pattern, output) if base.is_dir() else iter(())
+    found = _walk(base, pattern, output) if base.is_dir() else iter(())
     return PhotoListing(f"pattern {path}", str(base), found)
 
 
@@ -126,7 +133,7 @@ def _in_bucket(uri: str, settings: S3Settings, output: str) -> PhotoListing:
             return entry if scheme_of(entry) or entry.startswith("/") else f"{above}/{entry}"
 
         return _listed(uri, lambda: io.BytesIO(store.read(key)), entry_in_bucket)
-    if has_wildcard(key):
+    if has_wildcard(key) and next(store.list(f"{key}/"), None) is None:
         base, pattern = Pattern.split(key)
         found = _search(bucket, base, pattern, settings, output)
         return PhotoListing(f"pattern {uri}", f"s3://{bucket}/{base}".rstrip("/"), found)
@@ -163,46 +170,42 @@ def _absolute(entry: str, base: Path, where: str) -> Path:
     scheme = scheme_of(entry)
     if scheme not in (None, "file"):
         raise InputError(f"{where} {entry}: {scheme}:// is not supported; name local files or s3://bucket/key")
-    path = base / path_of(entry).expanduser()
-    return path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
-
-
-def _walk(folder: Path, base: Path, pattern: Pattern, output: str) -> Found:
-    """Files below a folder that match, files and subfolders in the order of their names."""
     try:
-        with os.scandir(folder) as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name)
+        path = base / home_expanded(path_of(entry))
+        return path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
+    except SettingsError as error:
+        raise InputError(f"{where} {error}") from None
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "links that lead in a circle"
+        raise InputError(f"{where} {entry}: {reason}") from None
+
+
+def _walk(base: Path, pattern: Pattern, output: str) -> Found:
+    """Files below a folder that match, files and subfolders in the order of their names, linked folders last."""
+    results = Results(open_store(base), (output,))
+
+    def enters(name: str, entry: Entry) -> bool:
+        if is_hidden(name) or results.include(name) or (entry.is_symlink() and results.hold(entry.path)):
+            return False
+        return pattern.enters(tuple(name.split("/")))
+
+    try:
+        for name, entry in walk_files(base, enters):
+            if entry is None:
+                yield None
+            elif not results.include(name) and pattern.matches(tuple(name.split("/"))):
+                yield uri_of(Path(entry.path)) if is_photo_name(entry.name) and not is_hidden(name) else None
     except OSError as error:
-        raise InputError(f"folder {folder}: {error.strerror}; its photos cannot be listed") from None
-    for entry in ordered:
-        path = Path(entry.path)
-        parts = path.relative_to(base).parts
-        hidden = entry.name.startswith(".")
-        if not entry.is_dir():
-            if pattern.matches(parts):
-                yield uri_of(path) if is_photo_name(entry.name) and not hidden else None
-        elif hidden or entry.path == output or not pattern.enters(parts, entry.is_symlink()):
-            continue
-        elif not is_output_folder(path):
-            yield from _walk(path, base, pattern, output)
+        raise InputError(f"folder {error.filename}: {error.strerror}; its photos cannot be listed") from None
 
 
 def _search(bucket: str, base: str, pattern: Pattern, settings: S3Settings, output: str) -> Found:
     """Photos below a prefix, in the order of the bucket's listing."""
     root = f"s3://{bucket}/{base}".rstrip("/")
     store = open_store(root, settings)
-    above = output.rstrip("/") + "/"
-
-    @cache
-    def is_result(folder: str) -> bool:
-        return store.exists(f"{folder}/{RUN_RECORD}" if folder else RUN_RECORD)
-
+    results = Results(store, (output,))
     for found in store.list():
-        parts = tuple(found.name.split("/"))
-        uri = f"{root}/{found.name}"
-        if uri.startswith(above) or not pattern.matches(parts):
+        folders, _, last = found.name.rpartition("/")
+        if is_hidden(folders) or results.include(found.name) or not pattern.matches(tuple(found.name.split("/"))):
             continue
-        if PREVIEWS in parts[:-1] and is_result("/".join(parts[: parts.index(PREVIEWS)])):
-            continue
-        if not any(part.startswith(".") for part in parts[:-1]):
-            yield uri if is_photo_name(parts[-1]) and not parts[-1].startswith(".") else None
+        yield f"{root}/{found.name}" if is_photo_name(last) and not is_hidden(last) else None

@@ -32,14 +32,9 @@ class Pattern:
         """Whether the parts of a name, or of a folder that it is in, match."""
         return any(_match(self.parts, name[:length]) for length in range(len(name) + 1))
 
-    def enters(self, folder: tuple[str, ...], is_link: bool) -> bool:
-        """Whether something below a folder may match; links are followed only where the pattern names them."""
-        named = self.parts[: len(folder)]
-        if _ANY_DEPTH in named or len(named) < len(folder):
-            if is_link:
-                return False
-            return self.matches(folder) or _leads_to(named, folder)
-        return _leads_to(named, folder)
+    def enters(self, folder: tuple[str, ...]) -> bool:
+        """Whether something below a folder may match."""
+        return self.matches(folder) or _leads_to(self.parts[: len(folder)], folder)
 
 
 def _leads_to(parts: tuple[str, ...], folder: tuple[str, ...]) -> bool:

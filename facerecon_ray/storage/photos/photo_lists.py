@@ -1,7 +1,9 @@
 """Lists of photos in text, CSV and Parquet files, read a few entries at a time."""
 
+import codecs
 import csv
 import io
+import os
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -13,6 +15,16 @@ from facerecon_ray.errors import InputError
 from facerecon_ray.storage.uris import is_photo_name
 
 LIST_COLUMN = "photo_uri"
+SEPARATORS = ",;\t|"
+
+_ENCODINGS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Encodings by the bytes that a text begins with, longer ones first where one begins with another."""
 
 
 def is_list(name: str) -> bool:
@@ -31,40 +43,93 @@ def read_list(where: str, open_file: Callable[[], BinaryIO]) -> Iterator[str]:
     Raises
     ------
     InputError
-        when it cannot be read as such a list
+        when it cannot be read as such a list, or may be read in more than one way
     """
     entries = _READERS[PurePosixPath(where).suffix.lower()]
     try:
         with open_file() as file:
             yield from filter(None, entries(where, file))
-    except (OSError, csv.Error, pa.ArrowException) as error:
+    except (OSError, UnicodeError, csv.Error, pa.ArrowException) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         raise InputError(f"list {where}: cannot be read ({reason})") from None
 
 
-def _text(_: str, file: BinaryIO) -> Iterator[str]:
-    lines = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="\n")
-    yield from (line.strip() for line in lines if not line.startswith("#"))
+def _text(where: str, file: BinaryIO) -> Iterator[str]:
+    yield from (line.strip() for line in _lines(where, file))
 
 
 def _csv(where: str, file: BinaryIO) -> Iterator[str]:
-    rows = csv.reader(io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline=""))
-    header = next(rows, [])
-    if not header or is_photo_name(header[0]):
-        raise InputError(f"list {where}: no header line; name the column of the photos {LIST_COLUMN}")
-    column = header.index(LIST_COLUMN) if LIST_COLUMN in header else 0
-    yield from (row[column].strip() for row in rows if len(row) > column)
+    lines = _lines(where, file)
+    header, separator = _header(where, next(lines, ""))
+    column = _column(where, header)
+    for number, row in enumerate(csv.reader(lines, delimiter=separator), 2):
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) <= column or any(row[len(header) :]):
+            raise InputError(
+                f"list {where}: row {number} has {len(row)} cells, its header {len(header)}; "
+                f"put names that contain {separator!r} in quotes"
+            )
+        yield row[column].strip()
 
 
 def _parquet(where: str, file: BinaryIO) -> Iterator[str]:
     table = pq.ParquetFile(file)
     names = table.schema_arrow.names
-    name = LIST_COLUMN if LIST_COLUMN in names else next(iter(names), None)
-    kind = table.schema_arrow.field(name).type if name else pa.null()
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise InputError(f"list {where}: no text column {LIST_COLUMN}, and its first column holds no text")
-    for batch in table.iter_batches(columns=[name]):
-        yield from batch.column(0).drop_null().to_pylist()
+    column = _column(where, names)
+    kind = table.schema_arrow.field(column).type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not any(is_kind(kind) for is_kind in _TEXT):
+        raise InputError(f"list {where}: its column {names[column]} holds {kind}, no text")
+    for batch in table.iter_batches(columns=[names[column]]):
+        # Not by drop_null, which knows no string_view.
+        yield from (os.fsdecode(entry) for entry in batch.column(0).to_pylist() if entry is not None)
+
+
+_TEXT = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+)
+
+
+def _lines(where: str, file: BinaryIO) -> Iterator[str]:
+    """Lines of a text as it says itself that it is encoded, else as UTF-8; other bytes in names stay what they are."""
+    start = file.read(len(codecs.BOM_UTF32_LE))
+    file.seek(0)
+    encoding = next((name for mark, name in _ENCODINGS.items() if start.startswith(mark)), "utf-8")
+    errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
+    for line in io.TextIOWrapper(file, encoding, errors=errors):
+        if "\0" in line:
+            raise InputError(f"list {where}: it is no text in UTF-8; save it in that encoding")
+        yield line
+
+
+def _header(where: str, line: str) -> tuple[list[str], str]:
+    """Names of a CSV's columns, and what stands between them: what makes one of them the photos' column."""
+    rows = {separator: next(csv.reader([line], delimiter=separator), []) for separator in SEPARATORS}
+    separator = next((mark for mark, row in rows.items() if LIST_COLUMN in map(_plain, row)), None)
+    separator = separator or max(SEPARATORS, key=lambda mark: len(rows[mark]))
+    header = rows[separator]
+    if not header or any("/" in cell or is_photo_name(cell.strip()) for cell in header):
+        raise InputError(f"list {where}: no header line; name the column of the photos {LIST_COLUMN}")
+    return header, separator
+
+
+def _column(where: str, names: list[str]) -> int:
+    """Number of the column of the photos: the one of that name, or the only one there is."""
+    found = [number for number, name in enumerate(names) if _plain(name) == LIST_COLUMN]
+    if len(found) == 1 or len(names) == 1:
+        return found[0] if found else 0
+    problem = f"{len(found)} columns are named {LIST_COLUMN}" if found else f"no column is named {LIST_COLUMN}"
+    raise InputError(f"list {where}: {problem} (there are {', '.join(names) or 'none'}); name one so")
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()
 
 
 _READERS: dict[str, Callable[[str, BinaryIO], Iterator[str]]] = {".txt": _text, ".csv": _csv, ".parquet": _parquet}

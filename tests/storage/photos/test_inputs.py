@@ -1,8 +1,6 @@
 import os
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from facerecon_ray.errors import InputError
@@ -74,31 +72,17 @@ def test_relative_input_is_the_same_photo_as_the_absolute_one(folder: Path, monk
 
 def test_text_list_keeps_its_order_and_starts_at_its_own_folder(folder: Path):
     (folder / "list.txt").write_bytes(
-        "\ufeffb.JPG\r\n# a comment\r\n\r\nsub/../a.png\nb.JPG\n/elsewhere/missing.jpg".encode()
+        "\ufeffb.JPG\r\n\r\nsub/../a.png\nb.JPG\n#1.jpg\n/elsewhere/missing.jpg".encode()
     )
     found = list_photos(str(folder / "list.txt"))
     assert list(found) == [
         str(folder / "b.JPG"),
         str(folder / "a.png"),
         str(folder / "b.JPG"),
+        str(folder / "#1.jpg"),
         "/elsewhere/missing.jpg",
     ]
     assert found.root == "/"
-
-
-@pytest.mark.parametrize("text", ['id,photo_uri\n7,a.png\n8,"sub/deep/c.webp"\n', "file\na.png\nsub/deep/c.webp\n"])
-def test_csv_list_uses_its_photo_column_or_the_first(folder: Path, text: str):
-    (folder / "list.csv").write_text(text)
-    assert names(folder / "list.csv") == ["a.png", "c.webp"]
-
-
-@pytest.mark.parametrize("column", ["photo_uri", "path"])
-def test_parquet_list_uses_its_photo_column_or_the_first(folder: Path, column: str):
-    table = pa.table({column: ["a.png", None, "b.JPG"], "id": [1, 2, 3]})
-    if column == "photo_uri":
-        table = table.select(["id", column])
-    pq.write_table(table, folder / "list.parquet")
-    assert names(folder / "list.parquet") == ["a.png", "b.JPG"]
 
 
 def test_names_that_are_no_text_survive(folder: Path):
@@ -116,11 +100,9 @@ def test_names_that_are_no_text_survive(folder: Path):
     [
         ("missing", None, "no such file or folder"),
         ("nothing-*.jpg", None, "no photo found"),
-        ("empty.txt", b"# nothing\n\n", "no photo found"),
+        ("empty.txt", b"\n\n", "no photo found"),
         ("remote.txt", b"gs://bucket/a.jpg\n", "gs:// is not supported"),
-        ("bare.csv", b"a.jpg\nb.jpg\n", "no header line"),
-        ("empty.csv", b"", "no header line"),
-        ("broken.parquet", b"PAR1", "cannot be read"),
+        ("a" * 300, None, "File name too long"),
     ],
 )
 def test_an_input_without_photos_is_one_clear_error(tmp_path: Path, name: str, content: bytes | None, message: str):
@@ -130,10 +112,77 @@ def test_an_input_without_photos_is_one_clear_error(tmp_path: Path, name: str, c
         list_photos(str(tmp_path / name)).require_one()
 
 
-def test_a_parquet_list_of_numbers_is_refused(tmp_path: Path):
-    pq.write_table(pa.table({"id": [1, 2]}), tmp_path / "list.parquet")
-    with pytest.raises(InputError, match="no text column photo_uri"):
-        list_photos(str(tmp_path / "list.parquet"))
+@pytest.mark.parametrize("place", ["photos", "photos/out", "."])
+def test_an_output_that_is_in_the_input_or_around_it_changes_nothing_about_its_photos(folder: Path, place: str):
+    output = folder.parent / place
+    for name in ("previews/a.png/0.png", "meshes/a.png/0.glb", "manifest/part-0.parquet", "run.json", "index.html"):
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).write_bytes(b"{}")
+    found = list_photos(str(folder), output=str(output))
+    assert list(found) == [str(folder / name) for name in ("a.png", "b.JPG", "sub/deep/c.webp")]
+    with pytest.raises(InputError, match="among the results of the output"):
+        list_photos(str(output / "previews"), output=str(output))
+
+
+def test_an_output_is_known_by_whatever_link_leads_to_it(folder: Path):
+    (folder.parent / "link").symlink_to(folder)
+    (folder / "previews").mkdir()
+    (folder / "previews" / "0.png").write_bytes(b"x")
+    assert list(list_photos(str(folder), output=str(folder.parent / "link"))) == photos(folder / "*")[:2] + photos(
+        folder / "sub"
+    )
+
+
+@pytest.mark.parametrize(
+    ("record", "picture"), [("dataset.json", "preview.png"), ("figures.json", "samples/step-0000001.png")]
+)
+def test_pictures_of_a_data_set_or_a_training_are_no_photos(folder: Path, record: str, picture: str):
+    before = photos(folder)
+    (folder / "sub" / picture).parent.mkdir(exist_ok=True)
+    (folder / "sub" / picture).write_bytes(b"x")
+    assert len(photos(folder)) == len(before) + 1
+    (folder / "sub" / record).write_text("{}")
+    assert photos(folder) == before
+
+
+def test_linked_folders_are_searched_once_and_circles_are_counted(folder: Path, tmp_path: Path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "far.jpg").write_bytes(b"x")
+    for link, target in (("circle", "."), ("up", ".."), ("again", "sub"), ("far", "../elsewhere"), ("far2", "far")):
+        (folder / link).symlink_to(target)
+    (folder / "itself.jpg").symlink_to("itself.jpg")
+    (folder / "through.jpg").symlink_to("a.png/x.jpg")
+    found = list_photos(str(folder))
+    assert [Path(photo).relative_to(folder) for photo in found] == [
+        Path(name) for name in ("a.png", "b.JPG", "itself.jpg", "sub/deep/c.webp", "through.jpg", "far/far.jpg")
+    ]
+    assert found.ignored == 3 + 4
+
+
+def test_a_pattern_that_names_a_link_finds_what_is_behind_it(folder: Path):
+    (folder / "latest").symlink_to("sub")
+    assert names(folder / "l*" / "deep" / "*") == ["c.webp"]
+
+
+@pytest.mark.parametrize("name", ["~b.jpg", "~nosuch/b.jpg", "~/b.jpg"])
+def test_a_tilde_is_a_home_only_where_there_is_one(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(folder)
+    path = (tmp_path / "home" if name.startswith("~/") else folder) / name.removeprefix("~/")
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"x")
+    (folder / "names.txt").write_text(name)
+    assert photos(name) == photos(folder / "names.txt") == [str(path)]
+
+
+def test_a_circle_of_links_on_the_way_to_an_input_is_one_clear_error(tmp_path: Path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    for source in ("a/x.jpg", "a"):
+        with pytest.raises(InputError, match=r"circle|no such file"):
+            list_photos(str(tmp_path / source))
 
 
 def test_a_folder_without_photos_says_how_many_files_it_passed_over(tmp_path: Path):

@@ -1,0 +1,84 @@
+"""Which files of a folder or a bucket are a user's: not hidden ones, and not what jobs have written there."""
+
+import os
+from collections.abc import Iterator
+
+from facerecon_ray.storage.layout import RESULTS, RUN_RECORD
+from facerecon_ray.storage.objects import ObjectStore, StoredObject
+from facerecon_ray.storage.uris import is_s3
+
+_RECORD_OF = {result: record for record, results in RESULTS.items() for result in results}
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file, or a folder that it is in, has a name with a dot at its start, as macOS's ._twins have."""
+    return name.startswith(".") or "/." in name
+
+
+def input_files(store: ObjectStore, written: tuple[str, ...] = (), record: str = RUN_RECORD) -> Iterator[StoredObject]:
+    """Files of a store that are a user's.
+
+    Parameters
+    ----------
+    store : folder or bucket
+    written : places that the job at hand writes to
+    record : see `Results`
+    """
+    results = Results(store, written, record)
+    for found in store.list():
+        if not (is_hidden(found.name) or results.include(found.name)):
+            yield found
+
+
+class Results:
+    """Tells what jobs have written from a user's files.
+
+    Of the places that the job at hand writes to, one below the store is passed over as a whole; where one is the store
+    itself, what jobs write is passed over by its names. Results of other jobs are known by the record beside them.
+
+    Parameters
+    ----------
+    store : folder or bucket; its names are asked for in the order of its listing
+    written : places that the job at hand writes to, absolute paths or s3://bucket/prefix
+    record : of the job at hand
+    """
+
+    def __init__(self, store: ObjectStore, written: tuple[str, ...] = (), record: str = RUN_RECORD) -> None:
+        self._store = store
+        root = comparable(store.uri)
+        self._places = [comparable(place) for place in written if place]
+        self._inside = tuple(place[len(root) + 1 :] for place in self._places if place.startswith(f"{root}/"))
+        self._own = RESULTS[record] if root in self._places else ()
+        self._records: dict[str, bool] = {}
+
+    def include(self, name: str) -> bool:
+        """Whether a file or a folder belongs to the results of a job."""
+        parts = name.split("/")
+        if parts[0] in self._own or any(name == place or name.startswith(f"{place}/") for place in self._inside):
+            return True
+        if parts[-1] in RESULTS:
+            self._records[name] = True
+        return any(part in _RECORD_OF and self._recorded(parts[:depth], part) for depth, part in enumerate(parts))
+
+    def hold(self, folder: str) -> bool:
+        """Whether a link leads to a place, or into it, that the job at hand writes to."""
+        target = comparable(folder)
+        return any(f"{target}/".startswith(f"{place}/") for place in self._places)
+
+    def _recorded(self, above: list[str], result: str) -> bool:
+        """Whether the record is there that belongs to a result; one that is listed before it has been seen."""
+        record = "/".join((*above, _RECORD_OF[result]))
+        if record not in self._records and _RECORD_OF[result] > result:
+            self._records[record] = self._store.exists(record)
+        return self._records.get(record, False)
+
+
+def is_among_results(place: str, output: str) -> bool:
+    """Whether a place lies in one of the folders in which an output keeps its results."""
+    output, place = comparable(output), comparable(place)
+    return place.startswith(f"{output}/") and place[len(output) + 1 :].split("/")[0] in _RECORD_OF
+
+
+def comparable(place: str) -> str:
+    """A place under its one name: without a slash at the end, and in a file system without links."""
+    return place.rstrip("/") if is_s3(place) else os.path.realpath(place).rstrip("/")

@@ -1,0 +1,94 @@
+import codecs
+import io
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from facerecon_ray.errors import InputError
+from facerecon_ray.storage.photos.photo_lists import read_list
+
+
+def entries(name: str, data: bytes) -> list[str]:
+    return list(read_list(f"/lists/{name}", lambda: io.BytesIO(data)))
+
+
+def parquet(**columns: pa.Array) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file)
+    return file.getvalue()
+
+
+def test_every_line_of_a_text_that_is_not_empty_is_a_photo():
+    assert entries("l.txt", b"#1.jpg\n\n  b.jpg \r\n# c\r") == ["#1.jpg", "b.jpg", "# c"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("name", ["l.txt", "l.csv"])
+def test_a_text_is_read_in_the_encoding_that_it_says_itself(encoding: str, name: str):
+    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    text = "é.jpg\n日.jpg\n" if name == "l.txt" else "photo_uri,id\né.jpg,1\n日.jpg,2\n"
+    assert entries(name, mark + text.encode(encoding)) == ["é.jpg", "日.jpg"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "photo_uri\na.png\nb/c.webp\n",
+        "path\na.png\nb/c.webp\n",
+        'id,photo_uri\n7,a.png\n8,"b/c.webp"\n',
+        "id;photo_uri\n7;a.png\n8;b/c.webp\n",
+        "id\tphoto_uri\n7\ta.png\n8\tb/c.webp\n",
+        "Photo_URI,note\na.png,\n\nb/c.webp,x,\n",
+        "id, photo_uri \n7, a.png\n8, b/c.webp\n",
+        '\ufeff"photo_uri";id\na.png;1\nb/c.webp;2\n',
+    ],
+)
+def test_csv_finds_its_photo_column_whatever_separates_it_and_however_it_is_written(text: str):
+    assert entries("l.csv", text.encode()) == ["a.png", "b/c.webp"]
+
+
+TEXT = pa.array(["a.png", None, "b.jpg"])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        TEXT,
+        TEXT.cast(pa.large_string()),
+        TEXT.cast(pa.string_view()),
+        TEXT.dictionary_encode(),
+        TEXT.cast(pa.binary()),
+        TEXT.cast(pa.large_binary()),
+        TEXT.cast(pa.binary_view()),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_parquet_takes_text_of_every_type(column: pa.Array):
+    assert entries("l.parquet", parquet(id=pa.array([1, 2, 3]), Photo_URI=column)) == ["a.png", "b.jpg"]
+    assert entries("l.parquet", parquet(anything=column)) == ["a.png", "b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("l.csv", b"", "no header line"),
+        ("l.csv", b"a.jpg\nb.jpg\n", "no header line"),
+        ("l.csv", b"photos/a,1\n", "no header line"),
+        ("l.csv", b"id,path\n1,a.jpg\n", r"no column is named photo_uri \(there are id, path\)"),
+        ("l.csv", b"photo_uri,Photo_URI\na.jpg,b.jpg\n", "2 columns are named photo_uri"),
+        ("l.csv", b"photo_uri\na,b.jpg\n", "row 2 has 2 cells, its header 1; put names that contain ',' in quotes"),
+        ("l.csv", b"id,photo_uri\n1,a.jpg\n2\n", "row 3 has 1 cells, its header 2"),
+        ("l.txt", "a.jpg\nb.jpg\n".encode("utf-16-le"), "no text in UTF-8"),
+        ("l.csv", "photo_uri\nb.jpg\n".encode("utf-16-le"), "no text in UTF-8"),
+        ("l.txt", codecs.BOM_UTF16_LE + b"a", "cannot be read"),
+        ("l.parquet", b"PAR1", "cannot be read"),
+        ("l.parquet", b"", "cannot be read"),
+        ("l.parquet", parquet(id=pa.array([1, 2])), "its column id holds int64, no text"),
+        ("l.parquet", parquet(id=pa.array([1]), path=pa.array(["a.jpg"])), "no column is named photo_uri"),
+    ],
+)
+def test_a_list_that_may_be_meant_otherwise_is_one_clear_error(name: str, data: bytes, message: str):
+    with pytest.raises(InputError, match=message) as raised:
+        entries(name, data)
+    assert "\n" not in str(raised.value)
