@@ -37,8 +37,9 @@ def main() -> None:
     finder, predictor = build_detector(CropSettings()), LandmarkPredictor()
     same, own, seconds = [], [], np.zeros(2)
     for photo in load_photos(options.photos, options.most):
-        for box in adjust_boxes(finder.detect([photo])[0].boxes, finder.box_adjustment):
-            marks = predictor.predict(photo, box)
+        faces = finder.detect([photo])[0]
+        boxes = adjust_boxes(faces.boxes, finder.box_adjustment, faces.rolls)
+        for marks in predictor.predict_all(photo, boxes, faces.rolls) if len(boxes) else ():
             face = dlib.full_object_detection(
                 dlib.rectangle(*marks.min(0).round().astype(int).tolist(), *marks.max(0).round().astype(int).tolist()),
                 [dlib.point(round(x), round(y)) for x, y in (marks - 0.5).tolist()],

@@ -115,21 +115,21 @@ def photos(fit: NetworkFitter, model: FaceModel, folder: Path) -> None:
             photo = decode_photo(path.read_bytes(), ReadSettings()).pixels
         except PhotoError:
             continue
-        boxes = detector.detect([photo])[0].boxes
-        if not len(boxes):
+        faces = detector.detect([photo])[0]
+        if not len(faces.boxes):
             continue
-        boxes = adjust_boxes(boxes, detector.box_adjustment)
-        found = network.predict_all(photo, boxes)
-        for box, marks in zip(boxes, found, strict=True):
+        boxes = adjust_boxes(faces.boxes, detector.box_adjustment, faces.rolls)
+        found = network.predict_all(photo, boxes, faces.rolls)
+        for box, roll, marks in zip(boxes, faces.rolls.tolist(), found, strict=True):
             counted += 1
-            dlibs = predictor.predict(photo, box)
+            dlibs = predictor.predict(photo, box, roll)
             size = float(box_size(torch.from_numpy(dlibs)))
             if abs(float(landmark_fit(torch.from_numpy(dlibs[None]).float()).camera.angles[0, 0])) > FRONTAL:
                 continue
             offsets.append((marks - dlibs) / size)
             side = (box[2:] - box[:2]).mean()
             moved = [box + np.tile(BOX_JITTER * side * rng.standard_normal(2), 2) for _ in range(4)]
-            others = [predictor.predict(photo, other) for other in moved]
+            others = [predictor.predict(photo, other, roll) for other in moved]
             repeated.append(np.mean([np.linalg.norm(other - dlibs, axis=-1).mean() for other in others]) / size)
     apart = np.linalg.norm(offsets, axis=-1)
     own = apart.mean(1)

@@ -74,10 +74,11 @@ def photographed(detector: dlib.fhog_object_detector, folder: Path) -> tuple[lis
             photo = decode_photo(path.read_bytes(), ReadSettings()).pixels
         except PhotoError:
             continue
-        boxes = finder.detect([photo])[0].boxes
-        if not len(boxes):
+        faces = finder.detect([photo])[0]
+        if not len(faces.boxes):
             continue
-        for marks in network.predict_all(photo, adjust_boxes(boxes, finder.box_adjustment)):
+        boxes = adjust_boxes(faces.boxes, finder.box_adjustment, faces.rolls)
+        for marks in network.predict_all(photo, boxes, faces.rolls):
             crop = cut_crop(photo, crop_transform(marks))
             pixels = torch.from_numpy(crop).permute(2, 0, 1)[None].float()
             face = fit(pixels)

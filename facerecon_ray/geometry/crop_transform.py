@@ -1,6 +1,7 @@
 """The crop rule: which square of a photo a face's crop shows, from its 68 landmarks; the same for training data.
 
-Transforms are (..., 2, 3) affine matrices between pixel coordinates with pixel centres at +0.5.
+Transforms are (..., 2, 3) affine matrices between pixel coordinates with pixel centres at +0.5. They scale, move and,
+where a face is rolled, turn: the photo turns by the roll the other way, and in the crop the face stands upright.
 """
 
 import math
@@ -13,45 +14,68 @@ CROP_MARGIN = 1.75
 CROP_RISE = 0.1
 
 
-def crop_transform(landmarks: np.ndarray) -> np.ndarray:
-    """Axis-aligned square around a face: its landmark box, 1.75 times as large and moved up by a tenth of its size.
+def crop_transform(landmarks: np.ndarray, roll: np.ndarray | float = 0.0) -> np.ndarray:
+    """Square around a face: its landmark box, 1.75 times as large and moved up by a tenth of its size.
 
     Parameters
     ----------
     landmarks : (..., 68, 2) photo pixels
+    roll : (...) of the faces, degrees; landmark box and square are turned by it
 
     Returns
     -------
     (..., 2, 3) float64 photo pixels to crop pixels
     """
-    points = np.asarray(landmarks, np.float64)
+    upright = turn(-np.asarray(roll))
+    points = np.asarray(landmarks, np.float64) @ np.swapaxes(upright, -1, -2)
     low, high = points.min(-2), points.max(-2)
     size = (high - low).max(-1, keepdims=True)
     centre = (low + high) / 2 - size * (0.0, CROP_RISE)
-    scale = CROP_SIZE / (CROP_MARGIN * size)
-    transform = np.zeros((*size.shape[:-1], 2, 3))
-    transform[..., 0, 0] = transform[..., 1, 1] = scale[..., 0]
-    transform[..., 2] = CROP_SIZE / 2 - scale * centre
-    return transform
+    return _crop_around(upright, centre, CROP_SIZE / (CROP_MARGIN * size), CROP_SIZE)
 
 
-def square_transform(boxes: np.ndarray) -> np.ndarray:
+def square_transform(boxes: np.ndarray, roll: np.ndarray | float = 0.0, side: int = CROP_SIZE) -> np.ndarray:
     """Crop that shows a box.
 
     Parameters
     ----------
     boxes : (..., 4) x0, y0, x1, y1 in photo pixels; the crop is as large as the mean of their sides
+    roll : (...) degrees by which the boxes are turned about their middles
+    side : of the crop, pixels
 
     Returns
     -------
     (..., 2, 3) float64 photo pixels to crop pixels
     """
     low, high = boxes[..., :2].astype(np.float64), boxes[..., 2:].astype(np.float64)
-    scale = CROP_SIZE / (high - low).mean(-1)
-    transform = np.zeros((*boxes.shape[:-1], 2, 3))
-    transform[..., 0, 0] = transform[..., 1, 1] = scale
-    transform[..., 2] = CROP_SIZE / 2 - scale[..., None] * (low + high) / 2
-    return transform
+    upright = turn(-np.asarray(roll))
+    centre = (upright @ ((low + high) / 2)[..., None])[..., 0]
+    return _crop_around(upright, centre, side / (high - low).mean(-1, keepdims=True), side)
+
+
+def turn(angle: np.ndarray | float) -> np.ndarray:
+    """(..., 2, 2) matrices that turn pixel coordinates by angles (...), degrees, clockwise in the picture."""
+    radians = np.deg2rad(np.asarray(angle, np.float64))
+    cos, sin = np.cos(radians), np.sin(radians)
+    return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
+
+
+def roll_of_transform(transform: np.ndarray) -> np.ndarray:
+    """Roll in the photo of a face that stands upright in its crop.
+
+    A photo that was scaled to whole pixels is not scaled alike in both directions: the turn is that of the nearest
+    rotation.
+
+    Parameters
+    ----------
+    transform : (..., 2, 3) photo pixels to crop pixels
+
+    Returns
+    -------
+    (...) degrees, -180 to 180; 0 where the crop is axis-aligned
+    """
+    (a, b), (c, d) = np.moveaxis(np.asarray(transform, np.float64)[..., :2], (-2, -1), (0, 1))
+    return np.rad2deg(np.arctan2(b - c, a + d))
 
 
 def transform_beside(transform: np.ndarray, face: np.ndarray, turned: np.ndarray) -> np.ndarray:
@@ -91,19 +115,23 @@ def photo_bounds(transform: np.ndarray, width: np.ndarray, height: np.ndarray) -
 
     Parameters
     ----------
-    transform : (..., 2, 3) photo pixels to crop pixels, axis-aligned
+    transform : (..., 2, 3) photo pixels to crop pixels
     width, height : (...) of the photos, pixels
 
     Returns
     -------
-    (..., 4) float32 x0, y0, x1, y1 in crop pixels
+    (..., 4, 3) float32 a, b, c of the photo's left, top, right and bottom border: a x + b y + c is how far x, y lies
+        inside of it, crop pixels
     """
-    size = np.stack([width, height], -1).astype(np.float64)
-    corners = apply_transform(np.asarray(transform, np.float64), np.stack([np.zeros_like(size), size], -2))
-    return np.concatenate([corners[..., 0, :], corners[..., 1, :]], -1).astype(np.float32)
+    to_photo = invert_transform(np.asarray(transform, np.float64))
+    distance = to_photo / np.linalg.norm(to_photo[..., :2], axis=-1, keepdims=True)
+    size = np.stack([width, height], -1) / np.linalg.norm(to_photo[..., :2], axis=-1)
+    opposite = -distance
+    opposite[..., 2] += size
+    return np.concatenate([distance, opposite], -2).astype(np.float32)
 
 
-def cut_crop(photo: np.ndarray, transform: np.ndarray) -> np.ndarray:
+def cut_crop(photo: np.ndarray, transform: np.ndarray, side: int = CROP_SIZE) -> np.ndarray:
     """Resample the square that a transform shows.
 
     A photo that is shrunk is averaged over the area of each crop pixel. Beyond the photo its border is repeated.
@@ -112,19 +140,26 @@ def cut_crop(photo: np.ndarray, transform: np.ndarray) -> np.ndarray:
     ----------
     photo : (H, W, 3) uint8
     transform : (2, 3) photo pixels to crop pixels
+    side : of the crop, pixels
 
     Returns
     -------
-    (256, 256, 3) uint8
+    (side, side, 3) uint8
     """
     scale = math.sqrt(abs(np.linalg.det(transform[:, :2])))
     oversampling = max(1, math.ceil(1 / scale))
     matrix = np.asarray(transform, np.float64) * oversampling
     # OpenCV puts pixel centres at whole numbers.
     matrix[:, 2] += matrix[:, :2].sum(-1) / 2 - 0.5
-    side = CROP_SIZE * oversampling
-    fine = cv2.warpAffine(photo, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return fine if oversampling == 1 else cv2.resize(fine, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
+    size = (side * oversampling, side * oversampling)
+    fine = cv2.warpAffine(photo, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return fine if oversampling == 1 else cv2.resize(fine, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def _crop_around(upright: np.ndarray, centre: np.ndarray, scale: np.ndarray, side: int) -> np.ndarray:
+    """(..., 2, 3) turns (..., 2, 2), then scales (..., 1), that bring centres (..., 2), turned already, to the middle."""
+    linear = scale[..., None] * np.broadcast_to(upright, (*scale.shape[:-1], 2, 2))
+    return np.concatenate([linear, (side / 2 - scale * centre)[..., None]], -1)
 
 
 def _middle(points: np.ndarray) -> np.ndarray:

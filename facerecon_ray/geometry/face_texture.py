@@ -33,7 +33,7 @@ def face_texture(
     maps : (B, 256, 256, 3) position maps
     photos : (B, 3, H, W) float32 0 to 255, the crops that the maps are of
     scale : (B,) pixels per metre
-    bounds : (B, 4) x0, y0, x1, y1 of what the crops really show, pixels; None if all of them
+    bounds : (B, 4, 3) borders of what the crops really show, as `photo_bounds` gives them; None if all of them
 
     Returns
     -------

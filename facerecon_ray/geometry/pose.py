@@ -103,7 +103,10 @@ class Camera:
 
     @staticmethod
     def from_row(pose: Tensor, camera: Tensor) -> "Camera":
-        """Cameras from the columns of a batch: pose (B, 3), and camera (B, 3) scale, x and y of the model's origin."""
+        """Cameras from poses (B, 3), and (B, 3) scale, x and y of the model's origin, both of the same picture.
+
+        Training pairs are crops that are not turned; for other crops see `geometry.crop_camera`.
+        """
         return Camera(pose, camera[:, 0], camera[:, 1:])
 
     def with_angles(self, angles: Tensor) -> "Camera":

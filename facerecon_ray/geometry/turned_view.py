@@ -98,7 +98,7 @@ def turn_view(
     vertices : (B, N, 3) fitted heads, metres
     camera : fitted cameras, pixels of the photos
     angles : (B, 3) new yaw, pitch, roll in degrees
-    bounds : (B, 4) x0, y0, x1, y1 of what the pictures really show, pixels; None if all of them
+    bounds : (B, 4, 3) borders of what the pictures really show, as `photo_bounds` gives them; None if all of them
     """
     height, width = photos.shape[-2:]
     points = camera.project(vertices)
@@ -150,13 +150,11 @@ def facing_camera(points: Tensor, triangles: Tensor) -> Tensor:
 def inside_photo(bounds: Tensor, height: int, width: int) -> Tensor:
     """(B, 1, H, W) 0 where pictures go on beyond their photos, rising to 1 over `PHOTO_MARGIN` pixels inside them.
 
-    bounds : (B, 4) x0, y0, x1, y1 of the photos, pixels
+    bounds : (B, 4, 3) the photos' borders, as `photo_bounds` gives them
     """
-    low, high = bounds[:, None, :2], bounds[:, None, 2:]
-    across, down = (torch.arange(size, device=bounds.device)[None] + 0.5 for size in (width, height))
-    within_x = torch.minimum(across - low[..., 0], high[..., 0] - across)[:, None, None]
-    within_y = torch.minimum(down - low[..., 1], high[..., 1] - down)[:, None, :, None]
-    return (torch.minimum(within_x, within_y) / PHOTO_MARGIN).clamp(0, 1)
+    across, down = (torch.arange(size, device=bounds.device) + 0.5 for size in (width, height))
+    a, b, c = bounds[..., None, None].unbind(2)
+    return ((a * across + (b * down[:, None] + c)).amin(1, keepdim=True) / PHOTO_MARGIN).clamp(0, 1)
 
 
 def _inside_outline(mask: Tensor) -> Tensor:

@@ -135,7 +135,7 @@ def scale_for_detection(photo: np.ndarray, side: int) -> np.ndarray:
 def _unscale(faces: Detections, scaled: np.ndarray, photo: np.ndarray) -> Detections:
     """Boxes in the pixels of the photo instead of those of the scaled photo."""
     x, y = photo.shape[1] / scaled.shape[1], photo.shape[0] / scaled.shape[0]
-    return Detections(faces.boxes * np.array([x, y, x, y], np.float32), faces.scores)
+    return Detections(faces.boxes * np.array([x, y, x, y], np.float32), faces.scores, faces.rolls)
 
 
 def _detections(rectangles: Sequence[dlib.rectangle], scores: Sequence[float], min_score: float) -> Detections:
@@ -144,4 +144,4 @@ def _detections(rectangles: Sequence[dlib.rectangle], scores: Sequence[float], m
     values = np.array(scores, np.float32)
     order = np.argsort(-values, kind="stable")
     order = order[values[order] > min_score]
-    return Detections(boxes.reshape(-1, 4)[order], values[order])
+    return Detections.upright(boxes.reshape(-1, 4)[order], values[order])

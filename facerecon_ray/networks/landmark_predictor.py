@@ -7,6 +7,7 @@ import dlib
 import numpy as np
 
 from facerecon_ray.errors import AssetError
+from facerecon_ray.geometry.crop_transform import apply_transform, cut_crop, invert_transform, square_transform, turn
 from facerecon_ray.networks.dlib_models import installed_model
 
 LANDMARKS = 68
@@ -47,24 +48,34 @@ class LandmarkPredictor:
         if points != LANDMARKS:
             raise AssetError(f"landmark model {path}: it has {points} points, {LANDMARKS} are needed")
 
-    def predict_all(self, photo: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        """(B, 68, 2) landmarks of the faces in boxes (B, 4); see `predict`."""
-        return np.stack([self.predict(photo, box) for box in boxes])
+    def predict_all(self, photo: np.ndarray, boxes: np.ndarray, rolls: np.ndarray) -> np.ndarray:
+        """(B, 68, 2) landmarks of the faces in boxes (B, 4) with rolls (B,); see `predict`."""
+        return np.stack([self.predict(photo, *face) for face in zip(boxes, rolls.tolist(), strict=True)])
 
-    def predict(self, photo: np.ndarray, box: np.ndarray) -> np.ndarray:
+    def predict(self, photo: np.ndarray, box: np.ndarray, roll: float = 0.0) -> np.ndarray:
         """Find the landmarks of one face.
 
         Parameters
         ----------
         photo : (H, W, 3) uint8 RGB
         box : (4,) x0, y0, x1, y1 in photo pixels, of the kind that dlib's HOG detector gives
+        roll : of the face, degrees; the box is turned by it about its middle
 
         Returns
         -------
         (68, 2) float64 photo pixels
         """
+        if roll:
+            return self._predict_rolled(photo, box, roll)
         patch, origin, factor = _cut_patch(photo, box)
         return self._median(patch, (box.reshape(2, 2) - origin) * factor) / factor + origin
+
+    def _predict_rolled(self, photo: np.ndarray, box: np.ndarray, roll: float) -> np.ndarray:
+        margin = round(PATCH_MARGIN * FACE_PIXELS)
+        side = FACE_PIXELS + 2 * margin
+        upright = square_transform(adjust_boxes(box, (0.0, 0.0, side / FACE_PIXELS)), roll, side)
+        corners = np.array([[margin] * 2, [margin + FACE_PIXELS] * 2])
+        return apply_transform(invert_transform(upright), self._median(cut_crop(photo, upright, side), corners))
 
     def _median(self, patch: np.ndarray, corners: np.ndarray) -> np.ndarray:
         """(68, 2) patch pixels from a box given by its corners (2, 2) in patch pixels."""
@@ -78,11 +89,17 @@ class LandmarkPredictor:
         return np.median(shapes, axis=0) + 0.5
 
 
-def adjust_boxes(boxes: np.ndarray, adjustment: tuple[float, float, float]) -> np.ndarray:
-    """Shift boxes (..., 4) by parts of their width and height, and let them grow."""
+def adjust_boxes(
+    boxes: np.ndarray, adjustment: tuple[float, float, float], rolls: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """Shift boxes (..., 4) by parts of their width and height, and let them grow.
+
+    Boxes turned about their middles by rolls (...), degrees, are shifted along their own sides.
+    """
     right, down, growth = adjustment
     low, high = boxes[..., :2], boxes[..., 2:]
-    centre, half = (low + high) / 2 + (high - low) * (right, down), (high - low) * growth / 2
+    shift = (turn(rolls) @ ((high - low) * (right, down))[..., None])[..., 0]
+    centre, half = (low + high) / 2 + shift, (high - low) * growth / 2
     return np.concatenate([centre - half, centre + half], -1)
 
 

@@ -42,12 +42,20 @@ class Tile:
 class Detections:
     """Faces of one photo, the highest score first.
 
-    boxes    (K, 4) float32 x0, y0, x1, y1 in photo pixels; they may reach beyond the photo
+    boxes    (K, 4) float32 x0, y0, x1, y1 in photo pixels; they may reach beyond the photo. A rolled face's window is
+             the box turned about its middle
     scores   (K,) float32; not a probability: above 0 is a face, near 1 a clear one
+    rolls    (K,) float32 degrees by which the faces are rolled, clockwise in the photo
     """
 
     boxes: np.ndarray
     scores: np.ndarray
+    rolls: np.ndarray
+
+    @classmethod
+    def upright(cls, boxes: np.ndarray, scores: np.ndarray) -> "Detections":
+        """Faces found by what finds only upright ones."""
+        return cls(boxes, scores, np.zeros(len(boxes), np.float32))
 
 
 class MmodDetector(nn.Module):
@@ -110,7 +118,7 @@ class MmodDetector(nn.Module):
         min_score : lowest score that is a face
         """
         if min(photos.shape[1:3]) < MIN_SIDE:
-            return [Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)) for _ in photos]
+            return [Detections.upright(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)) for _ in photos]
         tile = lay_out_pyramid(*photos.shape[1:3])
         device = next(self.parameters()).device
         pixels = torch.from_numpy(photos).to(device).permute(0, 3, 1, 2).float()
@@ -170,7 +178,7 @@ def _faces(scores: np.ndarray, tile: Tile, min_score: float) -> Detections:
     order = np.argsort(-found, kind="stable")
     boxes, found = _boxes(rows[order], columns[order], tile), found[order]
     kept = _suppress(boxes)
-    return Detections(boxes[kept].astype(np.float32), found[kept].astype(np.float32))
+    return Detections.upright(boxes[kept].astype(np.float32), found[kept].astype(np.float32))
 
 
 def _boxes(rows: np.ndarray, columns: np.ndarray, tile: Tile) -> np.ndarray:

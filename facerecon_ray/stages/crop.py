@@ -41,7 +41,8 @@ class Cropper:
 
     A photo with several faces becomes as many rows, the highest detection score first. A photo without a face, or one
     that cannot be used, is one row that says so. bbox, landmarks and crop_transform are in pixels of the upright
-    original, whatever the photo was scaled to; a bbox may reach beyond the photo.
+    original, whatever the photo was scaled to; a bbox may reach beyond the photo. A face
+    stands upright in its crop, as far as the detector knows its roll.
     """
 
     name: ClassVar[str] = "crop"
@@ -107,8 +108,8 @@ class Cropper:
                 photo.faces = self._faces(photo.photo, photo.detections)
 
     def _faces(self, photo: Photo, found: Detections) -> Batch:
-        landmarks = self._find.landmarks(photo.pixels, found.boxes)
-        transforms = crop_transform(landmarks)
+        landmarks = self._find.landmarks(photo.pixels, found.boxes, found.rolls)
+        transforms = crop_transform(landmarks, found.rolls)
         x, y = photo.to_original
         return {
             "bbox": found.boxes * (x, y, x, y),

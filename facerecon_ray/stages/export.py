@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from facerecon_ray.config.reconstruct import ExportSettings
+from facerecon_ray.geometry.crop_camera import crop_camera
 from facerecon_ray.geometry.crop_transform import apply_transform, invert_transform
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.face_texture import face_texture
 from facerecon_ray.geometry.landmarks import landmarks_on_vertices
-from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import UvLayout
 from facerecon_ray.geometry.shading import vertex_normals
 from facerecon_ray.geometry.smooth_border import SmoothBorder
@@ -107,7 +107,8 @@ class _Faces:
     def __init__(self, layout: UvLayout, border: SmoothBorder, batch: Batch) -> None:
         self._layout, self._border, self._batch = layout, border, batch
         self._maps = torch.from_numpy(batch["position_map"])
-        self._camera = Camera.from_row(torch.from_numpy(batch["pose"]), torch.from_numpy(batch["camera"]))
+        pose, camera = (torch.from_numpy(batch[name]) for name in ("pose", "camera"))
+        self._camera = crop_camera(pose, camera, batch["crop_transform"])
 
     def meshes(self, topology: Literal["dense", "model"]) -> list[TexturedMesh]:
         layout, border = self._layout, self._border

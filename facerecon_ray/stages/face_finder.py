@@ -45,9 +45,15 @@ class FaceFinder:
         """Find the faces in each of pictures (H, W, 3) uint8 RGB."""
         return self._detector.detect(pictures)
 
-    def landmarks(self, picture: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        """(B, 68, 2) landmarks in pixels of a picture (H, W, 3) uint8 RGB for the detector's boxes (B, 4)."""
-        return self._landmarks.predict_all(picture, adjust_boxes(boxes, self._detector.box_adjustment))
+    def landmarks(self, picture: np.ndarray, boxes: np.ndarray, rolls: np.ndarray) -> np.ndarray:
+        """(B, 68, 2) landmarks in pixels of a picture (H, W, 3) uint8 RGB.
+
+        Parameters
+        ----------
+        boxes, rolls : (B, 4), (B,) as the detector gives them
+        """
+        adjusted = adjust_boxes(boxes, self._detector.box_adjustment, rolls)
+        return self._landmarks.predict_all(picture, adjusted, rolls)
 
     def __call__(self, picture: np.ndarray) -> np.ndarray | None:
         """(68, 2) landmarks of the face that the detector is surest of, None where it finds none."""
@@ -55,4 +61,4 @@ class FaceFinder:
         if len(found.boxes) == 0:
             return None
         best = int(found.scores.argmax())
-        return np.asarray(self.landmarks(picture, found.boxes[best : best + 1])[0])
+        return np.asarray(self.landmarks(picture, found.boxes[best : best + 1], found.rolls[best : best + 1])[0])

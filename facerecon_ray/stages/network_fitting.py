@@ -85,19 +85,20 @@ class NetworkLandmarks:
     def __init__(self, fit: NetworkFitter) -> None:
         self._fit, self._device = fit, fit.device
 
-    def predict_all(self, photo: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    def predict_all(self, photo: np.ndarray, boxes: np.ndarray, rolls: np.ndarray) -> np.ndarray:
         """Find the landmarks of each face.
 
         Parameters
         ----------
         photo : (H, W, 3) uint8 RGB
         boxes : (B, 4) x0, y0, x1, y1 in photo pixels, of the kind that dlib's HOG detector gives
+        rolls : (B,) of the faces, degrees; the boxes are turned by it about their middles
 
         Returns
         -------
         (B, 68, 2) float64 photo pixels
         """
-        transforms = square_transform(adjust_boxes(boxes, BOX_TO_CROP))
+        transforms = square_transform(adjust_boxes(boxes, BOX_TO_CROP, rolls), rolls)
         crops = np.stack([cut_crop(photo, transform) for transform in transforms])
         pictures = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float()
         found = self._fit.read(pictures).landmarks.cpu().numpy().astype(np.float64)

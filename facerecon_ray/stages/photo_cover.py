@@ -8,7 +8,7 @@ from facerecon_ray.stages.stage import Batch
 
 
 def shown_bounds(batch: Batch) -> Tensor:
-    """(B, 4) float32 x0, y0, x1, y1 of the photos in crop pixels.
+    """(B, 4, 3) float32 borders of the photos in crop pixels, as `photo_bounds` gives them.
 
     Input columns    crop_transform, photo_width, photo_height
     """

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from facerecon_ray.config.assets import PRNET_WEIGHTS, TWO_VIEW_WEIGHTS
 from facerecon_ray.config.reconstruct import ReconstructSettings, RotateSettings
+from facerecon_ray.geometry.crop_camera import crop_camera
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitted_views import FittedViews
 from facerecon_ray.geometry.pose import Camera
@@ -21,7 +22,7 @@ from facerecon_ray.stages.stage import Batch, Column, Stage
 class Reconstructor(Stage):
     """Make a position map of each face.
 
-    Input columns   fitted    pose (3,), camera (3,), shape (S,), expression (E,)
+    Input columns   fitted    pose (3,), camera (3,), crop_transform (2, 3), shape (S,), expression (E,)
                     two-view  crop, rotated : (256, 256, 3) uint8; also those of fitted, if it corrects the fit
                     prnet     crop
     Output column   position_map : (256, 256, 3) float16, crop pixels / 256
@@ -79,7 +80,7 @@ class _Fitted:
         device = self.model.mean.device
         names = ("pose", "camera", "shape", "expression")
         pose, camera, shape, expression = (torch.from_numpy(batch[name]).to(device) for name in names)
-        return Camera.from_row(pose, camera), self.model.vertices(shape, expression)
+        return crop_camera(pose, camera, batch["crop_transform"]), self.model.vertices(shape, expression)
 
     def __call__(self, batch: Batch) -> Tensor:
         """(B, 256, 256, 3) position maps."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from facerecon_ray.config.assets import ROTATOR_WEIGHTS
 from facerecon_ray.config.reconstruct import RotateSettings
+from facerecon_ray.geometry.crop_camera import pose_in_photo
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import Fit, LandmarkFitter
@@ -89,7 +90,7 @@ class Rotator(Stage):
             rotated = self._repaired(rotated, view)
         visible = (view.seen * view.face).sum((1, 2, 3)) / view.face.sum((1, 2, 3)).clamp(min=1)
         columns = {
-            "pose": fit.camera.angles,
+            "pose": pose_in_photo(fit.camera.angles, batch["crop_transform"]),
             "camera": torch.cat([fit.camera.scale[:, None], fit.camera.translation], 1),
             "shape": fit.shape,
             "expression": fit.expression,

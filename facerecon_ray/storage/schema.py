@@ -22,11 +22,11 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("face_index", pa.int32()),
         pa.field("status", pa.string(), nullable=False),  # ok, no_face, unreadable, failed
         pa.field("error", pa.string()),  # one sentence
-        pa.field("bbox", matrix_type(4)),  # x0, y0, x1, y1 in photo pixels
+        pa.field("bbox", matrix_type(4)),  # x0, y0, x1, y1 in photo pixels, turned about its middle
         pa.field("detection_score", pa.float32()),
         pa.field("crop_transform", matrix_type(2, 3)),  # photo pixels -> crop pixels
         pa.field("landmarks", matrix_type(68, 2)),  # photo pixels
-        pa.field("pose", struct_type("yaw", "pitch", "roll")),  # degrees
+        pa.field("pose", struct_type("yaw", "pitch", "roll")),  # degrees, in the photo
         pa.field("camera", struct_type("scale", "x", "y")),  # crop pixels per metre, crop pixels
         pa.field("shape", FLOATS),  # standard deviations
         pa.field("expression", FLOATS),  # standard deviations

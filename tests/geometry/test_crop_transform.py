@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -8,7 +9,10 @@ from facerecon_ray.geometry.crop_transform import (
     cut_crop,
     invert_transform,
     photo_bounds,
+    roll_of_transform,
+    square_transform,
     transform_beside,
+    turn,
 )
 
 
@@ -99,4 +103,57 @@ def test_square_beside_a_crop_keeps_its_scale_and_the_middle_of_the_face() -> No
 def test_photos_end_where_their_corners_are_in_the_crop() -> None:
     transforms = np.array([[[0.5, 0.0, 20.0], [0.0, 0.5, -30.0]], [[2.0, 0.0, -10.0], [0.0, 2.0, 0.0]]])
     bounds = photo_bounds(transforms, np.array([300, 40]), np.array([200, 50]))
-    np.testing.assert_allclose(bounds, [[20, -30, 170, 70], [-10, 0, 70, 100]])
+    left, top, right, bottom = (1, 0), (0, 1), (-1, 0), (0, -1)
+    np.testing.assert_array_equal(bounds[..., :2], [[left, top, right, bottom]] * 2)
+    np.testing.assert_allclose(bounds[..., 2], [[-20, 30, 170, 70], [10, 0, 70, 100]])
+
+
+@pytest.mark.parametrize("roll", [30.0, 90.0, -135.0, 180.0])
+def test_a_rolled_face_has_the_crop_of_the_upright_one(roll: float) -> None:
+    shapes, boxes = _shapes(5), np.array([[20.0, 30.0, 120.0, 130.0]])
+    rolled = shapes @ turn(roll).T + (300.0, -40.0)
+    transform = crop_transform(rolled, np.full(5, roll))
+    np.testing.assert_allclose(apply_transform(transform, rolled), apply_transform(crop_transform(shapes), shapes))
+    np.testing.assert_allclose(roll_of_transform(transform), roll)
+    square = square_transform(boxes, np.array([roll]), 100)[0]
+    turned = (np.array([[-50, -50], [50, 50], [0, 0]]) @ turn(roll).T) + (70, 80)
+    np.testing.assert_allclose(apply_transform(square, turned), [[0, 0], [100, 100], [50, 50]], atol=1e-9)
+
+
+def test_turns_are_clockwise_in_the_picture() -> None:
+    np.testing.assert_allclose(turn(90) @ (1.0, 0.0), (0.0, 1.0), atol=1e-12)
+    np.testing.assert_allclose(turn(np.array([0.0, 180.0])), [np.eye(2), -np.eye(2)], atol=1e-12)
+
+
+def test_roll_of_a_crop_is_known_where_the_photo_was_not_scaled_alike_in_both_directions() -> None:
+    transforms = crop_transform(_shapes(4), np.array([0.0, 90.0, 47.0, -170.0])) / (4.0, 4.01, 1.0)
+    np.testing.assert_allclose(roll_of_transform(transforms), [0, 90, 47, -170], atol=0.08)
+    assert roll_of_transform(transforms)[0] == 0
+
+
+def test_borders_of_a_photo_in_a_turned_crop() -> None:
+    width, height = 300, 200
+    transform = crop_transform(np.random.default_rng(2).uniform(80, 160, (68, 2)), 35.0)
+    bounds = photo_bounds(transform, np.array(width), np.array(height)).astype(float)
+    scale = np.linalg.norm(transform[:, 0])
+    inside = bounds @ (*apply_transform(transform, np.array([[70.0, 90.0]]))[0], 1.0)
+    np.testing.assert_allclose(inside, scale * np.array([70, 90, width - 70, height - 90]), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("degrees", "quarters"), [(90.0, 1), (180.0, 2), (-90.0, 3)])
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_turned_crop_of_a_photo_turned_by_quarters_is_its_crop(degrees: float, quarters: int, factor: int) -> None:
+    photo = cv2.GaussianBlur(_noise(256 * factor, 256 * factor), (0, 0), 2)
+    side = 256.0 * factor
+    expected = cut_crop(photo, square_transform(np.array([0.0, 0.0, side, side])))
+    turned = np.ascontiguousarray(np.rot90(photo, -quarters))
+    crop = cut_crop(turned, square_transform(np.array([0.0, 0.0, side, side]), degrees))
+    assert np.abs(crop.astype(int) - expected).max() <= 1
+
+
+def test_turned_shrinking_averages_too() -> None:
+    photo = _noise(1600, 1600)
+    crop = cut_crop(photo, square_transform(np.array([300.0, 300.0, 1300.0, 1300.0]), 45.0))
+    straight = cut_crop(photo, square_transform(np.array([300.0, 300.0, 1300.0, 1300.0])))
+    assert crop.std() == pytest.approx(straight.std(), rel=0.25)
+    assert crop.mean() == pytest.approx(photo.mean(), abs=0.5)

@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
+from facerecon_ray.geometry.crop_transform import photo_bounds
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.rasterizer import interpolate, rasterize
@@ -100,7 +102,8 @@ def test_background_beside_a_head_that_is_fitted_too_wide_is_not_taken_for_skin(
 
 
 def test_inside_photo_rises_from_the_borders() -> None:
-    trust = inside_photo(torch.tensor([[10.0, -20.0, 300.0, 100.0]]), 120, 200)[0, 0]
+    bounds = photo_bounds(np.array([[1.0, 0.0, 10.0], [0.0, 1.0, -20.0]]), np.array(290), np.array(120))
+    trust = inside_photo(torch.from_numpy(bounds)[None], 120, 200)[0, 0]
     assert trust[50, :10].max() == 0.0
     assert trust[100:].max() == 0.0
     assert trust[:80, 20:].min() == 1.0

@@ -49,7 +49,7 @@ def test_photos_of_different_sizes_share_a_call(
 def test_boxes_are_in_pixels_of_the_photo_as_it_came(detectors: dict[str, Detector], astronaut: np.ndarray) -> None:
     large = astronaut.repeat(3, 0).repeat(3, 1)
     expected, found = (detectors["mmod"].detect([photo])[0] for photo in (astronaut, large))
-    assert _overlaps(Detections(expected.boxes * 3, expected.scores), found)[0] > 0.8
+    assert _overlaps(Detections(expected.boxes * 3, expected.scores, expected.rolls), found)[0] > 0.8
 
 
 @pytest.mark.parametrize("name", ["mmod", "dlib-mmod", "dlib-hog"])

@@ -10,6 +10,7 @@ from torch import Tensor
 from facerecon_ray.config.photos import PhotoFitSettings
 from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
 from facerecon_ray.errors import PhotoError
+from facerecon_ray.geometry.crop_transform import turn
 from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, FaceModel
 from facerecon_ray.geometry.fitting import LandmarkFitter, box_size
 from facerecon_ray.geometry.pose import Camera
@@ -33,7 +34,7 @@ SHARPNESS_SIDE = 128
 class FittedPhoto:
     """A photo with the face model fitted to its largest face.
 
-    pixels       (H, W, 3) uint8 RGB
+    pixels       (H, W, 3) uint8 RGB; a photo that lies on its side or its head is turned by quarters
     vertices     (N, 3) image frame, photo pixels: the fit, moved in the picture so that it meets the landmarks
     fitted       (N, 3) metres, the fit in the model frame
     camera       one camera, photo pixels
@@ -77,12 +78,13 @@ class PhotoFitter:
             when the photo cannot be read, shows no face, or its largest face is turned, blurred, small or badly fitted
         """
         pixels = decode_photo(data, self._read).pixels
-        boxes = self._detector.detect([pixels])[0].boxes
-        if len(boxes) == 0:
+        faces = self._detector.detect([pixels])[0]
+        if len(faces.boxes) == 0:
             raise PhotoError("no face was found")
-        largest = boxes[(boxes[:, 2:] - boxes[:, :2]).prod(1).argmax()]
-        box = adjust_boxes(largest, self._detector.box_adjustment)
-        landmarks = self._landmarks.predict(pixels, box)
+        largest = (faces.boxes[:, 2:] - faces.boxes[:, :2]).prod(1).argmax()
+        roll = float(faces.rolls[largest])
+        box = adjust_boxes(faces.boxes[largest], self._detector.box_adjustment, roll)
+        pixels, landmarks = turned_by_quarters(pixels, self._landmarks.predict(pixels, box, roll), round(roll / 90))
         self._require_detail(pixels, landmarks)
         found = torch.from_numpy(landmarks.astype(np.float32))[None]
         fit = self._fit(found)
@@ -105,6 +107,13 @@ class PhotoFitter:
         found = sharpness(pixels, landmarks)
         if found < self._settings.least_sharpness:
             raise PhotoError(f"the face is blurred (sharpness {found:.3f})")
+
+
+def turned_by_quarters(pixels: np.ndarray, points: np.ndarray, quarters: int) -> tuple[np.ndarray, np.ndarray]:
+    """A photo (H, W, 3) and points (N, 2) in it, turned counter-clockwise by quarters, without any loss."""
+    linear = turn(-90 * quarters).round()
+    shift = -np.minimum(linear @ pixels.shape[1::-1], 0)
+    return np.ascontiguousarray(np.rot90(pixels, quarters)), points @ linear.T + shift
 
 
 def sharpness(pixels: np.ndarray, landmarks: np.ndarray) -> float:

@@ -1,0 +1,35 @@
+"""Poses in photos and cameras in crops: a crop may be turned, and both belong to the same face.
+
+The columns of a face are its pose in the photo, its camera in crop pixels, and the transform between them. Roll turns
+the picture after all else (see `geometry.pose`), so a turned crop changes a pose's roll and nothing else of it.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facerecon_ray.geometry.crop_transform import roll_of_transform
+from facerecon_ray.geometry.pose import Camera
+
+
+def crop_camera(pose: Tensor, camera: Tensor, transform: np.ndarray) -> Camera:
+    """Cameras in crops.
+
+    Parameters
+    ----------
+    pose : (B, 3) yaw, pitch, roll in the photo, degrees
+    camera : (B, 3) scale, x and y of the model's origin, crop pixels
+    transform : (B, 2, 3) photo pixels to crop pixels
+    """
+    return Camera.from_row(_rolled(pose, -roll_of_transform(transform)), camera)
+
+
+def pose_in_photo(angles: Tensor, transform: np.ndarray) -> Tensor:
+    """Poses (B, 3) in photos, degrees, of faces that have angles (B, 3) in crops by transforms (B, 2, 3)."""
+    return _rolled(angles, roll_of_transform(transform))
+
+
+def _rolled(angles: Tensor, by: np.ndarray) -> Tensor:
+    """Angles (B, 3) with other rolls, within -180 to 180."""
+    roll = angles[:, 2] + torch.from_numpy(by).to(angles)
+    return torch.cat([angles[:, :2], (roll - 360 * (roll / 360).round())[:, None]], 1)
