@@ -42,6 +42,14 @@ def to_255(values: np.ndarray) -> np.ndarray:
     return numbers * (255.0 / white)
 
 
+def own_colours(values: np.ndarray, notes: list[str]) -> np.ndarray:
+    """Colours of vertices, faces or materials as `to_255` gives them; what is on no scale is noted."""
+    shown = to_255(values)
+    if np.isfinite(values).any() and not np.isfinite(shown).any():
+        notes.append("its colours are on no known scale")
+    return shown
+
+
 def from_linear(values: np.ndarray) -> np.ndarray:
     """Display values 0 to 255 of linear light 0 to 1 (IEC 61966-2-1, sRGB)."""
     light = np.clip(np.asarray(values, np.float64), 0.0, 1.0)

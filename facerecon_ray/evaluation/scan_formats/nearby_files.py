@@ -11,12 +11,13 @@ def find_beside(folder: Path, name: str) -> Path | None:
     """
     wanted = PurePosixPath(name.strip().strip('"').replace("\\", "/"))
     for candidate in dict.fromkeys((wanted, PurePosixPath(wanted.name))):
-        if candidate.name:
+        try:
             found = Path(folder, candidate)
-            if not found.is_file():
-                found = _other_case(folder, candidate)
+            found = found if found.is_file() else _other_case(folder, candidate)
             if found.is_file():
                 return found
+        except (OSError, ValueError):  # no name that a file can have
+            continue
     return None
 
 

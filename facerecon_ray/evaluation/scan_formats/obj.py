@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from facerecon_ray.errors import InputError
-from facerecon_ray.evaluation.scan_formats.colour_values import to_255
+from facerecon_ray.evaluation.scan_formats.colour_values import own_colours
 from facerecon_ray.evaluation.scan_formats.mtl import Material, read_materials
 from facerecon_ray.evaluation.scan_formats.nearby_files import find_beside
 from facerecon_ray.evaluation.scan_formats.parts import NO_CORNER, Part, fans, part_of_corners
@@ -48,7 +48,7 @@ def read_obj(path: Path, notes: list[str]) -> list[Part]:
     lines = _lines(path.read_bytes())
     if lines.free_form:
         notes.append("its curves and free-form surfaces were left out")
-    vertices, colours = _vertices(lines)
+    vertices, colours = _vertices(lines, notes)
     uv = _table([b" ".join((*text.split(), b"0")[:2]) for text in lines.places])
     corners, corners_uv, material = _corners(lines)
     known = _materials(path, lines, notes) if len(corners) else []
@@ -61,7 +61,8 @@ def read_obj(path: Path, notes: list[str]) -> list[Part]:
     textured = np.array([texture is not None for texture in textures] + [False])[material]
     if (corners_uv[textured] < 0).any():
         notes.append("some of its triangles have no place in their texture")
-    if (corners_uv >= 0).any() and not notes and not textured.any() and colours is None:
+    uncoloured = colours is None and all(looks.colour is None for looks in known)
+    if uncoloured and (corners_uv >= 0).any() and not textured.any() and not notes:
         notes.append("it has places in a texture, but names no texture")
     if colours is None:
         own = np.array([np.full(3, np.nan) if looks.colour is None else looks.colour for looks in known]).reshape(
@@ -124,7 +125,7 @@ def _are_numbers(text: bytes) -> bool:
     return True
 
 
-def _vertices(lines: _Lines) -> tuple[np.ndarray, np.ndarray | None]:
+def _vertices(lines: _Lines, notes: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
     """(V, 3) places and (V, 3) colours 0 to 255, nan where there is none; None without any.
 
     After x, y and z there may be a weight, a colour, or both.
@@ -137,7 +138,7 @@ def _vertices(lines: _Lines) -> tuple[np.ndarray, np.ndarray | None]:
         vertices[places] = values[:, :3]
         if width >= 6:
             colours[places] = values[:, 4:7] if width == 7 and (values[:, 3] == 1).all() else values[:, 3:6]
-    return vertices, to_255(colours) if np.isfinite(colours).any() else None
+    return vertices, own_colours(colours, notes) if np.isfinite(colours).any() else None
 
 
 def _corners(lines: _Lines) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from facerecon_ray.errors import InputError
-from facerecon_ray.evaluation.scan_formats.colour_values import to_255
+from facerecon_ray.evaluation.scan_formats.colour_values import own_colours
 from facerecon_ray.evaluation.scan_formats.parts import Part, fans, part_of_corners
 
 HEADER = re.compile(rb"(ST)?(C)?(N)?(4)?(n)?OFF\b", re.IGNORECASE)
@@ -79,5 +79,5 @@ def _colours(texts: list[list[bytes]], notes: list[str]) -> np.ndarray | None:
     values = [texts[index][:3] for index in there]
     numbers = np.array(values, np.float64)
     whole = not any(b"." in value for row in values for value in row)
-    found[there] = to_255(numbers.astype(np.int64) if whole else numbers)
+    found[there] = own_colours(numbers.astype(np.int64) if whole else numbers, notes)
     return found

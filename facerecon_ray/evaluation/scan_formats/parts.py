@@ -90,7 +90,7 @@ def _clay(colours: MeshColours, triangles: np.ndarray, bare: np.ndarray, excused
         return True, ["the scan has one colour all over and was drawn as clay"]
     if colourless.any():
         return False, [
-            f"{int(colourless.sum()):,} of {len(inside):,} triangles have no colours, they were drawn as clay"
+            f"{int(colourless.sum()):,} of {len(inside):,} triangles have no colours and were drawn as clay"
         ]
     return False, []
 

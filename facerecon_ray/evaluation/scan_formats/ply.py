@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from facerecon_ray.errors import InputError
-from facerecon_ray.evaluation.scan_formats.colour_values import to_255
+from facerecon_ray.evaluation.scan_formats.colour_values import own_colours
 from facerecon_ray.evaluation.scan_formats.mtl import read_texture
 from facerecon_ray.evaluation.scan_formats.parts import NO_CORNER, Part, fans, part_of_corners
 from facerecon_ray.evaluation.scan_formats.ply_file import Column, Lists, parse_ply
@@ -33,7 +33,7 @@ def read_ply(path: Path, notes: list[str]) -> list[Part]:
         raise InputError("the file has no vertices")
     corners, of_face, of_corner = _triangles(face)
     uv, corners_uv = _places(vertex, face, corners, of_face, of_corner)
-    own, corners_own = _own_colours(vertex, face, corners, of_face)
+    own, corners_own = _vertex_or_face_colours(vertex, face, corners, of_face, notes)
     number = face.get("texnumber")
     page = number[of_face].astype(np.int64) if isinstance(number, np.ndarray) else np.zeros(len(corners), np.int64)
     textures = [read_texture(path.parent, name, notes) for name in file.textures]
@@ -87,18 +87,18 @@ def _places(
     return by_vertex, np.full_like(corners, NO_CORNER) if by_vertex is None else corners
 
 
-def _own_colours(
-    vertex: Element, face: Element, corners: np.ndarray, of_face: np.ndarray
+def _vertex_or_face_colours(
+    vertex: Element, face: Element, corners: np.ndarray, of_face: np.ndarray, notes: list[str]
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """(C, 3) colours of vertices or else of faces, and (T, 3) which of them each corner has."""
     by_vertex = _together(vertex, *COLOURS)
     if by_vertex is not None:
-        return to_255(by_vertex), corners
+        return own_colours(by_vertex, notes), corners
     by_face = _together(face, *COLOURS)
     if by_face is None:
         return None, np.full_like(corners, NO_CORNER)
     different, index = np.unique(by_face, axis=0, return_inverse=True)
-    return to_255(different), np.repeat(index.reshape(-1)[of_face, None], 3, 1)
+    return own_colours(different, notes), np.repeat(index.reshape(-1)[of_face, None], 3, 1)
 
 
 def _strips(element: Element) -> np.ndarray:

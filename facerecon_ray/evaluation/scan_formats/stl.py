@@ -22,6 +22,8 @@ def read_stl(path: Path, notes: list[str]) -> list[Part]:
         vertices, triangles = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
     except Exception as error:  # the parser raises errors of every kind on damaged files
         raise InputError(f"the file is no STL file, or it is damaged ({type(error).__name__})") from error
+    if not len(triangles):  # of what it cannot read to its end, trimesh gives nothing
+        raise InputError("the file is no STL file, or it is damaged")
     hidden = mesh.face_attributes.get("stl")
     if hidden is not None and np.any(hidden):
         notes.append("its colours, for which STL has no standard, are not read: save it as PLY")
