@@ -1,13 +1,12 @@
 """Faces of one photo, in this process: the job's stages without Ray."""
 
-import io
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from facerecon_ray.config.reconstruct import (
     CropSettings,
@@ -23,6 +22,7 @@ from facerecon_ray.stages.export import Exporter, quality
 from facerecon_ray.stages.reconstruct import Reconstructor
 from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import NO_FACE, OK, Batch
+from facerecon_ray.storage.photos.photo_file import encode_photo
 
 LOADED_SETTINGS = 2
 """Sets of stages that stay in memory, one for each combination of settings that was used."""
@@ -195,7 +195,4 @@ def _contents(image: str | Path | bytes | np.ndarray | Image.Image) -> bytes:
                 f"a photo is an (H, W, 3) or (H, W) array of uint8; this one is {image.shape} of {image.dtype}"
             )
         image = Image.fromarray(image)
-    contents = io.BytesIO()
-    # TIFF holds every mode of PIL, without loss.
-    ImageOps.exif_transpose(image).save(contents, "TIFF")
-    return contents.getvalue()
+    return encode_photo(image)

@@ -105,6 +105,25 @@ def test_what_is_no_photo_is_refused(tmp_path: Path) -> None:
         facerecon_ray.reconstruct(b"hello", device="cpu")
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "GIF"])
+def test_a_damaged_pil_image_is_refused_like_its_file(kind: str, photo: np.ndarray) -> None:
+    contents = io.BytesIO()
+    Image.fromarray(photo).save(contents, kind)
+    with (
+        Image.open(io.BytesIO(contents.getvalue()[: len(contents.getvalue()) // 2])) as image,
+        pytest.raises(PhotoError, match=r"truncated|damaged"),
+    ):
+        facerecon_ray.reconstruct(image, device="cpu")
+
+
+def test_a_closed_pil_image_is_refused(photo: np.ndarray, tmp_path: Path) -> None:
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    with Image.open(tmp_path / "photo.png") as image:
+        pass
+    with pytest.raises(PhotoError, match="file was closed before its pixels were read"):
+        facerecon_ray.reconstruct(image, device="cpu")
+
+
 def test_only_what_exists_can_be_imported() -> None:
     with pytest.raises(AttributeError, match="nothing_of_that_name"):
         _ = facerecon_ray.nothing_of_that_name

@@ -28,6 +28,7 @@ facerecon reconstruct s3://bucket/photos --output s3://bucket/meshes
 
 facerecon reconstruct --config jobs/reconstruct_photos.yaml --dry-run
 
+Photos are JPEG, HEIC, PNG, WebP, AVIF, TIFF, BMP or GIF files, and JPEG XL where pillow-jxl-plugin is installed.
 The same command again finishes what is missing and redoes nothing. Look at OUT/index.html afterwards.
 Credentials for S3 come from the environment, a profile or a role, as the AWS tools find them.
 """

@@ -8,7 +8,10 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from facerecon_ray.errors import StorageError
 
 PHOTO_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"}
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".heic", ".heif", ".hif", ".avif", ".jxl"),
+        *(".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"),
+    )
 )
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")

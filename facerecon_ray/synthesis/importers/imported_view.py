@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-import cv2
 import numpy as np
 import torch
 
 from facerecon_ray.errors import PhotoError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera
+from facerecon_ray.storage.photos.photo_file import UNSCALED, decode_photo
 
 LEAST_SIDE = 16
 
@@ -102,10 +102,13 @@ def read_picture(path: Path) -> np.ndarray:
         when there is no such file, or it is no picture of at least 16 x 16 pixels
     """
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
+        data = path.read_bytes()
     except OSError as error:
         raise PhotoError(f"{path}: {error.strerror}; a picture was expected") from None
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
-    if picture is None or min(picture.shape[:2]) < LEAST_SIDE:
+    try:
+        picture = decode_photo(data, UNSCALED).pixels
+    except PhotoError as error:
+        raise PhotoError(f"{path}: {error}; a picture was expected") from None
+    if min(picture.shape[:2]) < LEAST_SIDE:
         raise PhotoError(f"{path}: a picture of at least {LEAST_SIDE} x {LEAST_SIDE} pixels was expected")
-    return np.asarray(picture)
+    return picture

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from facerecon_ray.errors import InputError
+from facerecon_ray.errors import InputError, PhotoError
 from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, REGIONS, FaceModel
 from facerecon_ray.geometry.fitting import LandmarkFitter, box_size
 from facerecon_ray.geometry.landmarks import MIRRORED_LANDMARKS, projected_landmarks
@@ -23,6 +23,7 @@ from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, rotation_fr
 from facerecon_ray.geometry.rasterizer import interpolate, rasterize
 from facerecon_ray.networks.dlib_models import installed_model
 from facerecon_ray.networks.landmark_predictor import DEFAULT_MODEL
+from facerecon_ray.storage.photos.photo_file import UNSCALED, decode_photo
 from facerecon_ray.synthesis.model_building.head_rendering import HeadRenderer, frontal_camera
 
 PATH_POINTS = 12
@@ -248,8 +249,9 @@ def portrait_landmarks(folder: Path) -> np.ndarray:
     detector = dlib.get_frontal_face_detector()
     rows = []
     for path in sorted(folder.iterdir()):
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-        if picture is None:
+        try:
+            picture = decode_photo(path.read_bytes(), UNSCALED).pixels
+        except (OSError, PhotoError):
             continue
         larger = cv2.resize(picture, None, fx=2.0, fy=2.0, interpolation=cv2.INTER_CUBIC)
         boxes = detector(larger, 0)

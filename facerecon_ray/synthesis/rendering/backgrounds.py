@@ -10,16 +10,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from facerecon_ray.config.reconstruct import ReadSettings
 from facerecon_ray.config.synthesis import BackgroundSettings
-from facerecon_ray.errors import InputError
+from facerecon_ray.errors import InputError, PhotoError
+from facerecon_ray.storage.photos.photo_file import decode_photo
+from facerecon_ray.storage.uris import PHOTO_SUFFIXES, is_photo_name
 from facerecon_ray.synthesis.rendering.background_scenes import make_background
-
-PICTURE_NAMES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
 KEPT_SIZE = 640
 """Pixels of the shorter side to which the user's pictures are shrunk while they wait for further use."""
 
 KEPT_PICTURES = 48
+
+READING = ReadSettings(max_side=4 * KEPT_SIZE)
 
 
 class Backgrounds:
@@ -61,9 +64,9 @@ class Backgrounds:
 def _pictures_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"backgrounds: {folder} is no folder; name a folder with pictures, or leave it out")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_NAMES and path.is_file())
+    paths = sorted(path for path in folder.rglob("*") if is_photo_name(path.name) and path.is_file())
     if not paths:
-        endings = ", ".join(sorted(PICTURE_NAMES))
+        endings = ", ".join(sorted(PHOTO_SUFFIXES))
         raise InputError(f"backgrounds: no pictures in {folder}; expected files that end in {endings}")
     return paths
 
@@ -72,11 +75,10 @@ def _pictures_in(folder: Path) -> list[Path]:
 def _read(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB, shrunk; callers must not write to it."""
     try:
-        picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
-    except (OSError, cv2.error):
-        picture = None
-    if picture is None:
-        raise InputError(f"backgrounds: {path} cannot be read as a picture; remove it from the folder")
+        picture = decode_photo(path.read_bytes(), READING).pixels
+    except (OSError, PhotoError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"backgrounds: {path}: {reason}; remove it from the folder") from None
     share = KEPT_SIZE / min(picture.shape[:2])
     if share < 1.0:
         picture = cv2.resize(picture, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)

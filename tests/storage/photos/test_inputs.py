@@ -195,3 +195,11 @@ def test_a_folder_without_photos_says_how_many_files_it_passed_over(tmp_path: Pa
 def test_inputs_of_other_kinds_are_refused(source: str):
     with pytest.raises(InputError):
         list_photos(source)
+
+
+def test_photos_of_phones_are_found_in_folders(tmp_path: Path) -> None:
+    for name in ("IMG_1.HEIC", "b.heif", "c.hif", "d.avif", "e.jxl", "f.MPO", "g.mov"):
+        (tmp_path / name).touch()
+    found = list_photos(str(tmp_path))
+    assert [Path(photo).name for photo in found] == ["IMG_1.HEIC", "b.heif", "c.hif", "d.avif", "e.jxl", "f.MPO"]
+    assert found.ignored == 1

@@ -9,7 +9,7 @@ from PIL import Image
 
 from facerecon_ray.config.reconstruct import ReadSettings
 from facerecon_ray.errors import PhotoError
-from facerecon_ray.storage.photos.photo_file import Photo, decode_photo
+from facerecon_ray.storage.photos.photo_file import Photo, decode_photo, encode_photo
 
 SETTINGS = ReadSettings()
 
@@ -192,9 +192,9 @@ def _half(kind: str) -> bytes:
     ("data", "reason"),
     [
         (b"", "the file is empty"),
-        (b"hello, this is text and no photo", "not a JPEG, PNG, WebP, BMP, TIFF or GIF"),
-        (b"%PDF-1.4 something", "not a JPEG, PNG"),
-        (b"\xff\xd8", "not a JPEG, PNG|header is damaged"),
+        (b"hello, this is text and no photo", "not a JPEG, HEIC, PNG, WebP, AVIF, JPEG XL, TIFF, BMP or GIF image"),
+        (b"%PDF-1.4 something", "not a JPEG, HEIC, PNG"),
+        (b"\xff\xd8", "not a JPEG, HEIC, PNG"),
         (_half("JPEG"), "the image is truncated"),
         (_half("JPEG")[:40], "damaged|truncated"),
         (_half("PNG"), "the image is truncated"),
@@ -228,3 +228,30 @@ def test_pil_limits_stay_as_they_are() -> None:
     before = Image.MAX_IMAGE_PIXELS
     decode_photo(_encode(Image.fromarray(_gradient())), SETTINGS)
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "La", "CMYK", "YCbCr", "HSV", "I", "F"]
+)
+def test_images_of_every_mode_of_pil_become_files(mode: str) -> None:
+    expected = Image.fromarray(_gradient())
+    if mode in ("La", "RGBa"):
+        image = expected.convert({"La": "LA", "RGBa": "RGBA"}[mode]).convert(mode)
+    elif mode == "PA":
+        image = expected.convert("P").convert("PA")
+    else:
+        image = expected.convert(mode)
+    shown = image.convert("LA") if mode == "La" else image
+    assert _difference(decode_photo(encode_photo(image), SETTINGS), np.asarray(shown.convert("RGB"))) < 2
+
+
+def test_transparency_orientation_and_profile_of_an_image_stay() -> None:
+    image = Image.fromarray(_gradient()).quantize(16).rotate(90, expand=True)
+    image.info["transparency"] = int(np.asarray(image)[0, 0])
+    image.info["icc_profile"] = b"kept as it is"
+    image.getexif()[0x0112] = 6
+    data = encode_photo(image)
+    photo = decode_photo(data, SETTINGS)
+    assert (photo.width, photo.height) == (160, 120)
+    assert b"kept as it is" in data
+    assert np.all(photo.pixels[0, -1] == 255)

@@ -98,7 +98,7 @@ def test_a_missing_or_broken_render_fails_alone(basel: Basel, write_facegen: Wri
     reasons = {name: entry.reason for name, entry in entries.items() if isinstance(entry, ImportFailure)}
     assert set(reasons) == {"5/render_2.png", "5/render_-1.png", "5/render_0.png"}
     assert "5/render_2.png: it is missing; render_-4.png to render_3.png were expected" in reasons["5/render_2.png"]
-    assert "5/render_-1.png: a picture" in reasons["5/render_-1.png"]
+    assert "5/render_-1.png: the file is not a JPEG" in reasons["5/render_-1.png"]
     assert "5/render_0.json: JSON with the numbers yaw, pitch and roll" in reasons["5/render_0.png"]
 
 

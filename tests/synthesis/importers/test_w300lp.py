@@ -103,7 +103,7 @@ def test_a_picture_that_cannot_be_read_is_named(write_300wlp: Writer300wlp) -> N
     write_300wlp("AFW/AFW_1_1_0", pose_para())
     (write_300wlp.folder / "AFW" / "AFW_1_1_0.jpg").write_bytes(b"no picture")
     failure = only(write_300wlp)
-    assert isinstance(failure, ImportFailure) and "AFW_1_1_0.jpg: a picture" in failure.reason
+    assert isinstance(failure, ImportFailure) and "AFW_1_1_0.jpg: the file is not a JPEG" in failure.reason
 
 
 def test_a_mesh_beside_its_landmarks_is_refused(write_300wlp: Writer300wlp) -> None:

@@ -39,7 +39,7 @@ def test_equal_photos_count_once_and_every_refusal_has_a_reason(library: PhotoLi
     assert len(library) == 1
     assert library.refused == {
         "the face wears glasses": 1,
-        "the file is not a JPEG, PNG, WebP, BMP, TIFF or GIF image": 1,
+        "the file is not a JPEG, HEIC, PNG, WebP, AVIF, JPEG XL, TIFF, BMP or GIF image": 1,
     }
     assert "1 of 3 photos" in library.summary
 

@@ -49,5 +49,5 @@ def test_a_folder_without_pictures_is_named_with_what_was_expected(tmp_path: Pat
 def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"not a picture")
     backgrounds = Backgrounds(BackgroundSettings(folder=tmp_path, folder_share=1.0))
-    with pytest.raises(InputError, match=r"broken\.jpg cannot be read as a picture"):
+    with pytest.raises(InputError, match=r"broken\.jpg: the file is not a JPEG, .*; remove it"):
         backgrounds.picture(0, 32)
