@@ -1,11 +1,15 @@
 import io
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
+import open3d as o3d
 import pytest
 import torch
 import trimesh
+from scipy.spatial import KDTree
 
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.position_map import UvLayout
@@ -41,6 +45,8 @@ def test_geometry_survives_the_file_in_its_unit(mesh: TexturedMesh, kind: MeshFo
     assert loaded.vertices.shape == mesh.vertices.shape
     assert np.array_equal(loaded.faces, mesh.triangles)
     assert np.abs(loaded.vertices / METRES[kind] - mesh.vertices).max() < 1e-7
+    if kind == "glb":
+        assert np.abs(loaded.visual.uv * (1, -1) + (0, 1) - mesh.uv).max() < 1e-6
     assert np.abs(loaded.vertex_normals - mesh.normals).max() < 1e-3
 
 
@@ -65,6 +71,39 @@ def test_colours_are_neither_swapped_nor_mirrored_nor_upside_down(mesh: Textured
     assert np.abs(found - expected).max() < 6
     right = loaded.vertices[:, 0] > 0.02 * METRES[kind]
     assert found[right, 0].mean() > 150
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_open3d_reads_the_same_positions_and_colours(mesh: TexturedMesh, kind: MeshFormat, tmp_path: Path) -> None:
+    (tmp_path / f"face.{kind}").write_bytes(mesh.encode(kind))
+    found = o3d.io.read_triangle_mesh(str(tmp_path / f"face.{kind}"))
+    vertices, triangles = np.asarray(found.vertices) / METRES[kind], np.asarray(found.triangles)
+    gaps, original = KDTree(mesh.vertices).query(vertices)  # it sorts vertices anew
+    assert len(vertices) == len(mesh.vertices)
+    assert len(triangles) == len(mesh.triangles)
+    assert gaps.max() < 1e-6
+    if kind == "glb":
+        # Rows of its textures and v both count from the bottom up.
+        places = np.asarray(found.triangle_uvs) * (1, -1) + (0, 1)
+        assert np.abs(places - mesh.uv[original[triangles.ravel()]]).max() < 1e-6
+        (texture,) = (pixels for image in found.textures if (pixels := np.asarray(image)).size > 1)
+        assert np.abs(texture[::-1].astype(int) - mesh.texture).max() < 6
+    else:
+        colours = np.asarray(found.vertex_colors) * 255
+        assert np.abs(colours - mesh.vertex_colours()[original]).max() < 1
+
+
+def test_glb_holds_plain_numbers_that_every_reader_takes_for_what_they_are(mesh: TexturedMesh) -> None:
+    """trimesh, three.js and others differ over normalized integers, sparse accessors and extensions."""
+    data = mesh.encode("glb")
+    content = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+    floats, unsigned = 5126, (5123, 5125)
+    (primitive,) = content["meshes"][0]["primitives"]
+    for index in primitive["attributes"].values():
+        assert content["accessors"][index]["componentType"] == floats
+    assert content["accessors"][primitive["indices"]]["componentType"] in unsigned
+    assert not any({"normalized", "sparse"} & set(accessor) for accessor in content["accessors"])
+    assert not {"extensionsRequired", "extensionsUsed"} & set(content)
 
 
 def test_glb_holds_a_matt_material_with_a_good_jpeg(mesh: TexturedMesh) -> None:
