@@ -234,6 +234,12 @@ RIGHT: dict[str, Files] = {
     "off, colours to 255": {"head.off": off("COFF", np.hstack([VERTICES, COLOURS, 255 * ONES]))},
     "off, colours to 1": {"head.off": off("COFF", np.hstack([VERTICES, COLOURS / 255, ONES]), form="{:.7f}")},
     "off, normals and colours": {"head.off": off("CNOFF", np.hstack([VERTICES, VERTICES / 100, COLOURS]))},
+    "off, as MeshLab writes it": {
+        "head.off": off("NCOFF", np.hstack([VERTICES, COLOURS, 255 * ONES, VERTICES / 100]))
+    },
+    "off, as MeshLab writes it, with places": {
+        "head.off": off("NCSTOFF", np.hstack([VERTICES, COLOURS, 255 * ONES, VERTICES / 100, UV]))
+    },
     "off, colours that the header does not name": {"head.off": off("OFF", np.hstack([VERTICES, COLOURS]))},
     "glb": {"head.glb": glb(WITH_UV, RED, PNG)},
     "glb, JPEG": {"head.glb": glb(WITH_UV, RED, (("image/jpeg", jpeg()),))},

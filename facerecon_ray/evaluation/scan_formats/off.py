@@ -10,7 +10,9 @@ from facerecon_ray.errors import InputError
 from facerecon_ray.evaluation.scan_formats.colour_values import own_colours
 from facerecon_ray.evaluation.scan_formats.parts import Part, fans, part_of_corners
 
-HEADER = re.compile(rb"(ST)?(C)?(N)?(4)?(n)?OFF\b", re.IGNORECASE)
+HEADER = re.compile(rb"((?:ST|C|N|4|n)*)OFF\b")
+"""Geomview begins with ST, C and N, and writes normals before colours; MeshLab begins with N, and writes them after."""
+
 COLOUR_SIZES = (3, 4)
 
 
@@ -26,10 +28,10 @@ def read_off(path: Path, notes: list[str]) -> list[Part]:
     header = HEADER.match(text)
     if header is None:
         raise InputError("the file does not begin with OFF")
-    places, _, normals, four, dimensions = header.groups()
+    letters = header[1].replace(b"ST", b"T")
     lines = [line.split() for line in text[header.end() :].splitlines()]
     lines = [line for line in lines if line]
-    if four or dimensions:
+    if b"4" in letters or b"n" in letters:
         raise InputError("the file is not in three dimensions")
     if lines and lines[0] == [b"BINARY"]:
         raise InputError("the file is a binary OFF; save it as text, or as PLY")
@@ -38,10 +40,13 @@ def read_off(path: Path, notes: list[str]) -> list[Part]:
         rows = lines[1 : 1 + count + faces]
         if len(rows) < count + faces:
             raise InputError("the file is shorter than its header says")
-        first = 6 if normals else 3
         vertices = np.array([row[:3] for row in rows[:count]], np.float64)
-        spare = 2 if places else 0
-        of_vertices = [row[first : len(row) - spare] for row in rows[:count]]
+        before, after = 3, 2 if b"T" in letters else 0
+        if b"NC" in letters:
+            after += 3
+        elif b"N" in letters:
+            before += 3
+        of_vertices = [row[before : len(row) - after] for row in rows[:count]]
         corners, of_face, of_faces = _polygons(rows[count:])
         own = _colours(of_vertices, notes)
         if own is not None:

@@ -25,6 +25,6 @@ def read_stl(path: Path, notes: list[str]) -> list[Part]:
     if not len(triangles):  # of what it cannot read to its end, trimesh gives nothing
         raise InputError("the file is no STL file, or it is damaged")
     hidden = mesh.face_attributes.get("stl")
-    if hidden is not None and np.any(hidden):
+    if hidden is not None and np.ptp(hidden) > 0:
         notes.append("its colours, for which STL has no standard, are not read: save it as PLY")
     return [Part(vertices.reshape(-1, 3), triangles.reshape(-1, 3))]
