@@ -157,7 +157,7 @@ def cut_crop(photo: np.ndarray, transform: np.ndarray, side: int = CROP_SIZE) ->
 
 
 def _crop_around(upright: np.ndarray, centre: np.ndarray, scale: np.ndarray, side: int) -> np.ndarray:
-    """(..., 2, 3) turns (..., 2, 2), then scales (..., 1), that bring centres (..., 2), turned already, to the middle."""
+    """(..., 2, 3) that turns by (..., 2, 2), then scales by (..., 1); centres (..., 2) are turned already."""
     linear = scale[..., None] * np.broadcast_to(upright, (*scale.shape[:-1], 2, 2))
     return np.concatenate([linear, (side / 2 - scale * centre)[..., None]], -1)
 

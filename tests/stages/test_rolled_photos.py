@@ -108,7 +108,7 @@ def rows() -> Batch:
 
 
 def away(points: np.ndarray, upright: np.ndarray, ways: np.ndarray) -> np.ndarray:
-    """(5,) mean distance of points (5, 68, 2) to where the upright ones lie in the turned photos, shares of the face."""
+    """(5,) how far points (5, 68, 2) are from where upright ones lie in the turned photos, shares of the face."""
     expected = apply_transform(ways, upright)
     size = np.sqrt(np.ptp(upright, axis=0).prod())
     return np.linalg.norm(points - expected, axis=-1).mean(-1) / size
