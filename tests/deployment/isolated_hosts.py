@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "cluster" / "hosts.py"
 STORE, HEAD, WORKERS = "store", "host-1", ("host-2", "host-3")
 HOSTS = (HEAD, *WORKERS)
-SECONDS = 120
+SECONDS = 240
 
 
 class IsolatedHosts:

@@ -11,7 +11,7 @@ from facerecon_ray.evaluation.scan_formats.colour_values import own_colours
 from facerecon_ray.evaluation.scan_formats.parts import Part, fans, part_of_corners
 
 HEADER = re.compile(rb"((?:ST|C|N|4|n)*)OFF\b")
-"""Geomview begins with ST, C and N, and writes normals before colours; MeshLab begins with N, and writes them after."""
+"""Geomview begins with ST, C and N, and writes normals before colours; MeshLab with N, and writes them after."""
 
 COLOUR_SIZES = (3, 4)
 
