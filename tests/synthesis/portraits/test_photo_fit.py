@@ -9,7 +9,8 @@ from facerecon_ray.errors import PhotoError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import box_size
 from facerecon_ray.geometry.landmarks import landmarks_in_picture
-from facerecon_ray.synthesis.portraits.photo_fit import PhotoFitter, meet_landmarks
+from facerecon_ray.networks.mmod import Detections
+from facerecon_ray.synthesis.portraits.photo_fit import PhotoFitter, meet_landmarks, turned_by_quarters
 
 
 def _encoded(pixels: np.ndarray) -> bytes:
@@ -31,6 +32,26 @@ def test_vertices_meet_the_landmarks_better_than_the_fit_alone(fitter: PhotoFitt
     between_eyes = (found[42:48].mean(0) - found[36:42].mean(0)).norm()
     above = (found - met)[17:27, 1].mean() / between_eyes
     assert abs(above) < 0.03, "the model's brow landmarks lie where dlib sees brows"
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_photo_on_its_side_or_its_head_is_turned(
+    fitter: PhotoFitter, monkeypatch: pytest.MonkeyPatch, quarters: int
+) -> None:
+    upright = skimage.data.astronaut()[:, :400]
+    expected = fitter(_encoded(upright))
+    found = fitter._detector.detect([upright])[0]
+    lying = np.ascontiguousarray(np.rot90(upright, -quarters))
+    turned, ends = turned_by_quarters(upright, found.boxes[0].reshape(2, 2), -quarters)
+    assert np.array_equal(turned, lying)
+    box = np.concatenate([ends.min(0), ends.max(0)])[None]
+    faces = Detections(box.astype(np.float32), found.scores[:1], np.float32([90.0 * quarters + 4.0]))
+    monkeypatch.setattr(fitter._detector, "detect", lambda photos: [faces])
+    photo = fitter(_encoded(lying))
+    assert np.array_equal(photo.pixels, upright)
+    size = float(box_size(torch.from_numpy(expected.landmarks)[None])[0])
+    assert np.linalg.norm(photo.landmarks - expected.landmarks, axis=1).mean() < 0.02 * size
+    assert float((photo.camera.angles - expected.camera.angles).abs().max()) < 3.0
 
 
 def test_corrections_leave_depth_and_far_points_alone() -> None:
