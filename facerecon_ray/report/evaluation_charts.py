@@ -1,4 +1,4 @@
-"""Charts of an evaluation as SVG text, to stand in the report."""
+"""Charts of an evaluation: as SVG text, to stand in the report, and as PNG."""
 
 import io
 import itertools
@@ -42,7 +42,23 @@ def line_chart(title: str, x_label: str, y_label: str, series: Sequence[Series],
     series : values in the unit of y_label
     ticks : of the horizontal axis
     """
+    return _svg(title, _lines(x_label, y_label, series, ticks), len(series) > 1, 6.4)
 
+
+def line_chart_png(
+    title: str,
+    x_label: str,
+    y_label: str,
+    series: Sequence[Series],
+    ticks: Sequence[float],
+    text: dict[str, str],
+) -> bytes:
+    """The same as a PNG of 800 pixels' width; `text` is written into its tEXt chunks by keyword."""
+    drawn = _lines(x_label, y_label, series, ticks)
+    return _drawn(title, drawn, len(series) > 1, 6.4, 3.4, format="png", dpi=125, metadata={"Software": None} | text)
+
+
+def _lines(x_label: str, y_label: str, series: Sequence[Series], ticks: Sequence[float]) -> Callable[[Any], None]:
     def draw(axes: Any) -> None:
         for (name, places, values), colour, marker in zip(series, itertools.cycle(COLOURS), itertools.cycle(MARKERS)):
             axes.plot(places, values, color=colour, marker=marker, label=name)
@@ -51,7 +67,7 @@ def line_chart(title: str, x_label: str, y_label: str, series: Sequence[Series],
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
 
-    return _svg(title, draw, len(series) > 1, 6.4)
+    return draw
 
 
 def trend_chart(title: str, y_label: str, series: Sequence[tuple[str, Sequence[datetime], Sequence[float]]]) -> str:
@@ -86,6 +102,16 @@ def bar_chart(title: str, x_label: str, groups: Sequence[str], series: Sequence[
 
 
 def _svg(title: str, draw: Callable[[Any], None], legend: bool, width: float, height: float = 3.4) -> str:
+    metadata = {"Date": None, "Creator": None}
+    text = _drawn(title, draw, legend, width, height, format="svg", transparent=True, metadata=metadata).decode()
+    svg = re.sub("<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    return svg[svg.index("<svg") :].replace("<svg", '<svg role="img"', 1)
+
+
+def _drawn(
+    title: str, draw: Callable[[Any], None], legend: bool, width: float, height: float, **options: Any
+) -> bytes:
+    """Contents of a file, as the options of matplotlib's `savefig` say."""
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -98,7 +124,6 @@ def _svg(title: str, draw: Callable[[Any], None], legend: bool, width: float, he
         axes.set_title(title, loc="left", fontsize=11.5, color="#23252a", pad=10)
         if legend:
             axes.figure.legend(loc="outside lower center", ncols=4)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = re.sub("<metadata>.*?</metadata>", "", text.getvalue(), flags=re.DOTALL)
-    return svg[svg.index("<svg") :].replace("<svg", '<svg role="img"', 1)
+        file = io.BytesIO()
+        figure.savefig(file, **options)
+    return file.getvalue()

@@ -37,6 +37,20 @@ class FigureTable:
         found = {group for (of, _, group, _) in self._by_key if of == data and group.startswith(start)}
         return sorted(found, key=_sort_key)
 
+    def by_angle(
+        self, data: str, metric: str, start: str
+    ) -> tuple[list[tuple[str, list[float], list[float]]], list[float]]:
+        """A line for each model, its name, angles and values in percent, and all angles, of groups whose names start
+        so."""
+        groups = self.groups(data, start)
+        lines = []
+        for model in self.models:
+            known = [
+                (group, value) for group in groups if (value := self.value(data, model, metric, group)) is not None
+            ]
+            lines.append((model, [angle_of(group) for group, _ in known], [value * 100 for _, value in known]))
+        return lines, [angle_of(group) for group in groups]
+
     def has(self, data: str, metric: str) -> bool:
         """Whether any model has the metric on a data set."""
         return any(self.value(data, model, metric) is not None for model in self.models)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from facerecon_ray.report.evaluation_charts import bar_chart, line_chart, trend_chart
-from facerecon_ray.report.evaluation_figures import FigureTable, angle_of
+from facerecon_ray.report.evaluation_figures import FigureTable
 
 DATA_NAMES = {
     "embedded": "Embedded subjects",
@@ -235,18 +235,9 @@ def _pose_charts(table: FigureTable, data: str) -> list[str]:
          "Where the landmarks are lost, pose and shape are, too."),
         ("nme", "pitch ", "Mean NME by pitch", "pitch of the head, degrees", "Mean over all subjects and yaws."),
     ):  # fmt: skip
-        groups = table.groups(data, start)
-        if len(groups) < 2 or not table.has(data, metric):
+        series, ticks = table.by_angle(data, metric, start)
+        if len(ticks) < 2 or not table.has(data, metric):
             continue
-        series = []
-        for model in table.models:
-            known = [
-                (angle_of(group), value)
-                for group in groups
-                if (value := table.value(data, model, metric, group)) is not None
-            ]
-            series.append((model, [angle for angle, _ in known], [value * 100 for _, value in known]))
-        ticks = [angle_of(group) for group in groups]
         drawn = line_chart(title, label, f"{table.metrics[metric]['label']}, %", series, ticks)
         charts.append(f"<figure>{drawn}<figcaption>{caption}</figcaption></figure>")
     return charts
