@@ -5,6 +5,7 @@ from contextlib import closing
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -15,6 +16,20 @@ from facerecon_ray.storage.objects import ObjectStore, StoredObject
 from facerecon_ray.storage.s3_client import call, status_of
 
 PAGE_KEYS = 1000
+
+CONTENT_TYPES = {
+    ".glb": "model/gltf-binary",
+    ".html": "text/html; charset=utf-8",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".md": "text/markdown; charset=utf-8",
+    ".obj": "model/obj",
+    ".parquet": "application/vnd.apache.parquet",
+    ".png": "image/png",
+    ".webp": "image/webp",
+}
+"""What browsers are told that objects are, by the ends of their names: they show a page instead of saving it."""
 
 
 class S3Store(ObjectStore):
@@ -52,7 +67,12 @@ class S3Store(ObjectStore):
     def write(self, name: str, data: bytes) -> None:
         """See `ObjectStore.write`."""
         key = self._key(name)
-        call(self.describe(name), self.settings, lambda s3: s3.put_object(Bucket=self.bucket, Key=key, Body=data))
+        kind = _content_type(key)
+        call(
+            self.describe(name),
+            self.settings,
+            lambda s3: s3.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=kind),
+        )
 
     def write_if_absent(self, name: str, data: bytes) -> bool:
         """See `ObjectStore.write_if_absent`."""
@@ -72,7 +92,9 @@ class S3Store(ObjectStore):
         def attempt(client: Any) -> str:
             nonlocal attempts
             attempts += 1
-            answer = client.put_object(Bucket=self.bucket, Key=key, Body=data, **condition)
+            answer = client.put_object(
+                Bucket=self.bucket, Key=key, Body=data, ContentType=_content_type(key), **condition
+            )
             return str(_whole(answer, "ETag")["ETag"])
 
         try:
@@ -141,6 +163,10 @@ class S3Store(ObjectStore):
 
     def _key(self, name: str) -> str:
         return self._above + self._check_name(name)
+
+
+def _content_type(key: str) -> str:
+    return CONTENT_TYPES.get(PurePosixPath(key).suffix.lower(), "application/octet-stream")
 
 
 def _whole(answer: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from s3_server import S3Server
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import MissingObjectError, ObjectTooLargeError, StorageError, StoreUnavailableError
 from facerecon_ray.storage.objects import ObjectStore, open_store
+from facerecon_ray.storage.s3_client import s3_client
 from facerecon_ray.storage.s3_store import S3Store
 
 
@@ -41,6 +43,34 @@ def test_what_was_written_is_read(store: ObjectStore):
         store.write("a/b/c.bin", data)
         assert store.read("a/b/c.bin") == data
     assert store.exists("a/b/c.bin") and not store.exists("a/b")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("index.html", "text/html; charset=utf-8"),
+        ("viewer/0.js", "text/javascript; charset=utf-8"),
+        ("a/0.PNG", "image/png"),
+        ("a/0.webp", "image/webp"),
+        ("a/0.glb", "model/gltf-binary"),
+        ("manifest/part-0.parquet", "application/vnd.apache.parquet"),
+        ("run.json", "application/json"),
+        ("w.safetensors", "application/octet-stream"),
+    ],
+)
+def test_an_object_says_what_it_is_so_that_a_browser_shows_it(bucket: S3Store, name: str, kind: str):
+    for write in (bucket.write, bucket.write_if_absent):
+        write(name, b"x")
+        with urllib.request.urlopen(presigned(bucket, name)) as answer:
+            assert answer.headers["Content-Type"] == kind
+        bucket.delete(name)
+
+
+def presigned(bucket: S3Store, name: str) -> str:
+    """Address under which a browser gets an object."""
+    return s3_client(bucket.settings).generate_presigned_url(
+        "get_object", {"Bucket": bucket.bucket, "Key": f"prefix/{name}"}
+    )
 
 
 def test_a_listing_tells_names_sizes_and_times_and_heeds_its_prefix(store: ObjectStore):
