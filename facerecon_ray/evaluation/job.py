@@ -17,7 +17,7 @@ from facerecon_ray.evaluation import tasks
 from facerecon_ray.evaluation.items import Items, ScanItem, combined_checksum, list_items, photo_checksum
 from facerecon_ray.evaluation.landmark_files import AnnotatedPhoto
 from facerecon_ray.evaluation.models import Model, ModelSpec, parse_models
-from facerecon_ray.evaluation.rows import LANDMARKS, NOT_RECONSTRUCTED, OK, UNUSABLE
+from facerecon_ray.evaluation.rows import LANDMARKS, NOT_RECONSTRUCTED, OK, UNUSABLE, known_values
 from facerecon_ray.evaluation.tasks import Angles, Tools
 
 AHEAD = 2
@@ -124,7 +124,7 @@ class _Run:
             for reference in ray.wait(list(pending), num_returns=1)[0]:
                 task = pending.pop(reference)
                 found, following = self._finished(reference, task)
-                rows += found
+                rows += map(known_values, found)
                 waiting.extendleft(following)
                 self._done += 1
                 self._progress(self._done, self._total)

@@ -68,3 +68,8 @@ def rows_table(rows: Iterable[dict[str, Any]]) -> pa.Table:
     if unknown:
         raise ValueError(f"no column for {sorted(unknown)}")
     return pa.Table.from_pylist(rows, schema=ROW_SCHEMA)
+
+
+def known_values(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without numbers that are none: JSON has no NaN, and programs count one among a Parquet column's values."""
+    return {key: value for key, value in row.items() if value == value}

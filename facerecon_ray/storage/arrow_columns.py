@@ -20,7 +20,8 @@ def struct_type(*names: str) -> pa.DataType:
 
 
 def numbers(values: np.ndarray, valid: np.ndarray) -> pa.Array:
-    """(B, ...) array as nested lists of fixed sizes of float32, null where not valid (B,) bool."""
+    """(B, ...) array as nested lists of fixed sizes of float32, null where not valid (B,) bool or where a NaN is."""
+    valid = valid & _known(values)
     if values.ndim == 1:
         return pa.array(values.astype(np.float32), mask=~valid)
     kind: pa.Array = pa.array(np.ascontiguousarray(values, np.float32).ravel())
@@ -31,9 +32,15 @@ def numbers(values: np.ndarray, valid: np.ndarray) -> pa.Array:
 
 
 def named(values: np.ndarray, valid: np.ndarray, kind: pa.DataType) -> pa.Array:
-    """(B, K) array as structs of a type with K fields, null where not valid."""
+    """(B, K) array as structs of a type with K fields, null where not valid or where a NaN is."""
+    valid = valid & _known(values)
     columns = [pa.array(np.ascontiguousarray(column, np.float32)) for column in values.T]
     return pa.StructArray.from_arrays(columns, fields=list(kind), mask=pa.array(~valid))
+
+
+def _known(values: np.ndarray) -> np.ndarray:
+    """(B,) bool. Programs order a NaN in different ways and count it among the values; all of them know null."""
+    return ~np.isnan(np.asarray(values, np.float32).reshape(len(values), -1)).any(1)
 
 
 def texts(values: np.ndarray) -> pa.Array:

@@ -1,6 +1,7 @@
 """The manifest: a Parquet part for each shard of the plan, whole or not there."""
 
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from facerecon_ray.storage.schema import MANIFEST_SCHEMA, TIMED_STAGES
 FAULTS = ("failed", "unreadable")
 """Statuses of rows that another attempt might change."""
 
+_PART = re.compile(rf"{MANIFEST}/part-(\d+)\.parquet")
 _THREADS = 8
 _READ_AHEAD = 32
 
@@ -47,11 +49,11 @@ class Manifest:
 
     def parts(self) -> list[str]:
         """Names of the parts, in the order of their shards."""
-        return sorted(found.name for found in self._output.store.list(f"{MANIFEST}/part-"))
+        return sorted(self._listed())
 
     def shards(self) -> list[int]:
-        """Numbers of the shards that have a part."""
-        return [int(name.rpartition("-")[2].removesuffix(".parquet")) for name in self.parts()]
+        """Numbers of the shards that have a part; one without a byte is none, and its shard is to be done again."""
+        return sorted(shard for shard, size in self._listed().values() if size)
 
     def write(self, shard: int, rows: pa.Table) -> None:
         """Write the part of a shard, in place of an earlier one."""
@@ -71,7 +73,9 @@ class Manifest:
             return pq.read_table(io.BytesIO(self._output.store.read(name)), columns=columns)
         except (OSError, pa.ArrowException) as error:
             reason, where = str(error).splitlines()[0], self._output.store.describe(name)
-            raise OutputError(f"manifest part {where} cannot be read ({reason}); use --overwrite") from None
+            raise OutputError(
+                f"manifest part {where} cannot be read ({reason}); delete it, and the same command makes it again"
+            ) from None
 
     def tables(self, columns: list[str] | None = None, parts: Iterable[str] | None = None) -> Iterator[pa.Table]:
         """Columns of all parts or some, in their order, a few of them read ahead."""
@@ -79,6 +83,11 @@ class Manifest:
         with ThreadPoolExecutor(_THREADS) as threads:
             while some := list(islice(names, _READ_AHEAD)):
                 yield from threads.map(lambda name: self.read(name, columns), some)
+
+    def _listed(self) -> dict[str, tuple[int, int]]:
+        """Shards and bytes of the parts by name; other files beside them are passed over."""
+        listed = self._output.store.list(f"{MANIFEST}/part-")
+        return {found.name: (int(match[1]), found.size) for found in listed if (match := _PART.fullmatch(found.name))}
 
     def totals(self, errors: int = 3) -> Totals:
         """Counts over all parts, and the first few errors."""

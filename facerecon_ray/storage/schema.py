@@ -80,5 +80,5 @@ def _timings(batch: Mapping[str, np.ndarray], rows: int) -> pa.Array:
     kind = MANIFEST_SCHEMA.field("timings").type
     milliseconds = [np.asarray(batch.get(f"{stage}_ms", np.zeros(rows)), np.float32) for stage in TIMED_STAGES]
     return pa.StructArray.from_arrays(
-        [pa.array(values, mask=values <= 0) for values in milliseconds], fields=list(kind)
+        [pa.array(values, mask=~(values > 0)) for values in milliseconds], fields=list(kind)
     )

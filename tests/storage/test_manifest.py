@@ -53,6 +53,31 @@ def test_rows_come_back_from_parquet_as_the_arrays_they_were(manifest: Manifest,
     assert table["timings"][0]["rotate"].as_py() == columns["rotate_ms"][0]
 
 
+def test_no_number_is_written_that_is_none(manifest: Manifest, tmp_path: Path):
+    columns = batch(("/a.jpg", "ok"), ("/b.jpg", "ok"))
+    names = ("quality", "fit_error", "rotate_ms", "pose", "camera", "landmarks", "shape", "landmarks_3d")
+    for name in names:
+        columns[name][0].flat[0] = np.nan
+    columns["quality"][0] = columns["fit_error"][0] = columns["rotate_ms"][0] = np.nan
+    manifest.write(0, manifest_rows(columns))
+    first, second = pq.read_table(tmp_path / "manifest").to_pylist()
+    assert [first[name] for name in names if name != "rotate_ms"] == [None] * (len(names) - 1)
+    assert first["timings"]["rotate"] is None
+    assert all(second[name] is not None for name in names if name != "rotate_ms")
+
+
+def test_a_part_without_a_byte_is_a_shard_to_do_again_and_other_files_are_none(manifest: Manifest, tmp_path: Path):
+    for shard in (0, 1):
+        manifest.write(shard, manifest_rows(batch((f"/{shard}.jpg", "ok"))))
+    for name in ("._part-00000000.parquet", "part-00000000 (1).parquet", "part-00000000.parquet.crc", ".DS_Store"):
+        (tmp_path / "manifest" / name).write_bytes(b"x")
+    assert manifest.shards() == [0, 1] and manifest.totals().photos == 2
+    (tmp_path / "manifest" / "part-00000001.parquet").write_bytes(b"")
+    assert manifest.shards() == [0]
+    with pytest.raises(OutputError, match=r"part-00000001\.parquet cannot be read"):
+        manifest.totals()
+
+
 def test_what_a_row_does_not_have_is_null():
     rows = manifest_rows(batch(("/a", "ok"), ("/b", "failed"), ("/c", "no_face"), ("/d", "unreadable"))).to_pylist()
     nulls = [{name for name, value in row.items() if value is None} for row in rows]

@@ -23,7 +23,7 @@ from facerecon_ray.storage.pairs.dataset_card import (
     new_card,
 )
 from facerecon_ray.storage.pairs.pair_schema import PAIR_SCHEMA_VERSION
-from facerecon_ray.storage.pairs.pair_shards import ShardSummary, shard_summaries
+from facerecon_ray.storage.pairs.pair_shards import ShardSummary, intact_shards
 
 # What may differ when a set is continued: how much and how fast, but not what a subject looks like.
 _FREE_SETTINGS = ("output", "subjects", "photos", "pool", "s3")
@@ -92,7 +92,7 @@ def prepare_synthesis(
     if overwrite or earlier is None:
         return PreparedSet(job, store, subjects, card, earlier, {}, list(tasks.values()))
     _check_same(card, earlier, store.uri)
-    done = shard_summaries(store)
+    done = intact_shards(store)
     _check_not_larger(done, subjects, store.uri)
     kept = {i: shard for i, shard in done.items() if shard.subjects == tasks[i].subjects}
     todo = [task for i, task in tasks.items() if i not in kept]

@@ -99,6 +99,18 @@ def shard_summaries(store: ObjectStore) -> dict[int, ShardSummary]:
         return dict(zip(names, readers.map(partial(_summary, store), names.values()), strict=True))
 
 
+def intact_shards(store: ObjectStore) -> dict[int, ShardSummary]:
+    """Those of the shards that are done whose file is there, of the length that its summary says.
+
+    Raises
+    ------
+    StorageError
+        when a summary cannot be read
+    """
+    sizes = {found.name: found.size for found in store.list(f"{SHARDS}/")}
+    return {i: shard for i, shard in shard_summaries(store).items() if sizes.get(shard_name(i)) == shard.bytes}
+
+
 def delete_shards(store: ObjectStore) -> None:
     """Delete all shards, of each its summary first: a shard with a summary counts as done."""
     names = [stored.name for stored in store.list(f"{SHARDS}/part-")]

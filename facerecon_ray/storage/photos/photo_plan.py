@@ -5,6 +5,7 @@ whatever has happened to the input since.
 """
 
 import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from facerecon_ray.storage.layout import PLAN
 from facerecon_ray.storage.objects import ObjectStore
 
 SMALLEST_SHARD = 16
+_OBJECT = re.compile(rf"{PLAN}/photos-\d+\.parquet")
 # Of the photos before it, so that a lost shard is a small part of the work however large the job is.
 _SHARE_OF_A_SHARD = 128
 
@@ -66,7 +68,13 @@ class PhotoPlan:
 
     def stored(self) -> Iterator[tuple[PlanObject, list[Shard]]]:
         """What the plan holds already; to be read to its end before photos are added."""
-        for found in self._store.list(f"{PLAN}/"):
+        for found in self._store.list(f"{PLAN}/photos-"):
+            if not _OBJECT.fullmatch(found.name):
+                continue
+            if found.name != self._next_name():
+                raise StorageError(
+                    f"{self._store.describe(self._next_name())} is missing; use --overwrite or another output"
+                )
             table = self._table(found.name)
             part = self._next(found.name, len(table["shard"].unique()), len(table))
             yield part, list(_shards(part, table))
@@ -85,7 +93,7 @@ class PhotoPlan:
         """
         sizes = list(self._sizes(len(photos)))
         numbers = np.repeat(np.arange(len(sizes), dtype=np.int32) + self._shards, sizes)
-        name = f"{PLAN}/photos-{self._shards:08d}.parquet"
+        name = self._next_name()
         file = io.BytesIO()
         pq.write_table(pa.table([pa.array(numbers), pa.array(photos)], schema=_SCHEMA), file, compression="zstd")
         if not self._store.write_if_absent(name, file.getvalue()):
@@ -102,6 +110,9 @@ class PhotoPlan:
             size = min(self.next_size(cut), photos - cut)
             cut += size
             yield size
+
+    def _next_name(self) -> str:
+        return f"{PLAN}/photos-{self._shards:08d}.parquet"
 
     def _next(self, name: str, shards: int, photos: int) -> PlanObject:
         part = PlanObject(name, self._shards, shards, self._photos, photos)

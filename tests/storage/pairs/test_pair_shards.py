@@ -12,7 +12,13 @@ import pytest
 from facerecon_ray.errors import StorageError
 from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.pairs.pair_schema import PAIR_SCHEMA, PAIR_SCHEMA_VERSION, pair_rows
-from facerecon_ray.storage.pairs.pair_shards import delete_shards, read_pairs, shard_summaries, write_shard
+from facerecon_ray.storage.pairs.pair_shards import (
+    delete_shards,
+    intact_shards,
+    read_pairs,
+    shard_summaries,
+    write_shard,
+)
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from pairs import pair_batch
@@ -59,6 +65,20 @@ def test_summary_counts_rows_and_has_the_files_checksum(store: ObjectStore, tmp_
 def test_a_shard_without_a_summary_is_not_done(store: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "shards" / "part-000000.json").unlink()
     assert list(shard_summaries(store)) == [1]
+
+
+def test_a_shard_whose_file_is_empty_or_gone_is_to_be_made_again_and_no_rows_are_missed(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    assert list(intact_shards(store)) == [0, 1]
+    (tmp_path / "shards" / "part-000000.parquet").write_bytes(b"")
+    assert list(intact_shards(store)) == [1]
+    with pytest.raises(StorageError, match=r"part-000000\.parquet is damaged"):
+        list(read_pairs(store))
+    (tmp_path / "shards" / "part-000000.parquet").unlink()
+    assert list(intact_shards(store)) == [1]
+    with pytest.raises(StorageError, match=r"part-000000\.parquet does not exist"):
+        list(read_pairs(store))
 
 
 def test_the_same_subjects_give_the_same_bytes(store: ObjectStore, tmp_path: Path) -> None:

@@ -24,6 +24,20 @@ def test_shards_are_small_at_first_and_grow_with_the_job(tmp_path: Path):
         done += size
 
 
+def test_a_plan_with_a_hole_or_an_empty_object_is_refused_and_other_files_are_none(tmp_path: Path):
+    plan = PhotoPlan(open_store(tmp_path), 256)
+    first, second = (tmp_path / plan.add(uris(start, start + 20)).name for start in (0, 20))
+    for name in ("._photos-00000000.parquet", ".DS_Store", "photos-00000000 (1).parquet"):
+        (tmp_path / "plan" / name).write_bytes(b"x")
+    assert [part.photos for part, _ in PhotoPlan(open_store(tmp_path), 16).stored()] == [20, 20]
+    second.write_bytes(b"")
+    with pytest.raises(StorageError, match="is damaged"):
+        list(PhotoPlan(open_store(tmp_path), 16).stored())
+    first.unlink()
+    with pytest.raises(StorageError, match=r"photos-00000000\.parquet is missing"):
+        list(PhotoPlan(open_store(tmp_path), 16).stored())
+
+
 def test_a_plan_that_was_added_to_is_read_back_in_order(tmp_path: Path):
     plan = PhotoPlan(open_store(tmp_path), 256)
     added = [plan.add(uris(0, 20)), plan.add(uris(20, 25)), plan.add(uris(25, 60))]
