@@ -70,6 +70,13 @@ class ToySource:
         return ToyViews(number, self.seed(number), self.model, self._yaws)
 
 
+class BlinkingSource(ToySource):
+    """None of its subjects can be made."""
+
+    def subject(self, number: int) -> ToyViews:
+        raise PhotoError(f"subject {number} blinked")
+
+
 def toy_job(output: object, **settings: object) -> SynthesisJob:
     """A job whose subjects take a fraction of a second; their photos show no face that a network could find."""
     tree = {"output": str(output), "subjects": 8, "shards": {"subjects": 2}, "views": {"yaws": (-60.0, 10.0)}}

@@ -23,7 +23,10 @@ app = typer.Typer(
     add_completion=False,
 )
 
-out = Console(highlight=False, soft_wrap=True)
+_UNCUT = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 1000
+"""Columns of what goes to a file or another program, whose tables would be cut to the width of a usual terminal."""
+
+out = Console(highlight=False, soft_wrap=True, width=_UNCUT)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -61,6 +61,7 @@ def evaluate(
     """Evaluate the models on embedded subjects, scans or photos with landmarks, and write a report."""
     from facerecon_ray.config.evaluation import EvaluateJob
     from facerecon_ray.config.settings import load_job
+    from facerecon_ray.errors import InputError
 
     options = {
         "models": models.split(",") if models else None,
@@ -76,6 +77,8 @@ def evaluate(
     }
     outcome = _run(load_job(EvaluateJob, config, overrides_of(options, assignments)), address)
     _summarise(outcome)
+    if outcome.fruitless:
+        raise InputError(f"{outcome.fruitless}; the report has all reasons")
     if not outcome.passed:
         sys.exit(EXIT_GATE_FAILED)
 
@@ -107,6 +110,7 @@ def _run(job: Any, address: str | None) -> "Outcome":
         TimeRemainingColumn,
     )
 
+    from facerecon_ray.evaluation.nightly import check_requirements
     from facerecon_ray.evaluation.nightly import evaluate as run
     from facerecon_ray.pipeline.session import ray_session
 
@@ -114,6 +118,7 @@ def _run(job: Any, address: str | None) -> "Outcome":
     try:
         with Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal) as bar:
             task = bar.add_task("evaluating", total=None)
+            check_requirements(job)
             with ray_session(address):
                 return run(job, lambda done, total: bar.update(task, completed=done, total=total))
     except KeyboardInterrupt:

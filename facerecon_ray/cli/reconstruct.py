@@ -149,6 +149,8 @@ def _run(prepared: "PreparedJob", address: str | None) -> None:
 def _summarise(result: "JobResult") -> None:
     from rich.table import Table
 
+    from facerecon_ray.errors import InputError
+
     rows, run = result.totals.rows, result.run
     table = Table(show_header=False)
     table.add_row("photos", f"{result.totals.photos}")
@@ -164,3 +166,5 @@ def _summarise(result: "JobResult") -> None:
         err.print(f"{status}: {photo}: {error}", style="yellow", markup=False)
     out.print(f"Open {result.gallery}", markup=False)
     out.print(f"How the run went: {result.report}", markup=False)
+    if result.totals.fruitless:
+        raise InputError(f"none of {result.totals.photos} photos could be used; the manifest says of each why not")

@@ -89,6 +89,16 @@ def synthesize(
         _run(prepared, address)
     else:
         out.print(f"{prepared.store.uri} is complete: {prepared.card.rows} views; nothing to do", markup=False)
+        _require_views(prepared)
+
+
+def _require_views(prepared: "PreparedSet") -> None:
+    from facerecon_ray.errors import InputError
+    from facerecon_ray.storage.pairs.pair_shards import first_failure
+
+    if prepared.card.fruitless:
+        reason = first_failure(prepared.store)
+        raise InputError(f"none of {prepared.card.rows} views could be made ({reason}); the rows say of each why not")
 
 
 def _import_options(facegen: Path | None, w300lp: Path | None, face_model: Path | None) -> dict[str, Any]:
@@ -158,4 +168,5 @@ def _summarise(prepared: "PreparedSet", result: "MadeSet") -> None:
         table.add_row("views a second", f"{result.views_per_second:g}")
     table.add_row("seconds", f"{result.run.seconds:.1f}")
     out.print(table)
+    _require_views(prepared)
     out.print(f"Look at {write_preview(prepared.store)}", markup=False)

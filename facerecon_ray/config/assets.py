@@ -5,6 +5,7 @@ from pathlib import Path
 _ASSETS = Path(__file__).parents[1] / "assets"
 
 FACE_MODEL = _ASSETS / "face_model.npz"
+HEADS = _ASSETS / "anny_heads.safetensors.zst"
 STAGE_COSTS = _ASSETS / "stage_costs.yaml"
 PHOTOS = _ASSETS / "photos"
 

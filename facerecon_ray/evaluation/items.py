@@ -14,6 +14,7 @@ from facerecon_ray.evaluation.rows import EMBEDDED, SCANS
 from facerecon_ray.evaluation.scan import Scan
 from facerecon_ray.evaluation.scan_files import ScanFile, list_scans, read_scan
 from facerecon_ray.evaluation.subjects_table import ATTRIBUTES_FILE, read_attributes
+from facerecon_ray.storage.uris import as_bytes
 
 DEFAULT_SUBJECTS = 4
 
@@ -98,7 +99,7 @@ def scan_checksum(scan: Scan) -> str:
 def combined_checksum(checksums: dict[str, str]) -> str:
     """One SHA-256 for the checksums of named items."""
     lines = "".join(f"{name} {checksum}\n" for name, checksum in sorted(checksums.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return hashlib.sha256(as_bytes(lines)).hexdigest()
 
 
 def photo_checksum(photo: AnnotatedPhoto) -> str:

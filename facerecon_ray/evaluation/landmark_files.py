@@ -11,6 +11,7 @@ import numpy as np
 
 from facerecon_ray.errors import InputError
 from facerecon_ray.geometry.matlab_file import read_matlab
+from facerecon_ray.storage.input_files import is_hidden
 
 PHOTOS = (".jpg", ".jpeg", ".png")
 LANDMARKS = 68
@@ -56,7 +57,7 @@ def list_photos(folder: Path) -> list[AnnotatedPhoto]:
     """
     if not folder.is_dir():
         raise InputError(f"landmarks {folder}: there is no such folder")
-    photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTOS)
+    photos = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTOS and not is_hidden(p.name))
     if not photos:
         raise InputError(f"landmarks {folder}: there are no photos ({', '.join(PHOTOS)}) in it")
     return [AnnotatedPhoto(path.name, path, path.with_suffix(".mat")) for path in photos]

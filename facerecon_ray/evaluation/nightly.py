@@ -8,10 +8,12 @@ from facerecon_ray.config.evaluation import EvaluateJob, WebhookSettings
 from facerecon_ray.evaluation.figures import figures_of
 from facerecon_ray.evaluation.gates import GateResult, check_gates, load_gates
 from facerecon_ray.evaluation.history import Night, append_to_history, comparable_figures, read_history
+from facerecon_ray.evaluation.items import list_items
 from facerecon_ray.evaluation.job import Progress, run_evaluation
 from facerecon_ray.evaluation.provenance import provenance
 from facerecon_ray.evaluation.results import summary_of, write_results
 from facerecon_ray.evaluation.webhook import message, send
+from facerecon_ray.geometry.surface import require_open3d
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.run_lock import claimed
 
@@ -34,9 +36,30 @@ class Outcome:
     webhook_problem: str | None
 
     @property
+    def fruitless(self) -> str | None:
+        """A data set of which no model made any mesh, with the most frequent reason; None where there is none."""
+        for data, count in self.summary["counts"].items():
+            if not count["ok"]:
+                reasons = (problem["reason"] for problem in self.summary["problems"] if problem["data"] == data)
+                return f"{data}: none of {count['items']} could be evaluated ({next(reasons, 'no reason is known')})"
+        return None
+
+    @property
     def passed(self) -> bool:
         """Whether all gates were passed."""
         return all(result.passed for result in self.gates)
+
+
+def check_requirements(job: EvaluateJob) -> None:
+    """Refuse before Ray starts what can be refused: a folder without data, a package or library that is missing.
+
+    Raises
+    ------
+    FaceReconError
+        with what to do about it
+    """
+    if list_items(job.data).scans:
+        require_open3d()
 
 
 def evaluate(job: EvaluateJob, progress: Progress | None = None) -> Outcome:

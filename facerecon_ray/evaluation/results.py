@@ -19,6 +19,7 @@ from facerecon_ray.evaluation.job import Results
 from facerecon_ray.evaluation.rows import OK, UNUSABLE, rows_table
 from facerecon_ray.report.evaluation_report import evaluation_report
 from facerecon_ray.storage.objects import ObjectStore
+from facerecon_ray.storage.uris import as_bytes
 
 ROWS, SUMMARY, REPORT = "rows.parquet", "evaluation.json", "index.html"
 RESULT_SCHEMA = 1
@@ -102,7 +103,7 @@ def write_results(store: ObjectStore, results: Results, summary: dict[str, Any])
         {key: value for key, value in outlier.items() if key != "picture"} for outlier in summary["outliers"]
     ]
     store.write(SUMMARY, (json.dumps({**summary, "outliers": without_pictures}, indent=1) + "\n").encode())
-    store.write(REPORT, evaluation_report(summary).encode())
+    store.write(REPORT, as_bytes(evaluation_report(summary)))
     return store.describe(REPORT)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from facerecon_ray.storage.uris import as_bytes
+
 SCHEMA_VERSION = 1
 
 OK, NOT_RECONSTRUCTED, UNUSABLE = "ok", "not_reconstructed", "unusable"
@@ -71,5 +73,8 @@ def rows_table(rows: Iterable[dict[str, Any]]) -> pa.Table:
 
 
 def known_values(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without numbers that are none: JSON has no NaN, and programs count one among a Parquet column's values."""
-    return {key: value for key, value in row.items() if value == value}
+    """A row as it can be written: without NaN, which JSON has not and programs count among the values of a Parquet
+    column, and with escapes for what is no text in a file's name.
+    """
+    texts = {key: as_bytes(value).decode() for key, value in row.items() if isinstance(value, str)}
+    return {key: value for key, value in row.items() if value == value} | texts

@@ -18,6 +18,7 @@ from facerecon_ray.evaluation.scan_formats.off import read_off
 from facerecon_ray.evaluation.scan_formats.parts import Part, joined
 from facerecon_ray.evaluation.scan_formats.ply import read_ply
 from facerecon_ray.evaluation.scan_formats.stl import read_stl
+from facerecon_ray.storage.input_files import is_hidden
 
 READERS: dict[str, Callable[[Path, list[str]], list[Part]]] = {
     ".obj": read_obj,
@@ -61,7 +62,7 @@ def list_scans(folder: Path) -> list[ScanFile]:
     subjects = sorted((p for p in folder.iterdir() if p.is_dir() and SUBJECT.fullmatch(p.name)), key=_number)
     if subjects:
         return [_scan_of(subject) for subject in subjects]
-    meshes = sorted(p for p in folder.iterdir() if p.suffix.lower() in READERS)
+    meshes = sorted(p for p in folder.iterdir() if p.suffix.lower() in READERS and not is_hidden(p.name))
     if not meshes:
         raise InputError(
             f"scans {folder}: it has neither subject_NN folders (MICC Florence) nor meshes ({', '.join(READERS)})"
@@ -95,7 +96,8 @@ def _number(folder: Path) -> tuple[int, str]:
 def _scan_of(folder: Path) -> ScanFile:
     """The first mesh in the first of the usual folders that has one."""
     for place in MODEL_FOLDERS:
-        meshes = sorted(p for p in (folder / place).glob("*") if p.suffix.lower() in READERS)
+        found = (folder / place).glob("*")
+        meshes = sorted(p for p in found if p.suffix.lower() in READERS and not is_hidden(p.name))
         if meshes:
             return ScanFile(folder.name, meshes[0])
     return ScanFile(folder.name, None, f"no mesh in {MODEL_FOLDERS[0]}")

@@ -1,10 +1,48 @@
 """Closest points on a triangle mesh, by Open3D."""
 
+import ctypes
+import sys
+from importlib.util import find_spec
 from typing import Any, cast
 
 import numpy as np
 
 from facerecon_ray.errors import AssetError
+
+LIBRARIES = {
+    "libEGL.so.1": "libegl1",
+    "libGL.so.1": "libgl1",
+    "libX11.so.6": "libx11-6",
+    "libusb-1.0.so.0": "libusb-1.0-0",
+}
+"""What Open3D loads of a Linux system: libraries, and the Debian packages that have them."""
+
+
+def require_open3d() -> None:
+    """Refuse to go on where Open3D or what it needs of the system is missing, without loading it.
+
+    Raises
+    ------
+    AssetError
+        with the names of the packages
+    """
+    if find_spec("open3d") is None:
+        raise AssetError("aligning meshes needs Open3D: pip install 'facerecon-ray[evaluation]'")
+    missing = [name for name in LIBRARIES if sys.platform == "linux" and not _is_installed(name)]
+    if missing:
+        packages = " ".join(LIBRARIES[name] for name in missing)
+        raise AssetError(
+            f"aligning meshes needs Open3D, and that {', '.join(missing)} of the system; "
+            f"on Debian and Ubuntu: sudo apt-get install {packages}"
+        )
+
+
+def _is_installed(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 class Surface:
@@ -25,14 +63,11 @@ class Surface:
     """
 
     def __init__(self, vertices: np.ndarray, triangles: np.ndarray) -> None:
+        require_open3d()
         try:
             import open3d
-        except ModuleNotFoundError:
-            raise AssetError("aligning meshes needs Open3D: pip install 'facerecon-ray[evaluation]'") from None
         except (ImportError, OSError) as error:
-            raise AssetError(
-                f"Open3D does not start ({error}); on Debian: apt-get install libegl1 libgl1 libusb-1.0-0"
-            ) from None
+            raise AssetError(f"Open3D does not start ({error})") from None
         self._tensor = cast(Any, open3d.core.Tensor)
         used = np.asarray(vertices, np.float64)
         corners = used[triangles]

@@ -87,6 +87,7 @@ def run_reconstruct(
                 check()
                 _keep_open_shards(writer, record, output)
                 totals = _count(record, manifest)
+                run.outcome = "failed" if totals.fruitless else run.outcome
                 save_record(output, record)
         return JobResult(run, totals, write_gallery(output, job.report.gallery_faces), write_run_report(output))
 

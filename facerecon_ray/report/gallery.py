@@ -29,7 +29,7 @@ from facerecon_ray.storage.layout import GALLERY, MESHES, VIEWER
 from facerecon_ray.storage.manifest import Manifest, Totals
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.run_record import load_record
-from facerecon_ray.storage.uris import name_of
+from facerecon_ray.storage.uris import as_bytes, name_of
 
 VIEWER_PAGE = f"{VIEWER}/viewer.html"
 
@@ -71,7 +71,7 @@ def write_gallery(output: OutputFolder, gallery_faces: int) -> str:
         others_note=_note(len(others), sum(totals.rows.values()) - meshes, "photos and faces without a mesh"),
     )
     output.write(VIEWER_PAGE, _viewer_page().encode())
-    output.write(GALLERY, page.encode())
+    output.write(GALLERY, as_bytes(page))
     return output.link(GALLERY)
 
 

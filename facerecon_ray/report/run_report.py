@@ -23,7 +23,7 @@ from facerecon_ray.storage.manifest import Manifest, Totals
 from facerecon_ray.storage.manifest_query import Conditions, FailureKind, failure_kinds
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.run_record import Run, RunRecord, load_record
-from facerecon_ray.storage.uris import name_of
+from facerecon_ray.storage.uris import as_bytes, name_of
 
 _MOST_KINDS = 30
 _WORST_FACES = 6
@@ -52,7 +52,7 @@ def write_run_report(output: OutputFolder) -> str:
         runs="\n".join(map(_run, runs)),
         footer=_footer(record),
     )
-    output.write(RUN_REPORT, page.encode())
+    output.write(RUN_REPORT, as_bytes(page))
     return output.link(RUN_REPORT)
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
+from facerecon_ray.storage.uris import as_bytes
+
 FLOATS = pa.list_(pa.float32())
 
 
@@ -40,9 +42,9 @@ def named(values: np.ndarray, valid: np.ndarray, kind: pa.DataType) -> pa.Array:
 
 def _known(values: np.ndarray) -> np.ndarray:
     """(B,) bool. Programs order a NaN in different ways and count it among the values; all of them know null."""
-    return ~np.isnan(np.asarray(values, np.float32).reshape(len(values), -1)).any(1)
+    return np.asarray(~np.isnan(np.asarray(values, np.float32).reshape(len(values), -1)).any(1))
 
 
 def texts(values: np.ndarray) -> pa.Array:
-    """Text, null where it is empty."""
-    return pa.array([value or None for value in values], pa.string())
+    """Text, null where it is empty; parts of it that are no text, from names of files, as escapes."""
+    return pa.array([as_bytes(value).decode() or None for value in values], pa.string())

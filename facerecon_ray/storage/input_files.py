@@ -1,12 +1,17 @@
 """Which files of a folder or a bucket are a user's: not hidden ones, and not what jobs have written there."""
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
+from facerecon_ray.errors import PhotoError, StorageError, StoreUnavailableError
 from facerecon_ray.storage.layout import RESULTS, RUN_RECORD
 from facerecon_ray.storage.objects import ObjectStore, StoredObject
 from facerecon_ray.storage.uris import is_s3
 
+_READERS = 16
 _RECORD_OF = {result: record for record, results in RESULTS.items() for result in results}
 
 
@@ -28,6 +33,45 @@ def input_files(store: ObjectStore, written: tuple[str, ...] = (), record: str =
     for found in store.list():
         if not (is_hidden(found.name) or results.include(found.name)):
             yield found
+
+
+def fingerprint(store: ObjectStore, names: Iterable[str]) -> str:
+    """SHA-256 over the names of files and what is in them, in their order.
+
+    Raises
+    ------
+    StorageError
+        when a file cannot be read
+    """
+    digest = hashlib.sha256()
+    remaining = iter(names)
+    with ThreadPoolExecutor(_READERS) as readers:
+        while some := list(islice(remaining, 4 * _READERS)):
+            for name, contents in zip(some, readers.map(lambda name: _digest(store, name), some), strict=True):
+                digest.update(os.fsencode(f"{name}\0") + contents)
+    return digest.hexdigest()
+
+
+def _digest(store: ObjectStore, name: str) -> bytes:
+    return hashlib.sha256(store.read(name)).digest()
+
+
+def read_photo(store: ObjectStore, name: str, max_bytes: int | None = None) -> bytes:
+    """A photo among others: that one cannot be read is no reason to stop.
+
+    Raises
+    ------
+    PhotoError
+        when it cannot be read
+    StoreUnavailableError
+        when the store does not answer
+    """
+    try:
+        return store.read(name, max_bytes)
+    except StoreUnavailableError:
+        raise
+    except StorageError as error:
+        raise PhotoError(f"it cannot be read ({error})") from None
 
 
 class Results:

@@ -40,6 +40,11 @@ class Totals:
     stage_seconds: dict[str, float]
     first_errors: list[tuple[str, str, str]]
 
+    @property
+    def fruitless(self) -> bool:
+        """Whether there are rows, and every one of them failed."""
+        return bool(self.rows) and self.rows.keys() <= set(FAULTS)
+
 
 class Manifest:
     """Parts of the manifest in an output."""

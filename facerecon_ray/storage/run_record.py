@@ -10,6 +10,7 @@ from facerecon_ray.storage.layout import RUN_RECORD
 from facerecon_ray.storage.objects import ObjectStore
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.software import machine, package_version, versions
+from facerecon_ray.storage.uris import as_bytes
 
 _VERSIONED = ("ray", "torch", "numpy", "pyarrow", "dlib-bin", "opencv-python-headless", "trimesh")
 
@@ -71,7 +72,7 @@ def load_record(store: ObjectStore) -> RunRecord | None:
         when run.json is there but is not a run's record
     """
     try:
-        return RunRecord.model_validate_json(store.read(RUN_RECORD))
+        return RunRecord.model_validate(json.loads(store.read(RUN_RECORD)))
     except MissingObjectError:
         return None
     except StoreUnavailableError:
@@ -82,4 +83,4 @@ def load_record(store: ObjectStore) -> RunRecord | None:
 
 def save_record(output: OutputFolder, record: RunRecord) -> None:
     """Write run.json."""
-    output.write(RUN_RECORD, (json.dumps(record.model_dump(), indent=2, ensure_ascii=False) + "\n").encode())
+    output.write(RUN_RECORD, as_bytes(json.dumps(record.model_dump(), indent=2, ensure_ascii=False) + "\n"))

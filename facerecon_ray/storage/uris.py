@@ -18,6 +18,11 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 
+def as_bytes(text: str) -> bytes:
+    r"""UTF-8, with escapes for what is no text in a file's name: \udce9 for the byte e9, which JSON reads back."""
+    return text.encode(errors="backslashreplace")
+
+
 def scheme_of(uri: str) -> str | None:
     """Scheme of a URI in lower case, None for a plain path."""
     match = _SCHEME.match(uri)

@@ -1,6 +1,7 @@
 """Near-frontal photos as a source of training pairs: each photo is a subject, turned to larger yaws."""
 
 import hashlib
+import os
 
 import numpy as np
 
@@ -8,6 +9,8 @@ from facerecon_ray.config.photos import ProfilingSettings
 from facerecon_ray.errors import InputError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, cut_crop, transform_beside
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.storage.input_files import input_files, read_photo
+from facerecon_ray.storage.layout import CARD
 from facerecon_ray.storage.objects import ObjectStore
 from facerecon_ray.storage.uris import PHOTO_SUFFIXES, is_photo_name
 from facerecon_ray.synthesis.portraits.profiling import FaceProfiler, ProfiledPhoto, ProfiledView
@@ -80,6 +83,7 @@ class ProfiledSubjects:
     settings : which photos are used, and to which yaws they are turned
     model : that is fitted to them
     seed : of the data set
+    output : where the data set goes; nothing in there is a photo
 
     Raises
     ------
@@ -89,10 +93,12 @@ class ProfiledSubjects:
 
     name = "profile"
 
-    def __init__(self, store: ObjectStore, settings: ProfilingSettings, model: FaceModel, seed: int) -> None:
+    def __init__(
+        self, store: ObjectStore, settings: ProfilingSettings, model: FaceModel, seed: int, output: str = ""
+    ) -> None:
         self.model = model
         self._store, self._seed = store, seed
-        self._names = sorted(item.name for item in store.list() if is_photo_name(item.name))
+        self._names = sorted(item.name for item in input_files(store, (output,), CARD) if is_photo_name(item.name))
         if not self._names:
             suffixes = ", ".join(sorted(PHOTO_SUFFIXES))
             raise InputError(f"{store.uri}: there are no photos to turn in it; photos end in {suffixes}")
@@ -104,7 +110,7 @@ class ProfiledSubjects:
 
     def seed(self, number: int) -> int:
         """Seed of a subject, 0 to 2^63 - 1, from its photo's name and the data set's seed."""
-        digest = hashlib.sha256(f"{self._seed}/{self._names[number]}".encode()).digest()
+        digest = hashlib.sha256(os.fsencode(f"{self._seed}/{self._names[number]}")).digest()
         return int.from_bytes(digest[:8], "little") >> 1
 
     def subject(self, number: int) -> ProfiledSubject:
@@ -116,6 +122,6 @@ class ProfiledSubjects:
             when the photo is of no use, and why
         """
         name, seed = self._names[number], self.seed(number)
-        photo = self._profiler.photo(self._store.read(name))
+        photo = self._profiler.photo(read_photo(self._store, name))
         views = tuple(self._profiler.views(photo, np.random.default_rng(seed)))
         return ProfiledSubject(number, seed, name, photo, views)

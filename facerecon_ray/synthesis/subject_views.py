@@ -19,6 +19,7 @@ from facerecon_ray.synthesis.people.head_geometry import HeadGeometry
 from facerecon_ray.synthesis.people.person import Subject
 from facerecon_ray.synthesis.people.subjects import SubjectSampler
 from facerecon_ray.synthesis.portraits.photo_library import PhotoLibrary
+from facerecon_ray.synthesis.rendering.backgrounds import Backgrounds
 from facerecon_ray.synthesis.rendering.head_scene import HeadScene
 from facerecon_ray.synthesis.rendering.scene_rendering import SceneRenderer
 from facerecon_ray.synthesis.rendering.view_sampling import View, ViewSampler, rotated_view
@@ -114,7 +115,7 @@ class Photographer:
         self._sampler = SubjectSampler(job.people)
         self._dresser = Dresser(self._sampler.geometry)
         self._views = ViewSampler(job.views, job.light, job.camera, job.occluders)
-        self._renderer = SceneRenderer(job.renderer, job.backgrounds, job.occluders)
+        self._renderer = SceneRenderer(job.renderer, Backgrounds(job.backgrounds, (job.output,)), job.occluders)
         self._library = open_photos(job, self._sampler.geometry, report) if job.photos else None
         surface = len(self._sampler.geometry.surface(self._sampler.geometry.average))
         if len(self.model.mean) != surface:
@@ -155,4 +156,4 @@ class Photographer:
 def open_photos(job: SynthesisJob, geometry: HeadGeometry, report: Callable[[str], None]) -> PhotoLibrary:
     """Skin textures of the job's photos, taken now where they have not been before."""
     assert job.photos is not None
-    return PhotoLibrary.open(job.photos, geometry, job.textures, job.s3, report)
+    return PhotoLibrary.open(job.photos, geometry, job.textures, job.s3, report, job.output)

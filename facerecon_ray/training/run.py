@@ -20,6 +20,7 @@ from facerecon_ray.storage.layout import FIGURES
 from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.pairs.dataset_card import card_of_shards, load_card
 from facerecon_ray.storage.run_lock import Check, claimed
+from facerecon_ray.storage.uris import as_bytes
 from facerecon_ray.training.board import Standing, open_board
 from facerecon_ray.training.checkpoints import weights_name
 from facerecon_ray.training.model_card import CARD, model_card
@@ -189,7 +190,7 @@ def _finish(job: TrainJob, store: ObjectStore, board: Any) -> Trained:
     history = json.loads(store.read(FIGURES))
     standing = ray.get(board.standing.remote())
     card = card_of_shards(open_store(job.data, job.s3))
-    store.write(CARD, model_card(job, history, card).encode())
+    store.write(CARD, as_bytes(model_card(job, history, card)))
     return Trained(
         store.describe(weights_name(job.network)), store.describe(CARD), history, standing.skipped, standing.reason
     )

@@ -169,6 +169,18 @@ def test_an_interrupt_is_exit_code_130_and_says_how_to_go_on(
     assert "The same command continues" in capsys.readouterr().err
 
 
+def test_a_job_of_which_every_row_failed_is_no_success(tmp_path: Path):
+    for name in ("broken.jpg", "empty.png", "#1.jpg"):
+        (tmp_path / "photos" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(b"x" * (name != "empty.png"))
+    for _ in range(2):
+        result = facerecon("reconstruct", "photos", "-o", "out", cwd=tmp_path)
+        assert result.returncode == 2
+        assert "error: none of 3 photos could be used" in result.stderr and "index.html" in result.stdout
+    record = load_record(open_store(tmp_path / "out"))
+    assert record is not None and [run.outcome for run in record.runs] == ["failed", "failed"]
+
+
 @pytest.mark.slow
 def test_ctrl_c_stops_with_130_and_the_same_command_finishes_the_job(tmp_path: Path):
     folder, portrait = tmp_path / "photos", min(PHOTOS.glob("*.jpg"))

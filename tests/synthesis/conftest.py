@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture(scope="session")
 def people() -> SubjectSampler:
-    """Loading anny takes seconds, and about a minute the first time after an installation."""
+    """Loading anny takes seconds."""
     pytest.importorskip("anny", reason="sampling heads needs the package anny (the extra 'synthesis')")
     return SubjectSampler()
 

@@ -72,7 +72,7 @@ def open_source(job: SynthesisJob) -> PairSource:
         from facerecon_ray.synthesis.profiled_subjects import ProfiledSubjects
 
         photos = open_store(job.profile, job.s3)
-        return ProfiledSubjects(photos, job.profiling, FaceModel.open(job.face_model), job.seed)
+        return ProfiledSubjects(photos, job.profiling, FaceModel.open(job.face_model), job.seed, job.output)
     from facerecon_ray.synthesis.subject_views import Photographer
 
     return Photographer(job)

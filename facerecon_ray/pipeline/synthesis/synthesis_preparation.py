@@ -1,6 +1,5 @@
 """Everything about a training data set that can be known or refused before Ray starts."""
 
-import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.errors import OutputError, SettingsError
 from facerecon_ray.networks.dlib_models import installed_model
 from facerecon_ray.networks.landmark_predictor import DEFAULT_MODEL
+from facerecon_ray.storage.input_files import fingerprint, input_files
 from facerecon_ray.storage.layout import CARD, SHARDS
 from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.pairs.dataset_card import (
@@ -78,10 +78,6 @@ def prepare_synthesis(
         when the set cannot be made, with what to do about it
     """
     store = open_store(job.output, job.s3)
-    if job.backgrounds.folder:
-        from facerecon_ray.synthesis.rendering.backgrounds import Backgrounds
-
-        Backgrounds(job.backgrounds)
     subjects = _subjects(job)
     assets = {name: checksum(path) for name, path in asset_files(job).items()} | _collections(job, report)
     card = new_card(_result_settings(job), job.seed, subjects, assets)
@@ -145,25 +141,29 @@ def _subjects(job: SynthesisJob) -> int:
 
 
 def _collections(job: SynthesisJob, report: Callable[[str], None]) -> dict[str, str]:
-    """Fingerprints of collections of files; the workers find the skin textures in the cache afterwards."""
-    if job.imports is not None:
-        return {"imports": _fingerprint(open_store(job.imports.folder))}
-    if job.profile is not None:
-        return {"profile": _fingerprint(open_store(job.profile, job.s3))}
-    if job.photos is None:
-        return {}
-    from facerecon_ray.synthesis.people.subjects import SubjectSampler
-    from facerecon_ray.synthesis.subject_views import open_photos
+    """Fingerprints of the folders that a set is made from; workers find the skin textures in the cache afterwards."""
+    for name, place in (("imports", job.imports and job.imports.folder), ("profile", job.profile)):
+        if place:
+            store = open_store(place, job.s3)
+            return {name: fingerprint(store, (found.name for found in input_files(store, (job.output,), CARD)))}
+    prints = {}
+    if job.backgrounds.folder:
+        from facerecon_ray.synthesis.rendering.backgrounds import Backgrounds
 
-    return {"photos": open_photos(job, SubjectSampler(job.people).geometry, report).fingerprint}
+        pictures = Backgrounds(job.backgrounds, (job.output,)).collection()
+        assert pictures is not None
+        prints["backgrounds"] = pictures.fingerprint
+        if pictures.damaged:
+            report(
+                f"{pictures.damaged} of {pictures.pictures} pictures in {job.backgrounds.folder} cannot be read; "
+                "they are no backgrounds"
+            )
+    if job.photos is not None:
+        from facerecon_ray.synthesis.people.subjects import SubjectSampler
+        from facerecon_ray.synthesis.subject_views import open_photos
 
-
-def _fingerprint(store: ObjectStore) -> str:
-    """Changes with the names and the sizes of files: subjects are counted in the order of these."""
-    digest = hashlib.sha256()
-    for stored in store.list():
-        digest.update(f"{stored.name}\0{stored.size}\0".encode())
-    return digest.hexdigest()
+        prints["photos"] = open_photos(job, SubjectSampler(job.people).geometry, report).fingerprint
+    return prints
 
 
 def _tasks(subjects: int, size: int) -> list[ShardTask]:

@@ -248,6 +248,7 @@ def _close(prepared: PreparedSet, run: MakingRun, start: float) -> None:
     run.seconds, run.finished = round(time.monotonic() - start, 3), _now()
     done = len(prepared.done) + len(prepared.todo)
     prepared.card.summarise(shard_summaries(prepared.store), done)
+    run.outcome = "failed" if prepared.card.fruitless else run.outcome
     save_card(prepared.store, prepared.card)
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import AssetError, InputError, MissingObjectError, OutputError
@@ -15,6 +15,7 @@ from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.pairs.pair_schema import PAIR_SCHEMA_VERSION
 from facerecon_ray.storage.pairs.pair_shards import ShardSummary, shard_name, shard_summaries
 from facerecon_ray.storage.software import machine, versions
+from facerecon_ray.storage.uris import as_bytes
 
 GENERATOR_VERSION = 8
 """Raised whenever the same settings and the same seed begin to give other pictures."""
@@ -74,6 +75,11 @@ class DatasetCard(BaseModel):
     shards: list[ShardEntry] = []
     runs: list[MakingRun] = []
 
+    @property
+    def fruitless(self) -> bool:
+        """Whether there are rows, and every one of them failed."""
+        return self.rows > 0 and not self.counts["status"].get("ok")
+
     def summarise(self, shards: dict[int, ShardSummary], wanted: int) -> None:
         """Take over what the shards hold; `wanted` shards make the set complete."""
         self.count(shards)
@@ -120,10 +126,10 @@ def load_card(store: ObjectStore) -> DatasetCard | None:
         when dataset.json is there but is no card
     """
     try:
-        return DatasetCard.model_validate_json(store.read(CARD))
+        return DatasetCard.model_validate(json.loads(store.read(CARD)))
     except MissingObjectError:
         return None
-    except ValidationError:
+    except ValueError:
         raise OutputError(f"{store.describe(CARD)} is not the card of a data set; choose another output") from None
 
 
@@ -166,7 +172,7 @@ def save_card(store: ObjectStore, card: DatasetCard) -> None:
 
 def packed_card(card: DatasetCard) -> bytes:
     """A card as it is written."""
-    return (json.dumps(card.model_dump(), indent=2, ensure_ascii=False) + "\n").encode()
+    return as_bytes(json.dumps(card.model_dump(), indent=2, ensure_ascii=False) + "\n")
 
 
 def checksum(path: Path) -> str:

@@ -163,6 +163,12 @@ def read_pairs(
             ) from None
 
 
+def first_failure(store: ObjectStore) -> str:
+    """Why the first view that failed could not be made."""
+    failed = read_pairs(store, status="failed", columns=["error"])
+    return str(next((error for rows in failed for error in rows["error"]), ""))
+
+
 def _summary(store: ObjectStore, name: str) -> ShardSummary:
     try:
         return ShardSummary.model_validate_json(store.read(name))

@@ -14,6 +14,7 @@ import torch
 
 from facerecon_ray.config.importing import ImportSettings
 from facerecon_ray.errors import InputError, PhotoError
+from facerecon_ray.geometry.surface import require_open3d
 from facerecon_ray.synthesis.importers.basel_model import open_basel
 from facerecon_ray.synthesis.importers.facegen_subject import SubjectMesh, read_sidecar, read_subject
 from facerecon_ray.synthesis.importers.imported_view import ImportedView, ImportFailure, ImportSource, read_picture
@@ -39,6 +40,7 @@ class FaceGenImporter:
         AssetError
             when the face model cannot be used
         """
+        require_open3d()
         self._folder = settings.folder
         self._find_landmarks = find_landmarks
         self.model = open_basel(settings)

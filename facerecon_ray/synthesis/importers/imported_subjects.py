@@ -1,6 +1,7 @@
 """Imported files as a source of training pairs: subjects by number, each with photos of which the truth is known."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +68,7 @@ class ImportedSubjects:
 
     def seed(self, number: int) -> int:
         """Seed of a subject, 0 to 2^63 - 1, from its name: it stays where more files are added."""
-        digest = hashlib.sha256(self._name(number).encode()).digest()
+        digest = hashlib.sha256(os.fsencode(self._name(number))).digest()
         return int.from_bytes(digest[:8], "little") >> 1
 
     def subject(self, number: int) -> "ImportedSubject":

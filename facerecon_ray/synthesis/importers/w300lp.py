@@ -19,6 +19,7 @@ from facerecon_ray.errors import InputError, PhotoError
 from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS
 from facerecon_ray.geometry.fitting import box_size
 from facerecon_ray.geometry.landmarks import projected_landmarks
+from facerecon_ray.storage.input_files import is_hidden
 from facerecon_ray.synthesis.importers.basel_model import RawCoefficients, open_basel
 from facerecon_ray.synthesis.importers.imported_view import ImportedView, ImportFailure, ImportSource, read_picture
 from facerecon_ray.synthesis.importers.w300lp_file import Annotation, read_annotation
@@ -63,7 +64,7 @@ class Importer300wlp:
         found = sorted(
             (*key, path)
             for path in itertools.chain(folder.glob("*.[jJ][pP][gG]"), folder.glob("*/*.[jJ][pP][gG]"))
-            if (key := _key(path.relative_to(folder)))
+            if not is_hidden(str(path.relative_to(folder))) and (key := _key(path.relative_to(folder)))
         )
         if not found:
             raise InputError(f"{folder}: no pictures; SUBSET/NAME_0.jpg with SUBSET/NAME_0.mat was expected")

@@ -23,6 +23,7 @@ from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, rotation_fr
 from facerecon_ray.geometry.rasterizer import interpolate, rasterize
 from facerecon_ray.networks.dlib_models import installed_model
 from facerecon_ray.networks.landmark_predictor import DEFAULT_MODEL
+from facerecon_ray.storage.input_files import is_hidden
 from facerecon_ray.storage.photos.photo_file import UNSCALED, decode_photo
 from facerecon_ray.synthesis.model_building.head_rendering import HeadRenderer, frontal_camera
 
@@ -243,12 +244,14 @@ def portrait_landmarks(folder: Path) -> np.ndarray:
     Raises
     ------
     InputError
-        when the folder has fewer than 50 portraits in which a face is found
+        when there is no such folder, or it has fewer than 50 portraits in which a face is found
     """
     predictor = dlib.shape_predictor(str(installed_model(DEFAULT_MODEL)))
     detector = dlib.get_frontal_face_detector()
     rows = []
-    for path in sorted(folder.iterdir()):
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; one with portraits was expected")
+    for path in sorted(path for path in folder.iterdir() if not is_hidden(path.name)):
         try:
             picture = decode_photo(path.read_bytes(), UNSCALED).pixels
         except (OSError, PhotoError):

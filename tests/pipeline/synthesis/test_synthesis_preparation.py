@@ -1,8 +1,12 @@
+import shutil
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from facerecon_ray.config.assets import PHOTOS
 from facerecon_ray.errors import AssetError, OutputError
 from facerecon_ray.pipeline.synthesis.synthesis_preparation import PreparedSet, prepare_synthesis
 from facerecon_ray.storage.objects import open_store
@@ -66,6 +70,36 @@ def test_another_generator_or_face_model_is_refused(output: Path, monkeypatch: p
     monkeypatch.setattr("facerecon_ray.pipeline.synthesis.synthesis_preparation.GENERATOR_VERSION", 99)
     with pytest.raises(OutputError, match=f"generator's version was {GENERATOR_VERSION}, now is 99"):
         prepare_synthesis(toy_job(output, subjects=5))
+
+
+def test_other_backgrounds_under_the_same_name_are_refused_and_damaged_ones_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    (folder / "b.png").write_bytes(b"no picture")
+    job = toy_job(folder / "out", backgrounds={"folder": folder})
+    lines: list[str] = []
+    prepared = prepare_synthesis(job, report=lines.append)
+    assert lines == [f"1 of 2 pictures in {folder} cannot be read; they are no backgrounds"]
+    save_card(prepared.store, prepared.card)
+    (folder / "out" / "preview.png").write_bytes(b"what the job wrote itself")
+    assert prepare_synthesis(job).earlier
+    cv2.imwrite(str(folder / "a.png"), np.ones((8, 8, 3), np.uint8))
+    with pytest.raises(OutputError, match=r"assets\.backgrounds was"):
+        prepare_synthesis(job)
+
+
+def test_a_set_in_the_folder_that_it_is_made_from_is_continued(tmp_path: Path) -> None:
+    for photo in list(PHOTOS.glob("*.jpg"))[:2]:
+        shutil.copy(photo, tmp_path)
+    for place in ("", "out"):
+        job = toy_job(tmp_path / place, profile=str(tmp_path))
+        prepared = prepare_synthesis(job)
+        save_card(prepared.store, prepared.card)
+        (tmp_path / place / "preview.png").write_bytes(b"a picture")
+        write_shard(prepared.store, 0, [pair_rows(pair_batch(0), "jpeg")] * 2, 0, {})
+        assert prepare_synthesis(job).todo == []
+        assert prepared.subjects == 2
 
 
 def test_overwrite_starts_anew_with_other_settings(output: Path) -> None:

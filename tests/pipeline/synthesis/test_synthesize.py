@@ -12,21 +12,22 @@ import pytest
 from ray import cloudpickle
 from rich.console import Console
 
+from facerecon_ray.cli.synthesize import _require_views
 from facerecon_ray.config.synthesis import SynthesisJob
-from facerecon_ray.errors import OutputError, SettingsError, StorageError
+from facerecon_ray.errors import InputError, OutputError, SettingsError, StorageError
 from facerecon_ray.pipeline.synthesis.pair_maker import PairMaker
 from facerecon_ray.pipeline.synthesis.synthesis_preparation import prepare_synthesis
 from facerecon_ray.pipeline.synthesis.synthesize import MadeSet, run_synthesis
 from facerecon_ray.storage.folder_store import FolderStore
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.pairs.dataset_card import DatasetCard, load_card, save_card
-from facerecon_ray.storage.pairs.pair_shards import read_pairs, write_shard
+from facerecon_ray.storage.pairs.pair_shards import first_failure, read_pairs, write_shard
 from facerecon_ray.storage.run_lock import claimed
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import toy_subjects
 from s3_server import S3Server
-from toy_subjects import ToySource, toy_job
+from toy_subjects import BlinkingSource, ToySource, toy_job
 
 cloudpickle.register_pickle_by_value(toy_subjects)
 
@@ -63,6 +64,15 @@ def test_a_set_holds_every_view_of_every_subject_once_and_its_card_counts_them(m
     assert card.runs[0].outcome == "finished"
     assert card.settings["pairs"]["landmarks"] == "exact"
     assert card.bytes == sum((made / shard.file).stat().st_size for shard in card.shards)
+
+
+def test_a_set_of_which_no_view_could_be_made_has_failed(ray_cluster: None, tmp_path: Path) -> None:
+    job = toy_job(tmp_path, subjects=2, pool={"workers": 1, "cpus": 0.3})
+    made = run_synthesis(prepare_synthesis(job), Console(file=io.StringIO()), source=BlinkingSource)
+    assert made.card.fruitless and made.run.outcome == "failed"
+    assert first_failure(open_store(tmp_path)) == "subject 0 blinked"
+    with pytest.raises(InputError, match=r"none of 2 views could be made \(subject 0 blinked\)"):
+        _require_views(prepare_synthesis(job))
 
 
 def test_three_workers_write_the_same_bytes_as_one(made: Path, tmp_path: Path) -> None:

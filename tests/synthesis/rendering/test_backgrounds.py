@@ -46,8 +46,26 @@ def test_a_folder_without_pictures_is_named_with_what_was_expected(tmp_path: Pat
         Backgrounds(BackgroundSettings(folder=tmp_path / "missing"))
 
 
-def test_a_broken_picture_is_named(tmp_path: Path) -> None:
+def test_damaged_pictures_are_passed_over_and_counted_and_hidden_and_made_ones_are_none(tmp_path: Path) -> None:
+    green = np.full((300, 500, 3), (0, 200, 0), np.uint8)
+    cv2.imwrite(str(tmp_path / "green.png"), green)
+    for name in ("broken.jpg", "empty.png", "._green.png", "out/preview.png", "set/preview.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"" if "empty" in name else b"no picture")
+    (tmp_path / "set" / "dataset.json").write_text("{}")
+    (tmp_path / "circle").symlink_to(".")
+    backgrounds = Backgrounds(BackgroundSettings(folder=tmp_path, folder_share=1.0), (str(tmp_path / "out"),))
+    assert all((backgrounds.picture(seed, 16) == (0, 200, 0)).all() for seed in range(20))
+    found = backgrounds.collection()
+    assert found is not None and (found.pictures, found.damaged) == (3, 2)
+    (tmp_path / "green.png").write_bytes((tmp_path / "green.png").read_bytes() + b"more")
+    changed = backgrounds.collection()
+    assert changed is not None and changed.fingerprint != found.fingerprint
+
+
+def test_a_folder_in_which_no_picture_can_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"not a picture")
     backgrounds = Backgrounds(BackgroundSettings(folder=tmp_path, folder_share=1.0))
-    with pytest.raises(InputError, match=r"broken\.jpg: the file is not a JPEG, .*; remove it"):
-        backgrounds.picture(0, 32)
+    for use in (backgrounds.collection, lambda: backgrounds.picture(0, 32)):
+        with pytest.raises(InputError, match=r"none of the 1 pictures .* can be read"):
+            use()
