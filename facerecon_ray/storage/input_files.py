@@ -92,7 +92,7 @@ class Results:
         root = comparable(store.uri)
         self._places = [comparable(place) for place in written if place]
         self._inside = tuple(place[len(root) + 1 :] for place in self._places if place.startswith(f"{root}/"))
-        self._own = RESULTS[record] if root in self._places else ()
+        self._own = {record, *RESULTS[record]} if root in self._places else set()
         self._records: dict[str, bool] = {}
 
     def include(self, name: str) -> bool:

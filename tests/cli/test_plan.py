@@ -1,4 +1,6 @@
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -66,3 +68,12 @@ def test_without_a_cluster_the_plan_is_for_this_machine(plan):
 def test_mistakes_are_one_line(plan, arguments: list[str], message: str):
     code, _, err = plan(*arguments)
     assert code == 2 and message in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("known", [{"PYTHONIOENCODING": "latin-1"}, {"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}])
+def test_a_table_is_whole_in_a_file_whatever_the_terminal_knows(known: dict[str, str]):
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    program = [sys.executable, "-c", "from facerecon_ray.cli import start; start()", "plan"]
+    run = subprocess.run(program, env={**environment, **known}, capture_output=True)
+    assert run.returncode == 0, run.stderr
+    assert all(name in run.stdout for name in (b"reconstruct ", b"CPUs", b"photos/s", b"busy"))

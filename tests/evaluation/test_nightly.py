@@ -11,14 +11,15 @@ from scipy import io as matlab
 
 from facerecon_ray.config.evaluation import EvaluateJob
 from facerecon_ray.config.settings import load_job
-from facerecon_ray.errors import InputError, OutputError, SettingsError
+from facerecon_ray.errors import AssetError, InputError, OutputError, SettingsError
 from facerecon_ray.evaluation.gates import load_gates
-from facerecon_ray.evaluation.nightly import Outcome, evaluate
+from facerecon_ray.evaluation.nightly import Outcome, check_requirements, evaluate
 from facerecon_ray.evaluation.picture_crops import encode_png
 from facerecon_ray.evaluation.provenance import provenance
 from facerecon_ray.evaluation.rows import ROW_SCHEMA
 from facerecon_ray.evaluation.scan import Scan
 from facerecon_ray.evaluation.scan_pictures import Framing, pictures_of
+from facerecon_ray.geometry import surface
 from facerecon_ray.geometry.similarity import Similarity
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.run_lock import claimed
@@ -48,6 +49,23 @@ def write_gates(tmp_path: Path, *gates: dict[str, object]) -> Path:
 def test_two_evaluations_never_write_to_one_output(tmp_path: Path) -> None:
     with claimed(open_store(tmp_path / "out")), pytest.raises(OutputError, match="another run is writing"):
         evaluate(job(tmp_path))
+
+
+def test_a_data_set_of_which_nothing_could_be_evaluated_is_named() -> None:
+    counts = {"embedded": {"items": 4, "ok": 1}, "scans": {"items": 2, "ok": 0}}
+    problems = [{"data": "scans", "reason": "no mesh in it"}]
+    outcome = Outcome({"counts": counts, "problems": problems}, "report", (), None)
+    assert outcome.fruitless == "scans: none of 2 could be evaluated (no mesh in it)"
+    counts["scans"]["ok"] = 1
+    assert outcome.fruitless is None
+
+
+def test_what_is_missing_is_said_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(surface.LIBRARIES, "libnowhere.so.9", "libnowhere9")
+    with pytest.raises(AssetError, match="apt-get install libnowhere9"):
+        check_requirements(job(tmp_path))
+    with pytest.raises(InputError, match="no such folder"):
+        check_requirements(job(tmp_path, **{"data.scans": tmp_path / "missing"}))
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 from facerecon_ray.errors import OutputError
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.run_record import load_record, new_record, save_record
 from facerecon_ray.storage.schema import MANIFEST_SCHEMA, manifest_rows
 
 
@@ -64,6 +65,15 @@ def test_no_number_is_written_that_is_none(manifest: Manifest, tmp_path: Path):
     assert [first[name] for name in names if name != "rotate_ms"] == [None] * (len(names) - 1)
     assert first["timings"]["rotate"] is None
     assert all(second[name] is not None for name in names if name != "rotate_ms")
+
+
+def test_a_name_that_is_no_text_is_an_escape_in_the_manifest_and_comes_back_from_the_record(tmp_path: Path):
+    columns = batch(("/a.jpg", "failed"))
+    columns["error"] = np.array(["caf\udce9.jpg is gone"], object)
+    assert manifest_rows(columns)["error"].to_pylist() == [r"caf\udce9.jpg is gone"]
+    record = new_record({"input": "/caf\udce9"}, "/caf\udce9/é")
+    save_record(OutputFolder(tmp_path), record)
+    assert load_record(OutputFolder(tmp_path).store) == record
 
 
 def test_a_part_without_a_byte_is_a_shard_to_do_again_and_other_files_are_none(manifest: Manifest, tmp_path: Path):
