@@ -169,6 +169,7 @@ def test_an_interrupt_is_exit_code_130_and_says_how_to_go_on(
     assert "The same command continues" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_job_of_which_every_row_failed_is_no_success(tmp_path: Path):
     for name in ("broken.jpg", "empty.png", "#1.jpg"):
         (tmp_path / "photos" / name).parent.mkdir(exist_ok=True)

@@ -76,6 +76,14 @@ def test_a_name_that_is_no_text_is_an_escape_in_the_manifest_and_comes_back_from
     assert load_record(OutputFolder(tmp_path).store) == record
 
 
+def test_a_manifest_whose_every_row_failed_is_without_fruit(manifest: Manifest):
+    assert not manifest.totals().fruitless
+    manifest.write(0, manifest_rows(batch(("/a", "failed"), ("/b", "unreadable"))))
+    assert manifest.totals().fruitless
+    manifest.write(1, manifest_rows(batch(("/c", "no_face"))))
+    assert not manifest.totals().fruitless
+
+
 def test_a_part_without_a_byte_is_a_shard_to_do_again_and_other_files_are_none(manifest: Manifest, tmp_path: Path):
     for shard in (0, 1):
         manifest.write(shard, manifest_rows(batch((f"/{shard}.jpg", "ok"))))
