@@ -29,9 +29,9 @@ from cpu_by_process import cpu_seconds_between, sampled_cpu_seconds
 from ray import cloudpickle
 from rich.console import Console
 
+from facerecon_ray.cluster.nodes import live_cluster
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.config.settings import PoolSettings, load_job
-from facerecon_ray.pipeline.capacity.cluster import live_cluster
 from facerecon_ray.pipeline.capacity.sizing import size_pools
 from facerecon_ray.pipeline.capacity.stage_costs import StageCost
 from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter

@@ -8,16 +8,17 @@ import facerecon_ray
 PACKAGE = Path(facerecon_ray.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
-    {"errors"},
+    {"errors", "waiting"},
     {"config"},
     {"geometry"},
     {"networks", "storage"},
     {"stages", "synthesis", "report"},
+    {"cluster"},
     {"pipeline", "training", "evaluation", "single_photo"},
     {"cli"},
     {"__init__", "__main__"},
 )
-RAY_PARTS = {"pipeline", "training", "evaluation"}
+RAY_PARTS = {"cluster", "pipeline", "training", "evaluation"}
 MAX_LINES = 350
 
 
@@ -43,9 +44,19 @@ def test_ray_is_imported_only_on_the_pipeline_floor() -> None:
     assert users <= RAY_PARTS
 
 
+def test_what_of_ray_is_not_public_is_imported_in_one_file() -> None:
+    users = [str(module.relative_to(PACKAGE)) for module in MODULES if any(map(_is_private, _imports(module)))]
+    assert users == ["cluster/ray_internals.py"]
+
+
 def test_files_are_short_enough_to_read_in_one_go() -> None:
     lengths = {str(module.relative_to(PACKAGE)): len(module.read_text().splitlines()) for module in MODULES}
     assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
+
+
+def _is_private(name: str) -> bool:
+    first, *others = name.split(".")
+    return first == "ray" and any(part.startswith("_") for part in others)
 
 
 def _imports(module: Path) -> set[str]:

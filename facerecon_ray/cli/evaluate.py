@@ -1,15 +1,19 @@
 """`facerecon evaluate`: how good the meshes are, and whether they still are."""
 
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from facerecon_ray.cli.app import EXIT_STOPPED, app, err, out
-from facerecon_ray.cli.options import AddressOption, AssignmentsOption, ConfigOption, overrides_of
+from facerecon_ray.cli.options import AddressOption, AssignmentsOption, ConfigOption, EndpointOption, overrides_of
 
 if TYPE_CHECKING:
+    from facerecon_ray.evaluation.job import Progress
     from facerecon_ray.evaluation.nightly import Outcome
 
 EXIT_GATE_FAILED = 3
@@ -54,6 +58,7 @@ def evaluate(
         str | None, typer.Option(help="Folder or s3://bucket/prefix that gets every run's figures.")
     ] = None,
     gates: Annotated[Path | None, typer.Option(help="YAML file of the gates that the run must pass.")] = None,
+    endpoint_url: EndpointOption = None,
     config: ConfigOption = None,
     assignments: AssignmentsOption = None,
     address: AddressOption = None,
@@ -68,6 +73,7 @@ def evaluate(
         "output": output,
         "history": history,
         "gates": gates,
+        "s3.endpoint_url": endpoint_url,
         **_data_options(data),
         **{
             name: value
@@ -101,29 +107,41 @@ def _data_options(text: str | None) -> dict[str, Any]:
 
 
 def _run(job: Any, address: str | None) -> "Outcome":
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
     from facerecon_ray.evaluation.nightly import check_requirements
     from facerecon_ray.evaluation.nightly import evaluate as run
     from facerecon_ray.pipeline.session import ray_session
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        with Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal) as bar:
-            task = bar.add_task("evaluating", total=None)
-            check_requirements(job)
-            with ray_session(address):
-                return run(job, lambda done, total: bar.update(task, completed=done, total=total))
+        check_requirements(job)
+        with ray_session(address), _showing() as progress:
+            return run(job, progress)
     except KeyboardInterrupt:
         err.print("Stopped; nothing was written.", markup=False)
         sys.exit(EXIT_STOPPED)
+
+
+@contextmanager
+def _showing() -> Iterator["Progress"]:
+    """What is told how many tasks are done: a bar on a terminal, a line now and then where there is none."""
+    from rich import progress as rich
+
+    from facerecon_ray.pipeline.progress import LINE_SECONDS, progress_line
+
+    last = float("-inf")
+
+    def print_line(done: int, total: int) -> None:
+        nonlocal last
+        if done == total or time.monotonic() - last >= LINE_SECONDS:
+            last = time.monotonic()
+            err.print(progress_line({"tasks": done, "total": total}), markup=False)
+
+    if not err.is_terminal:
+        yield print_line
+        return
+    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn())
+    with rich.Progress(*columns, rich.TimeElapsedColumn(), rich.TimeRemainingColumn(), console=err) as bar:
+        task = bar.add_task("evaluating", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _summarise(outcome: "Outcome") -> None:

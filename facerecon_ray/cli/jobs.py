@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facerecon_ray.cli.app import app, err, out
-from facerecon_ray.cli.options import AssignmentsOption
+from facerecon_ray.cli.options import AssignmentsOption, EndpointOption
 
 if TYPE_CHECKING:
     from facerecon_ray.pipeline.remote.submission import JobState
@@ -24,7 +24,8 @@ facerecon submit jobs/reconstruct_photos.yaml --set input=s3://photos/2026 --set
 
 facerecon submit jobs/reconstruct_photos.yaml --id nightly-2026-01-31
 
-Files that the job file names by relative paths, such as weights, travel with the job; photos and results do not.
+Files that the job file names by relative paths, such as weights, travel with the job, and so does the address of
+the S3 store (--endpoint-url, AWS_ENDPOINT_URL); photos and results do not.
 Ctrl-C ends the watching, not the job. The same job again continues where it stopped.
 """
 
@@ -38,6 +39,7 @@ DashboardOption = Annotated[
 def submit(
     job_file: Annotated[Path, typer.Argument(metavar="JOB.yaml", help="Job file; its `command` says what it is for.")],
     address: DashboardOption = None,
+    endpoint_url: EndpointOption = None,
     assignments: AssignmentsOption = None,
     job: Annotated[str | None, typer.Option("--id", help="Id of the job; a cluster takes each id once.")] = None,
     option: Annotated[
@@ -53,7 +55,8 @@ def submit(
     from facerecon_ray.pipeline.remote.submission import JobServer
 
     with TemporaryDirectory() as folder:
-        package = package_job(job_file, assignments or [], Path(folder), not installed, option or [])
+        settings = [*(assignments or []), *([f"s3.endpoint_url={endpoint_url}"] if endpoint_url else [])]
+        package = package_job(job_file, settings, Path(folder), not installed, option or [])
         server = JobServer(address)
         name = server.submit(package, job)
     out.print(name, markup=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facerecon_ray.cli.app import app, err, out
+from facerecon_ray.cli.options import EndpointOption
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +47,7 @@ def manifest(
     limit: Annotated[int, typer.Option(help="Rows that are shown; files get all.", min=0)] = 20,
     csv: Annotated[Path | None, typer.Option(help="Write the rows into this file, without landmarks.")] = None,
     parquet: Annotated[Path | None, typer.Option(help="Write the rows with all their columns into this file.")] = None,
-    endpoint_url: Annotated[str | None, typer.Option(help="Address of an S3-compatible store.")] = None,
+    endpoint_url: EndpointOption = None,
 ) -> None:
     """Count what jobs made of their photos, and find rows; docs/manifest.md explains the columns."""
     from facerecon_ray.config.storage import S3Settings

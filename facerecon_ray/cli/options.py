@@ -12,6 +12,9 @@ AssignmentsOption = Annotated[
 AddressOption = Annotated[
     str | None, typer.Option(help="Address of a running Ray cluster; RAY_ADDRESS is honoured too.")
 ]
+EndpointOption = Annotated[
+    str | None, typer.Option(help="Address of an S3-compatible store; AWS_ENDPOINT_URL is honoured too.")
+]
 
 
 def overrides_of(options: dict[str, Any], assignments: list[str] | None) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from facerecon_ray.cli.options import AssignmentsOption, overrides_of
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from facerecon_ray.pipeline.capacity.cluster import Cluster
-    from facerecon_ray.pipeline.capacity.sizing import SizedStage
+    from facerecon_ray.cluster.nodes import Cluster
+    from facerecon_ray.pipeline.capacity.sized_stage import SizedStage
     from facerecon_ray.pipeline.capacity.throughput import Forecast
 
 PLAN_EXAMPLES = """
@@ -89,8 +89,8 @@ def pools_table(stages: "Sequence[SizedStage]", outlook: "Forecast") -> "Table":
 
 
 def _cluster(nodes: list[str] | None, address: str | None) -> "Cluster":
+    from facerecon_ray.cluster.nodes import live_cluster, parse_nodes, this_machine
     from facerecon_ray.errors import SettingsError
-    from facerecon_ray.pipeline.capacity.cluster import live_cluster, parse_nodes, this_machine
 
     if nodes and address:
         raise SettingsError("--nodes and --address: give one of them")

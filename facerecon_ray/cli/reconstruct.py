@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from facerecon_ray.cli.app import EXIT_STOPPED, app, err, out
-from facerecon_ray.cli.options import AddressOption, AssignmentsOption, ConfigOption, overrides_of
+from facerecon_ray.cli.options import AddressOption, AssignmentsOption, ConfigOption, EndpointOption, overrides_of
 
 if TYPE_CHECKING:
     from facerecon_ray.pipeline.preparation import PreparedJob
@@ -58,9 +58,7 @@ def reconstruct(
         typer.Option(help="A vertex for each pixel of the position map, or the face model's own vertices."),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Stop after this many photos.")] = None,
-    endpoint_url: Annotated[
-        str | None, typer.Option(help="Address of an S3-compatible store; AWS_ENDPOINT_URL is honoured too.")
-    ] = None,
+    endpoint_url: EndpointOption = None,
     config: ConfigOption = None,
     assignments: AssignmentsOption = None,
     overwrite: Annotated[
@@ -122,7 +120,7 @@ def _prepare(
 
 def _describe(prepared: "PreparedJob") -> None:
     from facerecon_ray.cli.plan import pools_table
-    from facerecon_ray.pipeline.capacity.cluster import this_machine
+    from facerecon_ray.cluster.nodes import this_machine
     from facerecon_ray.pipeline.capacity.sizing import size_stages
     from facerecon_ray.pipeline.capacity.throughput import forecast
     from facerecon_ray.pipeline.preparation import describe_photos

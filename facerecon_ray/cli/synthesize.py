@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facerecon_ray.cli.app import EXIT_STOPPED, app, err, out
-from facerecon_ray.cli.options import AddressOption, AssignmentsOption, ConfigOption, overrides_of
+from facerecon_ray.cli.options import AddressOption, AssignmentsOption, ConfigOption, EndpointOption, overrides_of
 
 if TYPE_CHECKING:
     from facerecon_ray.config.synthesis import SynthesisJob
@@ -55,6 +55,7 @@ def synthesize(
     preview: Annotated[
         bool, typer.Option("--preview", help="Only a contact sheet: of the set in OUTPUT, else of sample subjects.")
     ] = False,
+    endpoint_url: EndpointOption = None,
     config: ConfigOption = None,
     assignments: AssignmentsOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete the set in the output first.")] = False,
@@ -75,6 +76,7 @@ def synthesize(
         "photos": photos,
         "profile": profile,
         "pool.workers": workers,
+        "s3.endpoint_url": endpoint_url,
         **_import_options(facegen, w300lp, face_model),
     }
     job = load_job(SynthesisJob, config, overrides_of(options, assignments))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facerecon_ray.cli.app import EXIT_STOPPED, app, err, out
-from facerecon_ray.cli.options import AddressOption, AssignmentsOption, ConfigOption, overrides_of
+from facerecon_ray.cli.options import AddressOption, AssignmentsOption, ConfigOption, EndpointOption, overrides_of
 
 if TYPE_CHECKING:
     from facerecon_ray.config.training import TrainJob
@@ -44,6 +44,7 @@ def train(
     preset: Annotated[
         str | None, typer.Option(help="smoke: some seconds with a few rows, to see that everything works.")
     ] = None,
+    endpoint_url: EndpointOption = None,
     config: ConfigOption = None,
     assignments: AssignmentsOption = None,
     address: AddressOption = None,
@@ -58,6 +59,7 @@ def train(
         "steps": steps,
         "workers.count": workers,
         "workers.gpus": gpus_per_worker,
+        "s3.endpoint_url": endpoint_url,
     }
     job = train_job(network, preset, config, overrides_of(options, assignments))
     _run(job, data is None and preset == "smoke", address)
@@ -71,7 +73,7 @@ def _run(job: "TrainJob", make_data: bool, address: str | None) -> None:
     try:
         with ray_session(address):
             if make_data:
-                _make_a_few_pairs(job.data)
+                _make_a_few_pairs(job)
             with show_training(job.steps, err) as watch:
                 trained = run_training(job, watch)
     except KeyboardInterrupt:
@@ -82,7 +84,7 @@ def _run(job: "TrainJob", make_data: bool, address: str | None) -> None:
     out.print(f"Card: {trained.card}", markup=False)
 
 
-def _make_a_few_pairs(folder: str) -> None:
+def _make_a_few_pairs(training: "TrainJob") -> None:
     """Data for the preset smoke."""
     from facerecon_ray.config.settings import load_job
     from facerecon_ray.config.synthesis import SynthesisJob
@@ -90,10 +92,11 @@ def _make_a_few_pairs(folder: str) -> None:
     from facerecon_ray.pipeline.synthesis.synthesize import run_synthesis
 
     few = {"subjects": 8, "shards.subjects": 2, "views.yaws": [-90.0, 0.0], "views.yaw_noise": 90.0}
-    job = load_job(SynthesisJob, None, {**few, "split.validation": 0.3, "split.test": 0.0, "output": folder})
+    places = {"output": training.data, "s3": training.s3}
+    job = load_job(SynthesisJob, None, {**few, **places, "split.validation": 0.3, "split.test": 0.0})
     prepared = prepare_synthesis(job)
     if prepared.todo:
-        err.print(f"Making a few pairs in {folder}", markup=False)
+        err.print(f"Making a few pairs in {training.data}", markup=False)
         run_synthesis(prepared, err)
 
 

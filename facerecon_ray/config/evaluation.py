@@ -3,12 +3,12 @@
 Text under a field is its documentation.
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
-from facerecon_ray.config.settings import AbsolutePath, Settings
-from facerecon_ray.config.storage import S3Settings
+from facerecon_ray.config.settings import AbsolutePath, Names, Settings
+from facerecon_ray.config.storage import Location, S3Settings
 
 
 class EvaluationData(Settings):
@@ -45,7 +45,7 @@ class WorkSettings(Settings):
     cpus: float = Field(default=1.0, gt=0.0)
     """CPUs that Ray reserves for one task; a task has the pictures of one pitch of one scan."""
     gpus: float = Field(default=0.0, ge=0.0)
-    """GPUs for one task; fractions share a GPU."""
+    """GPUs for one task; fractions share a GPU. With none it computes on CPUs."""
     photos_a_task: int = Field(default=16, ge=1)
     """Photos with landmarks in one task."""
     device: str = "auto"
@@ -64,19 +64,19 @@ class EvaluateJob(Settings):
 
     command: ClassVar[str] = "evaluate"
 
-    output: str = "evaluation"
+    output: Location = Field(default="evaluation", validate_default=True)
     """Folder or s3://bucket/prefix for the results: index.html, evaluation.json, rows.parquet."""
-    models: tuple[str, ...] = ("fitted", "mean-face")
+    models: tuple[Annotated[str, Names.MODEL], ...] = ("fitted", "mean-face")
     """fitted, mean-face, two-view, two-view-unrotated, prnet; a network with other weights as two-view=WEIGHTS, or a
     .safetensors file of the two-view network."""
     data: EvaluationData = EvaluationData()
     protocol: ProtocolSettings = ProtocolSettings()
     outliers: int = Field(default=12, ge=0)
     """Worst reconstructions that the report shows with pictures."""
-    history: str | None = None
+    history: Location | None = None
     """Folder or s3://bucket/prefix where every run leaves its figures, for the trend and for the gates."""
     gates: AbsolutePath | None = None
     """YAML file of the gates that a run must pass; without one nothing is compared."""
     webhook: WebhookSettings = WebhookSettings()
     work: WorkSettings = WorkSettings()
-    s3: S3Settings = S3Settings()
+    s3: S3Settings = Field(default_factory=S3Settings)

@@ -6,6 +6,7 @@ Text under a field is its documentation.
 from pydantic import Field
 
 from facerecon_ray.config.settings import Settings
+from facerecon_ray.config.storage import Location
 
 
 class PhotoFitSettings(Settings):
@@ -36,7 +37,7 @@ class PhotoTextureSettings(Settings):
     """Largest share of the cheeks that may lie in hard shadow."""
     most_photos: int = Field(default=4000, ge=1)
     """Of a larger collection as many photos are tried, chosen by a hash of their names."""
-    cache: str | None = None
+    cache: Location | None = None
     """Folder or s3://BUCKET/PREFIX that keeps the textures; without one, a folder for caches in the user's home."""
 
 

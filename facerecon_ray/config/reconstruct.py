@@ -3,11 +3,11 @@
 Text under a field is its documentation.
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from facerecon_ray.config.settings import AbsolutePath, PoolSettings, Settings
+from facerecon_ray.config.settings import AbsolutePath, Names, PoolSettings, Settings
 from facerecon_ray.config.storage import Location, S3Settings
 
 
@@ -101,7 +101,7 @@ class ReconstructJob(Settings):
 
     command: ClassVar[str] = "reconstruct"
 
-    input: str
+    input: Annotated[str, Names.FILE]
     """A photo, a folder, a glob pattern, or a list of photos (.txt, .csv, .parquet); a path or s3://bucket/..."""
     output: Location
     """Folder or s3://bucket/prefix for meshes, manifest and gallery."""
@@ -114,7 +114,7 @@ class ReconstructJob(Settings):
     shard_photos: int = Field(default=256, ge=16)
     """Photos whose rows come into the manifest together; the first shards of a job are smaller. What a killed run has
     not brought there is done again."""
-    s3: S3Settings = S3Settings()
+    s3: S3Settings = Field(default_factory=S3Settings)
     faults: FaultSettings = FaultSettings()
     read: ReadSettings = ReadSettings()
     crop: CropSettings = CropSettings()
@@ -123,3 +123,16 @@ class ReconstructJob(Settings):
     export: ExportSettings = ExportSettings()
     report: ReportSettings = ReportSettings()
     pools: PoolsSettings = PoolsSettings()
+
+    @model_validator(mode="after")
+    def _devices_follow_pools(self) -> Self:
+        """A pool without GPUs sees none."""
+        for name, device in (
+            ("crop", self.crop.device),
+            ("rotate", self.rotate.device),
+            ("reconstruct", self.reconstruct.device),
+        ):
+            pool: PoolSettings = getattr(self.pools, name)
+            if device.startswith("cuda") and pool.gpus == 0:
+                raise ValueError(f"{name}.device is {device}, but pools.{name}.gpus is 0")
+        return self

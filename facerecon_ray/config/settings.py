@@ -1,5 +1,6 @@
 """What all settings have in common: their base, workers of a stage, and reading a job file."""
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
@@ -51,7 +52,17 @@ def home_expanded(path: Path) -> Path:
         return path
 
 
-AbsolutePath = Annotated[Path, AfterValidator(lambda path: home_expanded(path).absolute())]
+class Names(Enum):
+    """What the text of a setting names; a mark on its type, for jobs that are sent to another machine."""
+
+    FILE = "a file"
+    """Input that travels with a job when its path is relative."""
+    PLACE = "a folder or a prefix of a bucket"
+    """Data or results, which do not travel."""
+    MODEL = "a model, perhaps as NAME=FILE or FILE.safetensors"
+
+
+AbsolutePath = Annotated[Path, AfterValidator(lambda path: home_expanded(path).absolute()), Names.FILE]
 """A path that means the same file in every worker process; a relative one starts at the current folder."""
 
 

@@ -11,7 +11,7 @@ from facerecon_ray.config.importing import ImportSettings
 from facerecon_ray.config.photos import PhotoTextureSettings, ProfilingSettings
 from facerecon_ray.config.reconstruct import RotateSettings
 from facerecon_ray.config.settings import AbsolutePath, PoolSettings, Settings
-from facerecon_ray.config.storage import S3Settings
+from facerecon_ray.config.storage import Location, S3Settings
 
 
 class PairSettings(Settings):
@@ -170,7 +170,7 @@ class SynthesisJob(Settings):
 
     command: ClassVar[str] = "synthesize"
 
-    output: str
+    output: Location
     """A folder, or s3://BUCKET/PREFIX."""
     subjects: int | None = Field(default=None, ge=1)
     """Synthetic subjects, a photo of each in every yaw bin: 100 without a number. Of imported ones and photos, at most
@@ -183,12 +183,12 @@ class SynthesisJob(Settings):
     """Weights of the fitter (.safetensors) for that face model; without them, those that come with the package."""
     renderer: Literal["auto", "egl", "rasterizer"] = "auto"
     """egl draws with OpenGL, rasterizer with the project's own; auto takes the first where it starts."""
-    photos: str | None = None
+    photos: Location | None = None
     """Folder or s3://BUCKET/PREFIX of near-frontal photos from which skin textures are taken."""
     textures: PhotoTextureSettings = PhotoTextureSettings()
     imports: ImportSettings | None = None
     """Files that others made, in place of synthetic subjects."""
-    profile: str | None = None
+    profile: Location | None = None
     """Folder or s3://BUCKET/PREFIX of near-frontal photos that are turned to larger yaws, in place of synthetic
     subjects."""
     profiling: ProfilingSettings = ProfilingSettings()
@@ -203,7 +203,7 @@ class SynthesisJob(Settings):
     split: SplitSettings = SplitSettings()
     shards: ShardSettings = ShardSettings()
     pool: PoolSettings = PoolSettings()
-    s3: S3Settings = S3Settings()
+    s3: S3Settings = Field(default_factory=S3Settings)
 
     @property
     def fits_landmarks(self) -> bool:

@@ -83,7 +83,7 @@ class TrainJob(Settings):
 
     network: str
     """What is trained; the classes below say what."""
-    data: str
+    data: Location
     """Data set that `facerecon synthesize` made: a folder, or s3://BUCKET/PREFIX."""
     output: Location
     """Folder or s3://BUCKET/PREFIX for checkpoints, weights, logs and pictures."""
@@ -111,7 +111,7 @@ class TrainJob(Settings):
     augmentation: AugmentationSettings = AugmentationSettings()
     mlflow: str | None = None
     """Tracking URI of an MLflow server, for figures beside TensorBoard's."""
-    s3: S3Settings = S3Settings()
+    s3: S3Settings = Field(default_factory=S3Settings)
 
     @model_validator(mode="after")
     def _warm_up_in_time(self) -> Self:

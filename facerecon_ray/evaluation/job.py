@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -11,6 +12,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from facerecon_ray.cluster.nodes import live_cluster
+from facerecon_ray.cluster.placement import Demand, check_room
 from facerecon_ray.config.evaluation import EvaluateJob
 from facerecon_ray.errors import AssetError, FaceReconError, SettingsError
 from facerecon_ray.evaluation import tasks
@@ -105,12 +108,16 @@ class _Run:
 
     def __init__(self, job: EvaluateJob, models: tuple[ModelSpec, ...], items: Items, progress: Progress) -> None:
         self._job, self._models, self._items, self._progress = job, models, items, progress
-        work = job.work
-        tools = Tools(models, job.protocol, work.device, max(1, int(work.cpus)))
+        work, cluster = job.work, live_cluster()
+        task = Demand("work", {"CPU": work.cpus, "GPU": work.gpus}, {}, 1)
+        check_room([task], cluster, "lower work.cpus or work.gpus")
+        # Ray hides no GPU from a task that has reserved none.
+        device = "cpu" if work.device == "auto" and not work.gpus else work.device
+        tools = Tools(models, job.protocol, device, max(1, int(work.cpus)))
         self._tools = ray.put(tools)
         self._checksums: dict[str, dict[str, str]] = {}
         self._done, self._total = 0, len(items.scans) * (1 + len(job.protocol.pitches)) + len(self._photo_parts())
-        self._limit = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1.0) / work.cpus))
+        self._limit = AHEAD * max(1, int(cluster.total("CPU") / work.cpus))
 
     def rows(self) -> list[dict[str, Any]]:
         """Rows of everything."""
@@ -147,7 +154,12 @@ class _Run:
             )
             for row in chosen
         ]
-        return [Outlier(row, _result(reference)) for row, reference in zip(chosen, references, strict=True)]
+        outliers = []
+        for row, reference in zip(chosen, references, strict=True):
+            # A picture that gets lost with its host is not worth the figures.
+            with suppress(FaceReconError, RayError):
+                outliers.append(Outlier(row, _result(reference)))
+        return outliers
 
     def checksums(self) -> dict[str, str]:
         """Of each data set."""

@@ -23,7 +23,9 @@ def resolve_device(name: str) -> torch.device:
         raise SettingsError(f"device {name!r}: choose auto, cpu, cuda or cuda:N")
     available = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= available:
-        raise SettingsError(f"device {name!r}: this machine has {available} CUDA devices; try cpu or auto")
+        raise SettingsError(
+            f"device {name!r}: this process may use {available} CUDA devices; give its pool gpus, or try cpu or auto"
+        )
     return device
 
 

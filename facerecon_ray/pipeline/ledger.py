@@ -6,8 +6,9 @@ import time
 from typing import Any
 
 import ray
-from ray._private.state import actors
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from facerecon_ray.cluster.ray_internals import is_alive
 
 Item = tuple[int, int]
 """Place of a photo in the plan, and the number of a face, -1 for the photo as a whole."""
@@ -134,13 +135,8 @@ class Ledger:
                     ray.kill(pickle.loads(handle), no_restart=False)
 
 
-def is_alive(worker: str) -> bool:
-    """Whether an actor runs: one that has died by itself, and is being started again, is not stuck."""
-    return bool(actors(worker).get("State") == "ALIVE")
-
-
 def start_ledger(window: int, seconds: float) -> Any:
-    """Handle of a ledger on the driver's node; it ends when nobody holds the handle any more."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    """Handle of a ledger on the driver's node, with which it ends, or when nobody holds the handle any more."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(Ledger)
     return actor.remote(window, seconds)

@@ -23,8 +23,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray.data
-from ray.data._internal.execution.execution_callback import ExecutionCallback
 from ray.util import metrics
+
+from facerecon_ray.cluster.ray_internals import ExecutionCallback
 
 _SECONDS = 5.0
 _QUEUE_SECONDS = 1.0

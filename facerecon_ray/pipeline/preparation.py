@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -16,8 +17,10 @@ from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.photos.inputs import PhotoListing, canonical_input, list_photos
 from facerecon_ray.storage.photos.known_photos import KnownPhotos
+from facerecon_ray.storage.photos.photo_lists import is_list
 from facerecon_ray.storage.photos.photo_plan import PhotoPlan
 from facerecon_ray.storage.run_record import RunRecord, load_record, new_record
+from facerecon_ray.storage.uris import name_of
 
 # What may differ when a job is continued: how much and how fast, but not what comes out for a photo.
 _FREE_SETTINGS = ("output", "limit", "pools", "report", "shard_photos", "s3", "faults")
@@ -96,7 +99,6 @@ def prepare(job: ReconstructJob, overwrite: bool = False, retry_failed: bool = F
     FaceReconError
         when the job cannot start, with what to do about it
     """
-    job = job.model_copy(update={"s3": job.s3.resolved()})
     assets = _checked_assets(job)
     output = OutputFolder(job.output, job.s3)
     listing = list_photos(job.input, job.s3, output.uri)
@@ -116,8 +118,11 @@ def prepare(job: ReconstructJob, overwrite: bool = False, retry_failed: bool = F
                 f"output {output.uri} holds a run of an earlier version, which cannot be continued; "
                 "choose another output, or add --overwrite to delete that run"
             )
-        _check_same({**settings, **assets}, {**earlier.settings, **earlier.assets}, output.uri)
+        now = {**settings, **assets, "input": _identity(job.input, earlier.settings["input"])}
+        _check_same(now, {**earlier.settings, **earlier.assets}, output.uri)
         record = earlier
+        if now["input"] != settings["input"]:
+            _check_known_list(job, output, earlier.settings["input"])
     return PreparedJob(job, output, listing, earlier, record, retry_failed)
 
 
@@ -129,6 +134,31 @@ def _result_settings(job: ReconstructJob) -> dict[str, Any]:
     del settings["face_model"], settings["fitter"]
     del settings["crop"]["landmark_model"], settings["rotate"]["weights"], settings["reconstruct"]["weights"]
     return {**settings, "input": canonical_input(job.input)}
+
+
+def _identity(source: str, earlier: str) -> str:
+    """Name of an input as an earlier run knows it: a list of photos is the same wherever its file lies."""
+    where = canonical_input(source)
+    return earlier if is_list(where) and is_list(earlier) and not Path(where).is_dir() else where
+
+
+def _check_known_list(job: ReconstructJob, output: OutputFolder, earlier: str) -> None:
+    """A list of another name must have something of what was planned in it; one of the same name may be another day's.
+
+    Raises
+    ------
+    OutputError
+        when it has nothing
+    """
+    if name_of(canonical_input(job.input)) == name_of(earlier):
+        return
+    stored = PhotoPlan(output.store, job.shard_photos).stored()
+    planned = {photo for _, shards in islice(stored, 1) for shard in shards for photo in shard.photos}
+    if planned and planned.isdisjoint(list_photos(job.input, job.s3, output.uri)):
+        raise OutputError(
+            f"output {output.uri} holds photos of the list {earlier}, of which {job.input} has none; "
+            "choose another output, or add --overwrite to delete that run"
+        )
 
 
 def _check_same(now: dict[str, Any], earlier: dict[str, Any], output: str) -> None:

@@ -1,9 +1,10 @@
 """Progress of a job: a bar on a terminal, a line now and then where there is none."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
@@ -14,6 +15,12 @@ LINE_SECONDS = 10.0
 PROGRESS_EVENT = "progress"
 PHOTOS_AND_FACES = ("photos", "faces")
 _SECONDS_FOR_A_RATE = 1.0
+
+
+def progress_line(values: Mapping[str, Any]) -> str:
+    """NAME=VALUE pairs that `facerecon status` and other programs read; what is None is left out."""
+    start = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": PROGRESS_EVENT}
+    return " ".join(f"{name}={value}" for name, value in {**start, **values}.items() if value is not None)
 
 
 class Timeline:
@@ -149,8 +156,6 @@ class LineProgress(JobProgress):
         self._last_line, self._shown = time.monotonic(), self.photos
         rates, left = self.rates(), self.seconds_left()
         values = {
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "event": PROGRESS_EVENT,
             self.nouns[0]: self.photos,
             "total": self.total,
             self.nouns[1]: self.faces,
@@ -158,8 +163,7 @@ class LineProgress(JobProgress):
             f"{self.nouns[0]}_per_second": round(rates[0], 2) if rates else None,
             "seconds_left": round(left) if left is not None else None,
         }
-        line = " ".join(f"{name}={value}" for name, value in values.items() if value is not None)
-        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
+        self._console.print(progress_line(values), highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import logging
 import os
 import secrets
-import shutil
 import signal
 import socket
 import sys
@@ -11,25 +10,27 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import IO
 
 import ray
-import ray._private.worker
 import ray.data
-from ray._common.utils import get_system_memory
-from ray._private.utils import get_shared_memory_bytes
 
+from facerecon_ray.cluster.ray_internals import NO_TOKEN, be_silent, get_shared_memory_bytes, get_system_memory
+from facerecon_ray.cluster.scratch import scratch_folder
+from facerecon_ray.cluster.tokens import token_advice
 from facerecon_ray.errors import FaceReconError
+from facerecon_ray.waiting import announced
 
 _SMALLEST_OBJECT_STORE = 512 << 20
 _OBJECT_STORE_SHARE = 1 / 8
 _SHARED_MEMORY_SHARE = 0.9
 _CONNECT_SECONDS = 10.0
+_CLIENT = "ray://"
+_NOT_A_NODE = "; from a machine that is no node of the cluster, its address is ray://HOST:10001"
 # Without a token of its own, Ray writes one into the home folder.
 _TOKEN = secrets.token_hex(32)
-# Unix sockets lie in Ray's folder, and their paths may have 107 characters at most.
-_SHORT_FOLDER = "/tmp"
 
 
 @contextmanager
@@ -51,20 +52,17 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         yield
         return
     address = address or os.environ.get("RAY_ADDRESS") or None
-    folder = None if address else Path(tempfile.mkdtemp(prefix="facerecon-", dir=_SHORT_FOLDER))
-    try:
-        _start(address, folder)
-        yield
-    finally:
-        ray.shutdown()
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+    with nullcontext(None) if address else scratch_folder() as folder:
+        try:
+            _start(address, folder)
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _start(address: str | None, folder: Path | None) -> None:
     warnings.filterwarnings("ignore", module=r"ray\..*")
-    # Messages of the raylet come from a thread that prints to stdout and asks no setting.
-    ray._private.worker._worker_logs_enabled = False
+    be_silent()
     options = {}
     if address:
         _check_reachable(address)
@@ -76,13 +74,19 @@ def _start(address: str | None, folder: Path | None) -> None:
             "object_store_memory": _object_store_bytes(),
             "include_dashboard": False,
         }
-    try:
-        with _unchanged_signals(), _silent_stderr():
-            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **options)
-    except Exception as error:
-        where = f"connect to the Ray cluster {address}" if address else "start Ray"
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FaceReconError(f"cannot {where}: {reason}") from error
+    what = f"the Ray cluster {address}" if address else "Ray to start"
+    hint = _NOT_A_NODE if address and not address.startswith(_CLIENT) else ""
+    with tempfile.TemporaryFile() as said:
+        try:
+            with _unchanged_signals(), announced(what + hint), _stderr_into(said):
+                ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **options)
+        except Exception as error:
+            said.seek(0)
+            if isinstance(error, ray.exceptions.AuthenticationError) or NO_TOKEN.encode() in said.read():
+                raise FaceReconError(f"{what} {token_advice()}") from None
+            where = f"connect to {what}" if address else "start Ray"
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise FaceReconError(f"cannot {where}: {reason}{hint}") from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -114,16 +118,18 @@ def _check_reachable(address: str) -> None:
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[None]:
+def _stderr_into(file: IO[bytes]) -> Iterator[None]:
     """Ray's C++ part writes to file descriptor 2 while it starts."""
-    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
+    saved = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    shown, sys.stderr = sys.stderr, os.fdopen(os.dup(saved), "w", buffering=1)
     try:
         yield
     finally:
+        sys.stderr.close()
+        sys.stderr = shown
         os.dup2(saved, 2)
         os.close(saved)
-        os.close(null)
 
 
 @contextmanager

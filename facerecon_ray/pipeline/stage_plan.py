@@ -43,14 +43,24 @@ def plan_stages(job: ReconstructJob, files: FaceFiles) -> list[PlannedStage]:
 
 def outline(job: ReconstructJob) -> list[PlannedStage]:
     """The stages in order without their steps: as much as a plan needs of a job that does not run."""
-    pools = job.pools
+    pools, method = job.pools, job.reconstruct.method
     return [
         PlannedStage("read", (), pools.read, "read"),
-        PlannedStage("crop", (), pools.crop, f"crop.{job.crop.detector}"),
-        PlannedStage("rotate", (), pools.rotate, "rotate"),
-        PlannedStage("reconstruct", (), pools.reconstruct, f"reconstruct.{job.reconstruct.method}"),
+        PlannedStage("crop", (), _pool(pools.crop, job.crop.device), f"crop.{job.crop.detector}"),
+        PlannedStage("rotate", (), _pool(pools.rotate, job.rotate.device), "rotate"),
+        PlannedStage(
+            "reconstruct",
+            (),
+            _pool(pools.reconstruct, job.reconstruct.device),
+            f"reconstruct.{method}",
+        ),
         PlannedStage("export", (), pools.export, f"export.{job.export.topology}"),
     ]
+
+
+def _pool(settings: PoolSettings, device: str) -> PoolSettings:
+    """Workers that compute on CPUs get no share of the GPUs."""
+    return settings.model_copy(update={"gpus": 0.0}) if device == "cpu" and settings.gpus is None else settings
 
 
 # The stages are imported in the workers only: torch takes seconds and 200 MB that the driver has no use for.

@@ -8,12 +8,12 @@ import pyarrow as pa
 import ray
 import ray.data
 
+from facerecon_ray.cluster.worker_errors import arriving
 from facerecon_ray.pipeline.capacity.actor_pools import pool_options
-from facerecon_ray.pipeline.capacity.sizing import Pool, SizedStage
+from facerecon_ray.pipeline.capacity.sized_stage import Pool, SizedStage
 from facerecon_ray.pipeline.ledger import start_ledger
 from facerecon_ray.pipeline.manifest_writer import POSITION, Arrived, ManifestWriter
 from facerecon_ray.pipeline.shard_work import ShardWork
-from facerecon_ray.pipeline.worker_errors import arriving
 from facerecon_ray.pipeline.workers import worker_class
 from facerecon_ray.stages.stage import OK
 from facerecon_ray.storage.run_lock import Check

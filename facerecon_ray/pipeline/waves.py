@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from rich.console import Console
 
+from facerecon_ray.cluster.nodes import live_cluster
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.errors import FaceReconError
 from facerecon_ray.pipeline.capacity.actor_pools import pools_record
-from facerecon_ray.pipeline.capacity.cluster import live_cluster
-from facerecon_ray.pipeline.capacity.sizing import SizedStage, size_stages
+from facerecon_ray.pipeline.capacity.sized_stage import SizedStage
+from facerecon_ray.pipeline.capacity.sizing import size_stages
 from facerecon_ray.pipeline.face_files import FaceFiles
 from facerecon_ray.pipeline.manifest_writer import Arrived, ManifestWriter
 from facerecon_ray.pipeline.metrics import watch_queues

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import ray
 
+from facerecon_ray.cluster.placement import hide_gpus
+from facerecon_ray.cluster.worker_errors import WorkerError
 from facerecon_ray.errors import FaceReconError
-from facerecon_ray.pipeline.capacity.sizing import SizedStage
+from facerecon_ray.pipeline.capacity.sized_stage import SizedStage
 from facerecon_ray.pipeline.ledger import GO, ONE_BY_ONE, Item
 from facerecon_ray.pipeline.metrics import WorkerMeter
-from facerecon_ray.pipeline.worker_errors import WorkerError
 from facerecon_ray.stages.stage import FAILED, OK, Batch, select
 
 _ROOM_SECONDS = 0.1
@@ -34,6 +35,8 @@ class StageWorker:
 
     def __init__(self, stage: SizedStage, ledger: Any, admits: bool) -> None:
         context = ray.get_runtime_context()
+        if not stage.pool.gpus:
+            hide_gpus()
         self._stage, self._ledger, self._admits = stage.name, ledger, admits
         # As bytes: a handle that is a handle on its way makes Ray count who holds it, with several messages each time.
         self._handle, self._worker = pickle.dumps(context.current_actor), context.get_actor_id()

@@ -3,7 +3,8 @@
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -105,6 +106,14 @@ class FolderStore(ObjectStore):
                 parent.rmdir()
             except OSError:
                 return
+
+    def delete_unfinished(self, folders: Iterable[str]) -> None:
+        """Delete files in these folders that killed writers have left; only while nobody writes."""
+        for folder in folders:
+            with suppress(OSError):
+                for path in (self.folder / folder).iterdir():
+                    if TEMPORARY.fullmatch(path.name):
+                        path.unlink()
 
     def _path(self, name: str) -> Path:
         return self.folder / self._check_name(name)

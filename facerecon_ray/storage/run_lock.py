@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facerecon_ray.errors import OutputError, StorageError
+from facerecon_ray.storage.folder_store import FolderStore
+from facerecon_ray.storage.layout import MANIFEST, PLAN
 from facerecon_ray.storage.objects import ObjectStore, as_bucket
+from facerecon_ray.waiting import announced
 
 if TYPE_CHECKING:
     from facerecon_ray.storage.s3_store import S3Store
@@ -22,12 +25,16 @@ LOCK = ".facerecon.lock"
 HEARTBEAT_SECONDS = 15.0
 EXPIRY_SECONDS = 60.0
 
+_FOLDERS = (".", MANIFEST, PLAN, "shards", "checkpoints", "samples")
+
 Check = Callable[[], None]
 
 
 @contextmanager
 def claimed(store: ObjectStore) -> Iterator[Check]:
     """Keep every other run out of an output for the duration; a folder is created.
+
+    What a killed run has left unfinished in a folder is deleted, but not among the files of faces, which are many.
 
     Yields
     ------
@@ -40,6 +47,8 @@ def claimed(store: ObjectStore) -> Iterator[Check]:
     """
     bucket = as_bucket(store)
     with bucket_lock(bucket) if bucket else folder_lock(Path(store.uri)) as check:
+        if isinstance(store, FolderStore):
+            store.delete_unfinished(_FOLDERS)
         yield check
 
 
@@ -84,7 +93,8 @@ def bucket_lock(
         when another run holds it
     """
     lock = _BucketLock(store, heartbeat, expiry)
-    lock.take()
+    with announced(f"the lock of {store.uri}: its holder shows no sign of life, and has {expiry:g} seconds to do so"):
+        lock.take()
     try:
         yield lock.check
     finally:

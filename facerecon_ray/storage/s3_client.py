@@ -24,6 +24,7 @@ from botocore.parsers import ResponseParserError
 
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import MissingObjectError, StorageError, StoreUnavailableError
+from facerecon_ray.waiting import PATIENCE, say
 
 CONNECTIONS = 32
 FIRST_PAUSE = 0.2
@@ -33,15 +34,19 @@ _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _PASSING_CODES = {"SlowDown", "RequestTimeout", "ThrottlingException", "ConditionalRequestConflict"}
 _MISSING_CODES = {"NoSuchKey", "404", "NotFound"}
 
-_creating = Lock()
+_LONGEST_MESSAGE = 200
+_PAUSE_BETWEEN_LINES = 60.0
+
+_lock = Lock()
+_said = float("-inf")
 
 Result = TypeVar("Result")
 
 
 def s3_client(settings: S3Settings) -> Any:
     """Client of this process for these settings."""
-    with _creating:
-        return _client(settings.resolved())
+    with _lock:
+        return _client(settings)
 
 
 @cache
@@ -59,7 +64,7 @@ def _client(settings: S3Settings) -> Any:
         response_checksum_validation="when_required",
     )
     session = boto3.session.Session()
-    region = session.region_name or ("us-east-1" if own_endpoint else None)
+    region = settings.region or session.region_name or ("us-east-1" if own_endpoint else None)
     client = session.client("s3", endpoint_url=settings.endpoint_url, config=config, region_name=region)
     client.meta.events.register_last("before-call.s3", _send_at_once)
     return client
@@ -84,7 +89,8 @@ def call(what: str, settings: S3Settings, attempt: Callable[[Any], Result]) -> R
         by reason; a `ClientError` for a failed precondition (412) is passed on as it is
     """
     client = s3_client(settings)
-    deadline = time.monotonic() + settings.time_limit
+    start = time.monotonic()
+    deadline = start + settings.time_limit
     pause = FIRST_PAUSE
     while True:
         try:
@@ -99,15 +105,18 @@ def call(what: str, settings: S3Settings, attempt: Callable[[Any], Result]) -> R
                 raise
             if not _may_pass(error):
                 raise _explained(what, error) from None
-            reason = f"{status_of(error)} {code_of(error)}"
+            reason = f"{status_of(error)} {code_of(error)} {_message_of(error)}".strip()
         except (NoConnectionError, HTTPClientError, IncompleteReadError, ResponseParserError, OSError) as error:
             reason = type(error).__name__
         except BotoCoreError as error:
             raise StorageError(f"{what}: {error}") from None
+        store = client.meta.endpoint_url
         if time.monotonic() + pause > deadline:
             raise StoreUnavailableError(
-                f"{what}: the store did not answer properly for {settings.time_limit:g} seconds ({reason})"
+                f"{what}: the store at {store} did not answer properly for {settings.time_limit:g} seconds ({reason})"
             )
+        if time.monotonic() - start > PATIENCE:
+            _say_now_and_then(f"waiting for the store at {store} ({reason}), up to {settings.time_limit:g} seconds")
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -120,6 +129,22 @@ def status_of(error: ClientError) -> int:
 def code_of(error: ClientError) -> str:
     """S3's name of a refusal."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _message_of(error: ClientError) -> str:
+    """The store's own words, in one line."""
+    return " ".join(str(error.response.get("Error", {}).get("Message", "")).split())[:_LONGEST_MESSAGE]
+
+
+def _say_now_and_then(line: str) -> None:
+    """Many threads wait for the same store."""
+    global _said
+    with _lock:
+        due = time.monotonic() - _said > _PAUSE_BETWEEN_LINES
+        if due:
+            _said = time.monotonic()
+    if due:
+        say(line)
 
 
 def _may_pass(error: ClientError) -> bool:

@@ -13,6 +13,7 @@ from facerecon_ray.errors import FaceReconError
 class Standing:
     """How far a training is.
 
+    begun           whether a worker runs
     step            of the optimizer, done
     losses          parts of the loss, averages of the last steps
     rows_per_second of all workers together
@@ -23,6 +24,7 @@ class Standing:
     error           that ends the training, None while there is none
     """
 
+    begun: bool = False
     step: int = 0
     losses: dict[str, float] = field(default_factory=dict)
     rows_per_second: float = 0.0
@@ -44,6 +46,10 @@ class Board:
         now = self._standing
         now.step, now.losses = step, losses
         now.rows_per_second, now.wait_share = rows_per_second, wait_share
+
+    def begin(self) -> None:
+        """A worker runs."""
+        self._standing.begun = True
 
     def say(self, line: str) -> None:
         """A line for the driver to print."""

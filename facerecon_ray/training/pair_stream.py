@@ -11,8 +11,8 @@ import numpy as np
 import ray
 import ray.data
 from ray.actor import ActorHandle
-from ray.data._internal.execution.execution_callback import ExecutionCallback
 
+from facerecon_ray.cluster.ray_internals import ExecutionCallback
 from facerecon_ray.config.training import TrainJob
 from facerecon_ray.errors import FaceReconError, InputError
 from facerecon_ray.storage.objects import open_store

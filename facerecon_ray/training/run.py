@@ -2,18 +2,22 @@
 
 import json
 import math
-import tempfile
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
 import ray.train
 from ray.train.torch import TorchTrainer
 
+from facerecon_ray.cluster.nodes import live_cluster
+from facerecon_ray.cluster.placement import Demand, check_room, describe_amounts, unplaced
+from facerecon_ray.cluster.scratch import scratch_folder
 from facerecon_ray.config.training import RotatorTraining, TrainJob, TwoViewTraining
 from facerecon_ray.errors import FaceReconError, InputError, OutputError, SettingsError, TrainingError
 from facerecon_ray.storage.layout import FIGURES
@@ -27,9 +31,14 @@ from facerecon_ray.training.model_card import CARD, model_card
 from facerecon_ray.training.pair_stream import READER_CPUS, pair_dataset
 from facerecon_ray.training.recipes.registry import columns_of
 from facerecon_ray.training.worker import WorkerTask, work
+from facerecon_ray.waiting import announced
 
 SETTINGS = "settings.json"
 POLL_SECONDS = 0.5
+CPU_STEP = 0.01
+"""What is worth telling Ray."""
+START_SECONDS = 30.0
+"""Within which Ray has usually started the workers."""
 
 Watch = Callable[[Standing], None]
 """Is shown how far the training is, now and then."""
@@ -66,7 +75,6 @@ def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained
     FaceReconError
         when the training cannot begin or go on; the last checkpoint is intact
     """
-    job = job.model_copy(update={"s3": job.s3.resolved()})
     store = open_store(job.output, job.s3)
     if job.init is not None and not job.init.is_file():
         raise InputError(f"initial weights {job.init}: no such file")
@@ -75,7 +83,7 @@ def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained
     columns = columns_of(job)
     _check_partners(job, columns)
     datasets = {split: pair_dataset(job, split, columns, board) for split in ("train", "validation")}
-    with claimed(store) as check, tempfile.TemporaryDirectory(prefix="facerecon-train-") as folder:
+    with claimed(store) as check, scratch_folder() as folder:
         store.write(SETTINGS, json.dumps(job.model_dump(mode="json"), indent=1).encode())
         trainer = TorchTrainer(
             work,
@@ -88,7 +96,9 @@ def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained
             datasets=datasets,
             run_config=_run_config(job, folder),
         )
-        with _watching(board, watch, check):
+        amounts = describe_amounts({"CPU": cpus, "GPU": job.workers.gpus})
+        start = f"room for {job.workers.count} workers with {amounts} each, and for them to start"
+        with _watching(board, watch, check, start):
             try:
                 trainer.fit()
             except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
@@ -117,29 +127,32 @@ def _check_partners(job: TrainJob, columns: tuple[str, ...]) -> None:
 
 
 def _shares(job: TrainJob) -> tuple[float, int]:
-    """CPUs that Ray reserves for each worker, and the threads it computes with."""
-    resources = ray.cluster_resources()
-    available, workers = resources.get("CPU", 1.0), job.workers
-    reading = READER_CPUS * job.data_stream.readers
-    cpus = workers.cpus or max(math.floor((available - reading) / workers.count * 100) / 100, 0.1)
-    if cpus * workers.count + reading > available + 1e-6:
-        raise SettingsError(
-            f"setting 'workers': {workers.count} workers with {cpus:g} CPUs each and {job.data_stream.readers} "
-            f"readers do not fit a cluster with {available:g}; lower workers.count or workers.cpus"
-        )
-    if workers.gpus * workers.count > resources.get("GPU", 0.0) + 1e-6:
-        raise SettingsError(
-            f"setting 'workers.gpus': {workers.count} workers with {workers.gpus:g} GPUs each do not fit a cluster "
-            f"with {resources.get('GPU', 0.0):g}; lower workers.count or workers.gpus"
-        )
+    """CPUs that Ray reserves for each worker, and the threads it computes with.
+
+    Raises
+    ------
+    SettingsError
+        when there is no node on which a worker would find room
+    """
+    workers, cluster = job.workers, live_cluster()
+
+    def demands(cpus: float) -> list[Demand]:
+        readers = Demand("data_stream.readers", {"CPU": READER_CPUS, "GPU": 0.0}, {}, job.data_stream.readers)
+        return [Demand("workers", {"CPU": cpus, "GPU": workers.gpus}, {}, workers.count), readers]
+
+    largest = max((node.cpus for node in cluster.nodes), default=0.0)
+    steps = range(1, int(largest / CPU_STEP) + 1)
+    fitting = bisect_left(steps, True, key=lambda step: bool(unplaced(demands(step * CPU_STEP), cluster)))
+    cpus = workers.cpus or round(max(1, fitting) * CPU_STEP, 2)
+    check_room(demands(cpus), cluster, "lower workers.count or what each worker gets")
     return cpus, workers.threads or max(1, math.ceil(cpus))
 
 
-def _run_config(job: TrainJob, folder: str) -> "ray.train.RunConfig":
+def _run_config(job: TrainJob, folder: Path) -> "ray.train.RunConfig":
     """Ray keeps its own notes apart from the output; checkpoints are this program's."""
     return ray.train.RunConfig(
         name=f"{job.network}-{int(time.time())}",
-        storage_path=folder,
+        storage_path=str(folder),
         failure_config=ray.train.FailureConfig(max_failures=job.workers.failures),
     )
 
@@ -160,8 +173,9 @@ def _explained(board: Any, error: Exception | None) -> FaceReconError:
 
 
 @contextmanager
-def _watching(board: Any, watch: Watch, check: Check) -> Iterator[None]:
+def _watching(board: Any, watch: Watch, check: Check, start: str) -> Iterator[None]:
     stop = threading.Event()
+    starting = ExitStack()
 
     def look() -> None:
         with suppress(ray.exceptions.RayError):
@@ -169,20 +183,25 @@ def _watching(board: Any, watch: Watch, check: Check) -> Iterator[None]:
                 check()
             except OutputError as error:
                 board.fail.remote(error)
-            watch(ray.get(board.standing.remote()))
+            standing = ray.get(board.standing.remote())
+            if standing.begun:
+                starting.close()
+            watch(standing)
 
     def loop() -> None:
         while not stop.wait(POLL_SECONDS):
             look()
 
     watcher = threading.Thread(target=loop, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        watcher.join()
-        look()
+    with starting:
+        starting.enter_context(announced(start, START_SECONDS))
+        watcher.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            watcher.join()
+            look()
 
 
 def _finish(job: TrainJob, store: ObjectStore, board: Any) -> Trained:

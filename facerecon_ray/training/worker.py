@@ -55,6 +55,7 @@ def work(task: WorkerTask) -> None:
     An error for the user goes to the board. The other workers, which wait for this one, then fail too, and none of
     those that Ray starts in their place begins.
     """
+    task.board.begin.remote()
     if ray.get(task.board.error.remote()):
         return
     try:

@@ -35,6 +35,7 @@ def test_the_exit_code_says_whether_the_gates_were_passed(
     assert result.exit_code == code, result.output
     assert ("FAILED" in result.output) == (code == 3)
     assert (tmp_path / "out" / "index.html").is_file()
+    assert " event=progress tasks=1 total=1\n" in result.output
 
 
 @pytest.mark.parametrize("data", ["embeded", "scans", "landmarks=", "embedded=4"])

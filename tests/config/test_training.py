@@ -20,7 +20,7 @@ def test_every_network_has_settings_that_need_only_places() -> None:
     assert sorted(NETWORKS) == ["fitter", "prnet", "rotator", "two-view"]
     for network in NETWORKS:
         job = train_job(network, None, None, PLACES)
-        assert (job.network, job.data, type(job)) == (network, "pairs", NETWORKS[network])
+        assert (job.network, job.data, type(job)) == (network, str(Path("pairs").absolute()), NETWORKS[network])
         assert Path(job.output).is_absolute()
 
 

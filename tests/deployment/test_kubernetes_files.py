@@ -13,10 +13,10 @@ import yaml
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 from ray.autoscaler._private.util import validate_config
 
+from facerecon_ray.cluster.nodes import Cluster, Node
+from facerecon_ray.cluster.placement import Demand, unplaced
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.config.settings import COMMAND, PoolSettings
-from facerecon_ray.pipeline.capacity.cluster import Cluster, Node
-from facerecon_ray.pipeline.capacity.placement import Demand, unplaced
 
 sys.path.insert(0, str(Path(__file__).parent))
 from kuberay_schema import NEW_IN_1_7, SCHEMAS, refusals_of_a_cluster, refusals_of_a_job

@@ -58,6 +58,26 @@ def test_keys_keep_the_root_that_the_first_run_chose(photos: Path, tmp_path: Pat
     assert prepared(listing, tmp_path / "out").files.photo_root == str(photos)
 
 
+def test_a_list_of_photos_is_the_same_wherever_it_lies_and_whatever_was_added(photos: Path, tmp_path: Path):
+    def listed(where: str, *names: str) -> Path:
+        listing = tmp_path / where
+        listing.parent.mkdir(exist_ok=True)
+        listing.write_text("".join(f"{photos}/{name}.jpg\n" for name in names))
+        return listing
+
+    leave_results(prepared(listed("package-1/list.txt", "a", "b"), tmp_path / "out"), f"{photos}/a.jpg")
+    for again in (
+        listed("package-2/list.txt", "a", "b"),
+        listed("package-3/list.txt", "c"),
+        listed("package-3/longer.txt", "c", "a"),
+    ):
+        assert prepared(again, tmp_path / "out").continues
+    with pytest.raises(FaceReconError, match=r"of the list .*package-1/list\.txt, of which .*other\.txt has"):
+        prepared(listed("package-3/other.txt", "c"), tmp_path / "out")
+    with pytest.raises(FaceReconError, match=r"input was .*list\.txt, now is .*photos"):
+        prepared(photos, tmp_path / "out")
+
+
 def test_overwrite_starts_anew(photos: Path, tmp_path: Path):
     leave_results(prepared(photos, tmp_path / "out"), f"{photos}/a.jpg")
     job = prepared(photos, tmp_path / "out", overwrite=True)

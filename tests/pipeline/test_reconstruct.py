@@ -18,11 +18,12 @@ from rich.console import Console
 from s3_server import CREDENTIALS, S3Server
 from toy_stages import run_toy, separate_plan, toy_plan
 
+from facerecon_ray.cluster.nodes import live_cluster
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.config.settings import PoolSettings, load_job
 from facerecon_ray.errors import AssetError, OutputError, SettingsError
-from facerecon_ray.pipeline.capacity.cluster import live_cluster
-from facerecon_ray.pipeline.capacity.sizing import Pool, size_stages
+from facerecon_ray.pipeline.capacity.sized_stage import Pool
+from facerecon_ray.pipeline.capacity.sizing import size_stages
 from facerecon_ray.pipeline.ledger import start_ledger
 from facerecon_ray.pipeline.preparation import prepare
 from facerecon_ray.pipeline.reconstruct import JobResult, run_reconstruct

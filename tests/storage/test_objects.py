@@ -6,13 +6,16 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from s3_proxy import Fault, S3Proxy
 from s3_server import S3Server
 
+from facerecon_ray.config.settings import load_job
 from facerecon_ray.config.storage import S3Settings
+from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.errors import MissingObjectError, ObjectTooLargeError, StorageError, StoreUnavailableError
 from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.s3_client import s3_client
@@ -190,10 +193,17 @@ def test_an_endpoint_is_an_address_without_credentials(url: str):
 
 def test_the_endpoint_of_the_environment_counts_where_none_is_set(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://all:1")
-    assert S3Settings().resolved().endpoint_url == "http://all:1"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-3")
+    job = load_job(SynthesisJob, None, {"output": "s3://bucket/pairs"})
+    assert S3Settings().endpoint_url == job.s3.endpoint_url == "http://all:1"
+    assert S3Settings().region == job.s3.region == "eu-west-3"
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://s3:1")
-    assert S3Settings().resolved().endpoint_url == "http://s3:1"
-    assert S3Settings(endpoint_url="http://own:1").resolved().endpoint_url == "http://own:1"
+    assert S3Settings().endpoint_url == "http://s3:1"
+    assert S3Settings(endpoint_url="http://own:1", region="mars").endpoint_url == "http://own:1"
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
+    handed_on = pickle.loads(pickle.dumps(job))
+    assert handed_on.s3 == job.s3, "a worker's environment does not count"
 
 
 @pytest.fixture
@@ -226,5 +236,34 @@ def test_a_fault_that_passes_within_the_time_limit_is_not_noticed(seaweed: S3Ser
 @pytest.mark.parametrize("fault", ["503", "silent"])
 def test_a_fault_that_lasts_is_unavailability(seaweed: S3Server, proxy: S3Proxy, fault: Fault):
     settings = S3Settings(endpoint_url=proxy.endpoint, time_limit=1.5, read_timeout=0.5)
-    with proxy.failing(fault, seconds=60), pytest.raises(StoreUnavailableError, match=r"did not answer properly"):
+    wanted = f"/a: the store at {proxy.endpoint} did not answer properly for 1.5 seconds"
+    with proxy.failing(fault, seconds=60), pytest.raises(StoreUnavailableError, match=wanted):
         open_store(f"s3://{seaweed.bucket()}", settings).read("a")
+
+
+def test_what_a_full_store_says_is_said_and_what_is_waited_for_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    class Full(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            text = b"<Error><Code>InternalError</Code><Message>no free\n volumes left</Message></Error>"
+            self.send_response(500)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    monkeypatch.setattr("facerecon_ray.storage.s3_client.PATIENCE", 0.1)
+    monkeypatch.setattr("facerecon_ray.storage.s3_client._said", float("-inf"))
+    server = HTTPServer(("127.0.0.1", 0), Full)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    store = open_store("s3://bucket", S3Settings(endpoint_url=endpoint, time_limit=1.5))
+    with pytest.raises(StoreUnavailableError, match=r"\(500 InternalError no free volumes left\)"):
+        store.write("a", b"data")
+    server.shutdown()
+    (line,) = caplog.messages
+    assert line == f"waiting for the store at {endpoint} (500 InternalError no free volumes left), up to 1.5 seconds"

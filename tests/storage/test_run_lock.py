@@ -50,6 +50,16 @@ def test_a_claimed_folder_is_closed_to_others_until_it_is_released(tmp_path: Pat
         pass
 
 
+def test_what_a_killed_run_left_unfinished_is_deleted_and_nothing_else(tmp_path: Path):
+    left = [tmp_path / "checkpoints" / f".last.pt.{'0f' * 8}.tmp", tmp_path / f".card.md.{'a1' * 8}.tmp"]
+    kept = [tmp_path / "checkpoints" / "last.pt", tmp_path / ".mine.tmp", tmp_path / "photos" / left[0].name]
+    for path in (*left, *kept):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+    with claimed(open_store(tmp_path)):
+        assert not any(path.exists() for path in left) and all(path.exists() for path in kept)
+
+
 def test_a_held_prefix_is_closed_to_others_until_it_is_released(store: S3Store):
     with (
         bucket_lock(store, heartbeat=0.2),

@@ -14,6 +14,7 @@ import ray.train
 import torch
 from ray import cloudpickle
 
+from facerecon_ray.cluster.nodes import parse_nodes
 from facerecon_ray.config.training import (
     FitterTraining,
     PrnetTraining,
@@ -28,7 +29,7 @@ from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.pairs.dataset_card import new_card, save_card
 from facerecon_ray.storage.run_lock import Check, claimed
 from facerecon_ray.training.board import Standing
-from facerecon_ray.training.run import run_training
+from facerecon_ray.training.run import _shares, run_training
 from facerecon_ray.training.worker import WorkerTask
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -107,8 +108,14 @@ def test_a_loss_that_is_no_number_reaches_the_user_with_its_step(tmp_path: Path)
 @pytest.mark.parametrize(
     ("workers", "message"),
     [
-        ({"count": 400, "cpus": 1.0}, "setting 'workers': 400 workers with 1 CPUs each and 1 readers do not fit"),
-        ({"count": 1, "cpus": 0.5, "gpus": 50}, r"setting 'workers\.gpus': 1 workers with 50 GPUs"),
+        (
+            {"count": 400, "cpus": 1.0},
+            r"setting 'workers': no node has room for \d+ of 400 workers with 1 CPUs each",
+        ),
+        (
+            {"count": 1, "cpus": 0.5, "gpus": 50},
+            r"'workers': no node has room .* with 0\.5 CPUs, 50 GPUs each",
+        ),
     ],
 )
 def test_workers_that_do_not_fit_the_cluster_are_refused(
@@ -116,6 +123,20 @@ def test_workers_that_do_not_fit_the_cluster_are_refused(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         run_training(quick_job(FitterTraining, pairs, tmp_path, workers=workers))
+
+
+def test_workers_are_as_large_as_the_nodes_allow(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def shares(*nodes: str, **workers: float) -> tuple[float, int]:
+        monkeypatch.setattr("facerecon_ray.training.run.live_cluster", lambda: parse_nodes(nodes))
+        return _shares(quick_job(FitterTraining, pairs, tmp_path, workers=workers))
+
+    assert shares("1cpu", "2x2cpu", count=1) == (2.0, 2)
+    assert shares("1cpu", "2x2cpu", count=2) == (2.0, 2)
+    assert shares("1cpu", "2x2cpu", count=4) == (1.0, 1)
+    assert shares("8cpu", count=1) == (7.5, 8)
+    assert shares("2x8cpu+1gpu", count=2, gpus=1) == (7.5, 8)
+    with pytest.raises(SettingsError, match=r"no node has room for 1 of 1 workers with 3 CPUs each; nodes are 1 x"):
+        shares("1cpu", "2x2cpu", count=1, cpus=3)
 
 
 def test_two_trainings_never_write_to_one_output(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import ray.data
 
-from facerecon_ray.pipeline.capacity.sizing import Pool, SizedStage
+from facerecon_ray.pipeline.capacity.sized_stage import Pool, SizedStage
 
 _QUEUED_BLOCKS = 4
 

@@ -3,15 +3,15 @@
 What a job file leaves open is shared out in proportion to the stages' costs, so that all stages come out equally fast.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import ceil, floor, inf, log2
 from typing import Any
 
+from facerecon_ray.cluster.nodes import Cluster
+from facerecon_ray.cluster.placement import Demand, describe_amounts, room_for, unplaced
 from facerecon_ray.config.settings import PoolSettings, WorkerRange
 from facerecon_ray.errors import SettingsError
-from facerecon_ray.pipeline.capacity.cluster import Cluster
-from facerecon_ray.pipeline.capacity.placement import Demand, unplaced
+from facerecon_ray.pipeline.capacity.sized_stage import Pool, SizedStage
 from facerecon_ray.pipeline.capacity.stage_costs import StageCost, cost_table
 from facerecon_ray.pipeline.stage_plan import PlannedStage
 
@@ -19,6 +19,7 @@ from facerecon_ray.pipeline.stage_plan import PlannedStage
 _HEADROOM = 1.25
 _SHRINK = 0.9
 _SMALLEST_SHRINK = 0.05
+_WORTH_IT = 1.05
 _SMALLEST = 0.01
 _MOST_ON_A_GPU = 4
 _UNKNOWN_GPU_SECONDS = 0.01
@@ -32,63 +33,9 @@ _BATCH_SHARE = 0.03
 _NOT_WORTH_A_WORKER = 0.1
 
 
-@dataclass(frozen=True)
-class Pool:
-    """Workers of one stage, all decided.
-
-    min_workers   started at once
-    workers       most that may run
-    cpus, gpus    reserved for each
-    batch_size    rows in one call
-    resources     custom resources reserved for each
-    labels        of the nodes that may run them
-    """
-
-    min_workers: int
-    workers: int
-    cpus: float
-    gpus: float
-    batch_size: int
-    resources: Mapping[str, float]
-    labels: Mapping[str, str]
-
-    @property
-    def is_range(self) -> bool:
-        """Whether the pool may grow and shrink."""
-        return self.min_workers < self.workers
-
-    @property
-    def amounts(self) -> dict[str, float]:
-        """What each worker reserves, by Ray's names."""
-        return {"CPU": self.cpus, "GPU": self.gpus, **self.resources}
-
-
-@dataclass(frozen=True)
-class SizedStage:
-    """A planned stage whose pool is decided."""
-
-    name: str
-    steps: tuple[Callable[[], Any], ...]
-    pool: Pool
-    cost: StageCost
-
-    @property
-    def gpu_seconds(self) -> float:
-        """Of a GPU for one photo; 0 where the pool has none or the stage cannot use it."""
-        return _gpu_seconds(self.cost, self.pool.gpus)
-
-    @property
-    def cpu_seconds(self) -> float:
-        """Of a CPU thread for one photo."""
-        return _cpu_seconds(self.cost, self.pool.gpus)
-
-    @property
-    def seconds(self) -> float:
-        """That one worker takes for one photo."""
-        return self.gpu_seconds + self.cpu_seconds + self.cost.wait
-
-
-def size_stages(stages: Sequence[PlannedStage], cluster: Cluster, strict: bool = True) -> list[SizedStage]:
+def size_stages(
+    stages: Sequence[PlannedStage], cluster: Cluster, strict: bool = True, usable: float = 1.0
+) -> list[SizedStage]:
     """Decide the pools of stages on a cluster.
 
     Settings are kept. GPUs that no setting names are shared out among the stages that can use one, then CPUs among
@@ -99,6 +46,7 @@ def size_stages(stages: Sequence[PlannedStage], cluster: Cluster, strict: bool =
     stages : in order
     cluster : their nodes
     strict : whether settings that do not fit the cluster are an error
+    usable : share of the cluster that what was left open may take at most
 
     Raises
     ------
@@ -106,7 +54,7 @@ def size_stages(stages: Sequence[PlannedStage], cluster: Cluster, strict: bool =
         when what the settings ask for does not fit the cluster
     """
     costs = [cost_table().of(stage.cost) for stage in stages]
-    pools = size_pools([stage.pool for stage in stages], costs, cluster)
+    pools = size_pools([stage.pool for stage in stages], costs, cluster, usable)
     sized = [
         SizedStage(stage.name, stage.steps, pool, cost) for stage, pool, cost in zip(stages, pools, costs, strict=True)
     ]
@@ -115,15 +63,46 @@ def size_stages(stages: Sequence[PlannedStage], cluster: Cluster, strict: bool =
     return sized
 
 
-def size_pools(settings: Sequence[PoolSettings], costs: Sequence[StageCost], cluster: Cluster) -> list[Pool]:
-    """Pools for settings and costs; they exceed the cluster only where the settings alone do."""
-    usable = 1.0
+def size_pools(
+    settings: Sequence[PoolSettings], costs: Sequence[StageCost], cluster: Cluster, usable: float = 1.0
+) -> list[Pool]:
+    """Pools for settings and costs; they exceed the cluster only where the settings alone do.
+
+    On small nodes large workers leave room that nothing fits into. There the slowest stage gets more and smaller ones,
+    as long as that makes the job faster.
+    """
+    is_open = [setting.workers is None for setting in settings]
+    pools, share = _fitting(settings, costs, cluster, usable)
+    while _SMALLEST_SHRINK <= share < usable:
+        slowest = min(range(len(pools)), key=lambda i: _rate(pools[i], costs[i]))
+        if not is_open[slowest]:
+            break
+        finer = [*settings]
+        finer[slowest] = settings[slowest].model_copy(update={"workers": pools[slowest].workers + 1})
+        others, others_share = _fitting(finer, costs, cluster, usable)
+        is_faster = min(map(_rate, others, costs)) > _WORTH_IT * min(map(_rate, pools, costs))
+        if others_share < _SMALLEST_SHRINK or not is_faster:
+            break
+        pools, settings = others, finer
+    return pools
+
+
+def _fitting(
+    settings: Sequence[PoolSettings], costs: Sequence[StageCost], cluster: Cluster, usable: float
+) -> tuple[list[Pool], float]:
+    """Pools for the largest share of the cluster with which all of their workers find room, and that share."""
     while True:
         pools = _share_cpus(_share_gpus(settings, costs, cluster, usable), costs, cluster, usable)
         is_empty = not cluster.total("CPU")
         if is_empty or usable < _SMALLEST_SHRINK or not unplaced(_demands(pools), cluster):
-            return pools
+            return pools, usable
         usable *= _SHRINK
+
+
+def _rate(pool: Pool, cost: StageCost) -> float:
+    """Photos a second that a pool can do; no limit where the cost is not known."""
+    seconds = cost.seconds(pool.gpus)
+    return pool.workers / seconds if seconds else inf
 
 
 def shortage(stages: Sequence[SizedStage], cluster: Cluster) -> str:
@@ -144,7 +123,7 @@ def shortage(stages: Sequence[SizedStage], cluster: Cluster) -> str:
         stage = at_once[int(number)]
         return (
             f"setting 'pools.{stage.name}': no node has room for {workers} of {stage.pool.workers} workers with "
-            f"{_describe(stage.pool)} each; nodes are {cluster.describe()}"
+            f"{describe_amounts(stage.pool.amounts)} each; nodes are {cluster.describe()}"
         )
     return ""
 
@@ -206,7 +185,7 @@ def _share_cpus(
     settings: Sequence[PoolSettings], costs: Sequence[StageCost], cluster: Cluster, usable: float
 ) -> list[Pool]:
     """Pools for settings whose GPUs are decided."""
-    seconds = [_cpu_seconds(cost, setting.gpus or 0.0) for setting, cost in zip(settings, costs, strict=True)]
+    seconds = [cost.cpu_seconds(setting.gpus or 0.0) for setting, cost in zip(settings, costs, strict=True)]
     taken = sum(s.cpus * _most(s, cluster) for s in settings if s.cpus and s.workers is not None)
     is_open = [s.cpus is None or s.workers is None for s in settings]
     free = max(0.0, cluster.total("CPU") * usable - taken)
@@ -216,7 +195,7 @@ def _share_cpus(
     rate = 0.0 if rate == inf else rate
     headroom = min(_HEADROOM, free / (rate * wanted)) if rate * wanted else 1.0
     work = sum(seconds) + sum(
-        _gpu_seconds(cost, setting.gpus or 0.0) + cost.wait for setting, cost in zip(settings, costs, strict=True)
+        cost.gpu_seconds(setting.gpus or 0.0) + cost.wait for setting, cost in zip(settings, costs, strict=True)
     )
     chosen_batch = _batch_size(rate, len(settings), work)
     pools = []
@@ -237,9 +216,8 @@ def _share_cpus(
 
 def _cpu_use(cost: StageCost, gpus: float) -> float:
     """Share of a CPU that a worker uses which is never without work; 1 where the cost is not known."""
-    cpu = _cpu_seconds(cost, gpus)
-    seconds = cpu + _gpu_seconds(cost, gpus) + cost.wait
-    return cpu / seconds if seconds else 1.0
+    seconds = cost.seconds(gpus)
+    return cost.cpu_seconds(gpus) / seconds if seconds else 1.0
 
 
 def _batch_size(rate: float, stages: int, work: float) -> int:
@@ -259,7 +237,7 @@ def _batch_size(rate: float, stages: int, work: float) -> int:
 
 def _fixed_rate(setting: PoolSettings, cost: StageCost, cluster: Cluster) -> float:
     """Photos a second that a pool can do whose number of workers is decided; no limit where it is not."""
-    seconds = _gpu_seconds(cost, setting.gpus or 0.0) + _cpu_seconds(cost, setting.gpus or 0.0) + cost.wait
+    seconds = cost.seconds(setting.gpus or 0.0)
     return _most(setting, cluster) / seconds if setting.workers is not None and seconds else inf
 
 
@@ -268,7 +246,7 @@ def _room(setting: PoolSettings, cluster: Cluster) -> int:
     if not setting.resources and not setting.labels and not setting.gpus:
         return _UNLIMITED
     demand = Demand("", {"CPU": 0.0, "GPU": setting.gpus or 0.0, **setting.resources}, setting.labels, _UNLIMITED)
-    return _UNLIMITED - unplaced([demand], cluster).get("", 0)
+    return room_for(demand, cluster)
 
 
 def _demands(pools: Sequence[Pool]) -> list[Demand]:
@@ -280,16 +258,3 @@ def _most(setting: PoolSettings, cluster: Cluster) -> int:
     if isinstance(setting.workers, WorkerRange):
         return max(setting.workers.min, min(setting.workers.max, _room(setting, cluster)))
     return setting.workers or 1
-
-
-def _gpu_seconds(cost: StageCost, gpus: float) -> float:
-    return (cost.gpu or 0.0) if gpus else 0.0
-
-
-def _cpu_seconds(cost: StageCost, gpus: float) -> float:
-    return cost.host if _gpu_seconds(cost, gpus) else cost.cpu
-
-
-def _describe(pool: Pool) -> str:
-    names = {"CPU": "CPUs", "GPU": "GPUs"}
-    return ", ".join(f"{amount:g} {names.get(name, name)}" for name, amount in pool.amounts.items() if amount)

@@ -23,6 +23,18 @@ class StageCost:
     host: float = 0.0
     wait: float = 0.0
 
+    def gpu_seconds(self, gpus: float) -> float:
+        """Of a GPU, for a worker with so many; 0 where it has none or cannot use it."""
+        return (self.gpu or 0.0) if gpus else 0.0
+
+    def cpu_seconds(self, gpus: float) -> float:
+        """Of a CPU thread, for a worker with so many GPUs."""
+        return self.host if self.gpu_seconds(gpus) else self.cpu
+
+    def seconds(self, gpus: float) -> float:
+        """That a worker with so many GPUs takes."""
+        return self.gpu_seconds(gpus) + self.cpu_seconds(gpus) + self.wait
+
 
 @dataclass(frozen=True)
 class CostTable:

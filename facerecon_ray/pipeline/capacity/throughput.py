@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 
-from facerecon_ray.pipeline.capacity.cluster import Cluster
-from facerecon_ray.pipeline.capacity.placement import Demand, unplaced
-from facerecon_ray.pipeline.capacity.sizing import SizedStage, shortage
+from facerecon_ray.cluster.nodes import Cluster
+from facerecon_ray.cluster.placement import Demand, unplaced
+from facerecon_ray.pipeline.capacity.sized_stage import SizedStage
+from facerecon_ray.pipeline.capacity.sizing import shortage
 from facerecon_ray.pipeline.capacity.stage_costs import cost_table
 
 # Ray Data's driver looks for idle workers ten times a second; a worker has at most four batches before it.

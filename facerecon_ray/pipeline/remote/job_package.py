@@ -2,16 +2,17 @@
 
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from facerecon_ray.config.settings import (
     COMMAND,
+    Names,
     Settings,
     home_expanded,
     load_job,
@@ -21,6 +22,7 @@ from facerecon_ray.config.settings import (
 )
 from facerecon_ray.config.training import TrainJob, training_kind
 from facerecon_ray.errors import SettingsError
+from facerecon_ray.storage.photos.photo_lists import is_list, read_list
 
 JOB_FILE = "job.yaml"
 
@@ -32,8 +34,7 @@ _KINDS = {
 }
 _FILES = "files"
 _PACKAGE = Path(__file__).parents[2]
-# Settings of places that may also be s3:// addresses, and so are text.
-_PLACES = ("input", "output", "photos", "history", "data")
+_LIST_SETTING = "input"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def package_job(
     """Check a job file as its command would, and put together what the job needs.
 
     Files that settings name by relative paths travel with the job; absolute paths must exist on the cluster's nodes.
+    So does the store that this machine's environment names.
 
     Parameters
     ----------
@@ -68,7 +70,8 @@ def package_job(
     Raises
     ------
     SettingsError
-        when the job file is not valid, or names folders by relative paths, which mean nothing on another machine
+        when the job file is not valid, or names folders or photos by relative paths, which mean nothing on another
+        machine
     """
     tree = read_job_file(job_file)
     command = tree.get(COMMAND)
@@ -77,9 +80,11 @@ def package_job(
     overrides = dict(map(parse_assignment, assignments))
     override(tree, overrides)
     kind = job_kind(tree)
-    load_job(kind, job_file, overrides)
-    for number, (group, setting, name) in enumerate(_named_paths(tree, kind)):
-        group[setting] = _take_along(Path(group[setting]), name, folder, number)
+    job: Any = load_job(kind, job_file, overrides)
+    _settle(tree, kind, folder)
+    # The nodes' environment may say nothing of the store, or something else.
+    if store := job.s3.model_dump(include={"endpoint_url", "region"}, exclude_none=True):
+        tree["s3"] = {**(tree.get("s3") or {}), **store}
     (folder / JOB_FILE).write_text(yaml.safe_dump(tree, sort_keys=False))
     if with_code:
         shutil.copytree(_PACKAGE, folder / _PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -96,27 +101,73 @@ def job_kind(tree: dict[str, Any]) -> type[Settings]:
     return kind
 
 
-def _named_paths(tree: dict[str, Any], kind: type[Settings], prefix: str = "") -> Iterator[tuple[dict, str, str]]:
-    """(group, key, dotted name) of settings that hold a relative path."""
+def _settle(tree: dict[str, Any], kind: type[Settings], folder: Path, prefix: str = "") -> None:
+    """Copy the files that settings name by relative paths into the package, and refuse places on this machine."""
     for key, field in kind.model_fields.items():
-        value, annotation = tree.get(key), str(field.annotation)
-        nested = field.annotation
-        if isinstance(value, dict) and isinstance(nested, type) and issubclass(nested, Settings):
-            yield from _named_paths(value, nested, f"{prefix}{key}.")
+        name, value = prefix + key, tree.get(key)
+        parts = _parts(field.annotation)
+        nested = next((part for part in parts if isinstance(part, type) and issubclass(part, Settings)), None)
+        if nested and isinstance(value, dict):
+            _settle(value, nested, folder, f"{name}.")
             continue
-        is_place = "Path" in annotation or (not prefix and key in _PLACES)
-        if is_place and isinstance(value, str) and "://" not in value and not home_expanded(Path(value)).is_absolute():
-            yield tree, key, prefix + key
+        marks = {mark for mark in (*field.metadata, *parts) if isinstance(mark, Names)}
+        if Names.PLACE in marks:
+            _check_place(name, field.default if value is None else value, value is not None)
+        elif Names.FILE in marks and isinstance(value, str):
+            tree[key] = _take_along(value, name, folder)
+        elif Names.MODEL in marks and isinstance(value, list):
+            tree[key] = [_model(str(one), name, folder) for one in value]
 
 
-def _take_along(path: Path, setting: str, folder: Path, number: int) -> str:
-    """Copy a file into the package; its path there."""
+def _parts(annotation: Any) -> list[Any]:
+    """A type and everything that it is put together from, marks too."""
+    return [annotation, *(part for one in get_args(annotation) for part in _parts(one))]
+
+
+def _is_relative(text: str) -> bool:
+    return "://" not in text and not home_expanded(Path(text)).is_absolute()
+
+
+def _check_place(setting: str, value: Any, is_given: bool) -> None:
+    if isinstance(value, str) and _is_relative(value):
+        raise SettingsError(
+            f"setting {setting!r}: {'' if is_given else 'without a value it is '}{value}, a folder of this machine; "
+            "use s3://... or an absolute path that the cluster's nodes share"
+        )
+
+
+def _take_along(text: str, setting: str, folder: Path) -> str:
+    """Copy a file into the package unless its path is absolute; its path there."""
+    if not _is_relative(text):
+        return text
+    path = Path(text)
     if not path.is_file():
         raise SettingsError(
             f"setting {setting!r}: {path} is no file that could travel with the job; "
             "use s3://... or an absolute path that exists on the cluster's nodes"
         )
-    target = Path(_FILES, str(number), path.name)
+    if setting == _LIST_SETTING and is_list(path.name):
+        _check_list(path)
+    files = folder / _FILES
+    target = Path(_FILES, str(len(list(files.iterdir())) if files.exists() else 0), path.name)
     (folder / target).parent.mkdir(parents=True)
     shutil.copy(path, folder / target)
     return str(target)
+
+
+def _model(text: str, setting: str, folder: Path) -> str:
+    """KIND, KIND=WEIGHTS or WEIGHTS with the weights taken along."""
+    kind, equals, weights = text.partition("=")
+    if equals:
+        return f"{kind}={_take_along(weights, setting, folder)}"
+    return _take_along(text, setting, folder) if Path(text).suffix else text
+
+
+def _check_list(path: Path) -> None:
+    """Refuse photos that only this machine has: relative entries of a list start at the list's folder."""
+    for entry in read_list(str(path), lambda: path.open("rb")):
+        if _is_relative(entry):
+            raise SettingsError(
+                f"setting {_LIST_SETTING!r}: list {path} names {entry}, a file of this machine; "
+                "write s3://... or absolute paths that the cluster's nodes share"
+            )

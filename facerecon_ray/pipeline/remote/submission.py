@@ -5,18 +5,25 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import aiohttp
+from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
+from facerecon_ray.cluster.tokens import token_advice
 from facerecon_ray.errors import FaceReconError, SettingsError
 from facerecon_ray.pipeline.progress import PROGRESS_EVENT
 from facerecon_ray.pipeline.remote.job_package import JobPackage
+from facerecon_ray.waiting import announced
 
 _ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
 _DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 _TALKATIVE = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
+_LOG_FOLLOWS = ", last available logs"
+_REASON = re.compile(r"^(?:error: .*|\w*(?:Error|Exception)\b: .*)$", re.MULTILINE)
 _PROGRESS = re.compile(rf"^.*\bevent={PROGRESS_EVENT}\b.*$", re.MULTILINE)
 
 
@@ -63,10 +70,8 @@ class JobServer:
         os.environ[_ADDRESS_VARIABLE] = self.address
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.ERROR)
-        try:
+        with self._asking():
             self._client = JobSubmissionClient(self.address)
-        except (ConnectionError, RuntimeError) as error:
-            raise FaceReconError(f"no Ray cluster answers at {self.address}: {_first_line(error)}") from None
 
     def submit(self, package: JobPackage, job: str | None = None) -> str:
         """Start a job and return its id.
@@ -81,37 +86,58 @@ class JobServer:
         FaceReconError
             when the id was used before, or the cluster refuses the job
         """
-        try:
-            return self._client.submit_job(
-                entrypoint=package.entrypoint,
-                submission_id=job,
-                # Otherwise Ray unpacks the package anew when the job connects, while the job reads files in it.
-                runtime_env={"working_dir": str(package.folder), "config": {"eager_install": False}},
-                metadata=package.metadata,
-            )
-        except (RuntimeError, ValueError) as error:
-            if job and "already exists" in str(error):
-                raise SettingsError(f"--id {job}: this cluster has had a job of that id; choose another") from None
-            raise FaceReconError(f"{self.address} refuses the job: {_first_line(error)}") from None
+        with self._asking(), announced(f"{self.address} to take the job and its files"):
+            try:
+                return self._client.submit_job(
+                    entrypoint=package.entrypoint,
+                    submission_id=job,
+                    # Otherwise Ray unpacks the package anew when the job connects, while the job reads files in it.
+                    runtime_env={"working_dir": str(package.folder), "config": {"eager_install": False}},
+                    metadata=package.metadata,
+                )
+            except (RuntimeError, ValueError) as error:
+                if job and "already exists" in str(error):
+                    raise SettingsError(f"--id {job}: this cluster has had a job of that id; choose another") from None
+                raise FaceReconError(f"{self.address} refuses the job: {_first_line(error)}") from None
 
     def follow(self, job: str) -> Iterator[str]:
-        """Pieces of a job's log as they are written, until it ends."""
+        """Pieces of a job's log as they are written, until it ends.
+
+        Raises
+        ------
+        FaceReconError
+            when the cluster does not answer any more
+        """
         loop = asyncio.new_event_loop()
-        pieces = self._client.tail_job_logs(job).__aiter__()
+        pieces = self._client.tail_job_logs(job)
+        waiting: asyncio.Task[str] | None = None
+
+        async def next_piece() -> str:
+            return await anext(pieces)
+
         try:
             while True:
-                try:
-                    yield loop.run_until_complete(pieces.__anext__())
-                except StopAsyncIteration:
-                    return
+                waiting = loop.create_task(next_piece())
+                with self._asking():
+                    try:
+                        piece = loop.run_until_complete(waiting)
+                    except StopAsyncIteration:
+                        return
+                    except RuntimeError as error:
+                        raise ConnectionError(_first_line(error)) from None
+                yield piece
         finally:
+            if waiting:
+                # Whoever ends the watching does so while the next piece is waited for.
+                waiting.cancel()
+                loop.run_until_complete(asyncio.wait([waiting]))
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
 
     def logs(self, job: str) -> str:
         """The log of a job so far."""
-        self.state(job)
-        return self._client.get_job_logs(job)
+        with self._asking(job):
+            return self._client.get_job_logs(job)
 
     def state(self, job: str) -> JobState:
         """What has become of a job.
@@ -121,25 +147,36 @@ class JobServer:
         FaceReconError
             when the cluster knows no such job
         """
-        state = _state(self._details(job))
-        lines = _PROGRESS.findall(self._client.get_job_logs(job))
-        return JobState(**{**vars(state), "progress": lines[-1] if lines else ""})
+        with self._asking(job):
+            state = _state(self._client.get_job_info(job))
+            log = self._client.get_job_logs(job)
+        lines = _PROGRESS.findall(log)
+        reasons = _REASON.findall(log) if state.status == JobStatus.FAILED else []
+        found = {"progress": lines[-1] if lines else "", "message": reasons[-1] if reasons else state.message}
+        return JobState(**{**vars(state), **found})
 
     def jobs(self) -> list[JobState]:
         """All jobs that were submitted to the cluster, the newest first."""
-        found = [_state(details) for details in self._client.list_jobs() if details.submission_id]
+        with self._asking():
+            found = [_state(details) for details in self._client.list_jobs() if details.submission_id]
         return sorted(found, key=lambda state: state.started or datetime.max.replace(tzinfo=UTC), reverse=True)
 
     def stop(self, job: str) -> bool:
         """Ask a job to stop; False when it had ended before."""
-        self._details(job)
-        return self._client.stop_job(job)
+        with self._asking(job):
+            return self._client.stop_job(job)
 
-    def _details(self, job: str) -> JobDetails:
+    @contextmanager
+    def _asking(self, job: str | None = None) -> Iterator[None]:
+        """Turn what goes wrong while the cluster is asked, perhaps for a job, into errors for the user."""
         try:
-            return self._client.get_job_info(job)
+            yield
+        except AuthenticationError:
+            raise FaceReconError(f"the Ray cluster at {self.address} {token_advice()}") from None
+        except (OSError, aiohttp.ClientError) as error:
+            raise FaceReconError(f"no Ray cluster answers at {self.address}: {_first_line(error)}") from None
         except RuntimeError as error:
-            if "does not exist" in str(error) or "404" in str(error):
+            if job and ("does not exist" in str(error) or "404" in str(error)):
                 raise SettingsError(f"{self.address} knows no job {job}; `facerecon status` lists all") from None
             raise FaceReconError(f"{self.address}: {_first_line(error)}") from None
 
@@ -148,7 +185,7 @@ def _state(details: JobDetails) -> JobState:
     return JobState(
         job=details.submission_id or "",
         status=str(details.status),
-        message=(details.message or "").partition("\n")[0],
+        message=(details.message or "").partition("\n")[0].partition(_LOG_FOLLOWS)[0],
         started=_time(details.start_time),
         ended=_time(details.end_time),
         metadata=details.metadata or {},

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,15 @@ import ray.data
 from ray.actor import ActorHandle
 from rich.console import Console
 
+from facerecon_ray.cluster.nodes import live_cluster
+from facerecon_ray.cluster.placement import Demand, check_room, hide_gpus, room_for
+from facerecon_ray.cluster.worker_errors import WorkerError, arriving
 from facerecon_ray.config.settings import WorkerRange
 from facerecon_ray.config.synthesis import SynthesisJob
-from facerecon_ray.errors import FaceReconError, OutputError, SettingsError, StorageError
+from facerecon_ray.errors import FaceReconError, OutputError, StorageError
 from facerecon_ray.pipeline.progress import JobProgress, show_progress
 from facerecon_ray.pipeline.session import ray_session
 from facerecon_ray.pipeline.synthesis.synthesis_preparation import PreparedSet, ShardTask, views_of_each
-from facerecon_ray.pipeline.worker_errors import WorkerError, arriving
 from facerecon_ray.stages.stage import OK, Batch
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.pairs.dataset_card import DatasetCard, MakingRun, load_card, save_card
@@ -76,6 +78,8 @@ class ShardWorker:
         self._error: Exception | None = None
         try:
             # In the workers only: anny, torch and OpenGL take seconds that the driver has no use for.
+            if not job.pool.gpus:
+                hide_gpus()
             import torch
 
             from facerecon_ray.pipeline.synthesis.pair_maker import PairMaker
@@ -198,16 +202,13 @@ def _make(
 
 def _pool(job: SynthesisJob, shards: int) -> tuple[int, dict[str, Any]]:
     """Number of workers, and what each gets of the cluster."""
-    pool, available = job.pool, ray.cluster_resources()
+    pool, cluster = job.pool, live_cluster()
     cpus = pool.cpus or 1.0
+    amounts = {"CPU": cpus, "GPU": pool.gpus or 0.0, **pool.resources}
     wanted = pool.workers.max if isinstance(pool.workers, WorkerRange) else pool.workers
-    workers = min(wanted or max(1, int(available.get("CPU", 1.0) / cpus)), shards)
-    for name, each in (("CPU", cpus), ("GPU", pool.gpus or 0.0)):
-        if each * workers > available.get(name, 0.0) + 1e-6:
-            raise SettingsError(
-                f"setting 'pool': {workers} workers with {each:g} {name}s each do not fit a cluster with "
-                f"{available.get(name, 0.0):g}; lower pool.workers or pool.{name.lower()}s"
-            )
+    demand = Demand("pool", amounts, pool.labels, min(wanted or shards, shards))
+    workers = demand.workers if wanted else max(1, room_for(demand, cluster))
+    check_room([replace(demand, workers=workers)], cluster, "lower pool.workers or what each worker gets")
     options = {
         "num_cpus": cpus,
         "num_gpus": pool.gpus or 0.0,

@@ -2,13 +2,15 @@ from itertools import product
 
 import pytest
 
+from facerecon_ray.cluster.nodes import parse_nodes
+from facerecon_ray.cluster.placement import Demand, unplaced
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.config.settings import load_job
 from facerecon_ray.errors import SettingsError
-from facerecon_ray.pipeline.capacity.cluster import parse_nodes
-from facerecon_ray.pipeline.capacity.placement import Demand, unplaced
-from facerecon_ray.pipeline.capacity.sizing import SizedStage, size_stages
+from facerecon_ray.pipeline.capacity.sized_stage import SizedStage
+from facerecon_ray.pipeline.capacity.sizing import size_stages
 from facerecon_ray.pipeline.capacity.stage_costs import cost_table
+from facerecon_ray.pipeline.capacity.throughput import forecast
 from facerecon_ray.pipeline.stage_plan import outline
 
 CLUSTERS = (["1cpu"], ["2cpu"], ["64cpu"], ["8cpu+1gpu"], ["3x2cpu"], ["4x16cpu", "8x8cpu+1gpu"], ["16x64cpu+8gpu"])
@@ -131,3 +133,12 @@ def test_ranges_on_a_small_machine_leave_room_for_one_worker_of_each():
 def test_settings_that_do_not_fit_are_refused_with_what_is_there(settings: dict, message: str):
     with pytest.raises(SettingsError, match=message):
         sized(["2x4cpu"], **settings)
+
+
+@pytest.mark.parametrize("nodes", [["2x1cpu"], ["3x1cpu"], ["5x1cpu"], ["1cpu", "2x2cpu"]], ids=str)
+def test_on_small_nodes_nothing_is_chosen_that_the_plan_warns_of(nodes: list[str]):
+    cluster = parse_nodes(nodes)
+    stages = sized(nodes)
+    assert forecast(list(stages.values()), cluster).warnings == []
+    demands = [Demand(name, s.pool.amounts, s.pool.labels, s.pool.workers) for name, s in stages.items()]
+    assert unplaced(demands, cluster) == {}

@@ -1,8 +1,8 @@
 import pytest
 
+from facerecon_ray.cluster.nodes import parse_nodes
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.config.settings import load_job
-from facerecon_ray.pipeline.capacity.cluster import parse_nodes
 from facerecon_ray.pipeline.capacity.sizing import size_stages
 from facerecon_ray.pipeline.capacity.stage_costs import cost_table
 from facerecon_ray.pipeline.capacity.throughput import Forecast, forecast

@@ -70,11 +70,61 @@ def test_the_package_travels_only_when_the_nodes_do_not_have_it(pack):
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 60e6
 
 
+def test_the_store_that_this_machine_uses_is_the_one_that_the_job_uses(pack, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://store:9000")
+    monkeypatch.setenv("AWS_REGION", "eu-west-3")
+    assert packed(pack(PLACES))["s3"] == {"endpoint_url": "http://store:9000", "region": "eu-west-3"}
+    chosen = packed(pack({**PLACES, "s3": {"time_limit": 9}}, ["s3.endpoint_url=http://other:9000"]))
+    assert chosen["s3"] == {"endpoint_url": "http://other:9000", "region": "eu-west-3", "time_limit": 9}
+
+
+def test_weights_in_a_list_of_models_travel(pack, tmp_path: Path):
+    (tmp_path / "w.safetensors").write_bytes(b"weights")
+    models = ["fitted", "two-view=w.safetensors", "w.safetensors", "prnet=/opt/p.safetensors"]
+    package = pack({"command": "evaluate", "output": "s3://bucket/evaluation", "models": models})
+    fitted, named, plain, absolute = packed(package)["models"]
+    assert (fitted, absolute) == ("fitted", "prnet=/opt/p.safetensors")
+    for path in (named.removeprefix("two-view="), plain):
+        assert (package.folder / path).read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("entries", ["s3://bucket/a.jpg\n/shared/b.jpg\n", "\nfile:///shared/c.jpg\n"])
+def test_a_list_of_photos_that_the_cluster_can_see_travels(pack, tmp_path: Path, entries: str):
+    (tmp_path / "list.txt").write_text(entries)
+    package = pack({**PLACES, "input": "list.txt"})
+    assert (package.folder / packed(package)["input"]).read_text() == entries
+
+
+def test_a_list_of_photos_of_this_machine_is_refused(pack, tmp_path: Path):
+    (tmp_path / "list.csv").write_text("photo_uri,who\ns3://bucket/a.jpg,x\nphotos/b.jpg,y\n")
+    with pytest.raises(
+        SettingsError, match=r"list list\.csv names photos/b\.jpg, a file of this machine; write s3://"
+    ):
+        pack({**PLACES, "input": "list.csv"})
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"input": "photos"}, "'input': photos is no file that could travel.*use s3://"),
-        ({"output": "out"}, "'output': out is no file"),
+        ({"output": "out"}, "'output': out, a folder of this machine; use s3://"),
+        ({"output": "mine.yaml"}, "'output': mine.yaml, a folder of this machine"),
+        (
+            {"command": "evaluate", "input": None, "output": None},
+            "without a value it is evaluation, a folder",
+        ),
+        ({"command": "evaluate", "input": None, "models": ["w.safetensors"]}, "'models': w.safetensors is no file"),
+        ({"command": "synthesize", "input": None, "profile": "people"}, "'profile': people, a folder of this machine"),
+        ({"command": "synthesize", "input": None, "textures": {"cache": "c"}}, "'textures.cache': c, a folder"),
+        (
+            {
+                "command": "synthesize",
+                "input": None,
+                "imports": {"layout": "facegen", "folder": "f", "face_model": "/"},
+            },
+            "'imports.folder': f is no file",
+        ),
+        ({"output": "gs://bucket/out"}, "'output': gs:// is not supported"),
         ({"reconstruct": {"method": "two-view", "weights": "nowhere.safetensors"}}, "'reconstruct.weights': nowhere"),
         ({"rotate": {"jaw_change": 3}}, "'rotate.jaw_change': there is no such setting"),
         ({"command": ["fly"]}, "no line `command: NAME`"),

@@ -36,6 +36,11 @@ class Cluster:
         """How much all nodes together have of CPU, GPU or a custom resource."""
         return sum(node.count * node.amount(name) for node in self.nodes)
 
+    def has_less_than(self, other: "Cluster") -> bool:
+        """Whether another one has more of anything, as before a node was lost."""
+        names = {"CPU", "GPU", *(name for node in other.nodes for name in node.resources)}
+        return any(self.total(name) < other.total(name) for name in names)
+
     def describe(self) -> str:
         """The nodes in one line."""
         return ", ".join(_describe(node) for node in self.nodes)
@@ -62,10 +67,9 @@ def live_cluster() -> Cluster:
 
 def this_machine() -> Cluster:
     """What Ray would find if it were started here."""
-    from ray._private.accelerators import NvidiaGPUAcceleratorManager
-    from ray._private.utils import get_num_cpus
+    from facerecon_ray.cluster.ray_internals import cpus_and_gpus_here
 
-    return Cluster((Node(get_num_cpus(), NvidiaGPUAcceleratorManager.get_current_node_num_accelerators()),))
+    return Cluster((Node(*cpus_and_gpus_here()),))
 
 
 def _parse(text: str) -> Node:

@@ -1,10 +1,12 @@
 """Whether workers find room: nodes have limits of their own, and a fraction of a GPU must lie on one GPU."""
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 
-from facerecon_ray.pipeline.capacity.cluster import Cluster, Node
+from facerecon_ray.cluster.nodes import Cluster, Node
+from facerecon_ray.errors import SettingsError
 
 _ROUNDING = 1e-6
 
@@ -36,6 +38,47 @@ def unplaced(demands: Iterable[Demand], cluster: Cluster) -> dict[str, int]:
         if left:
             missing[demand.name] = left
     return missing
+
+
+def room_for(demand: Demand, cluster: Cluster) -> int:
+    """How many of the workers that a demand asks for find room."""
+    return demand.workers - unplaced([demand], cluster).get(demand.name, 0)
+
+
+def check_room(demands: Sequence[Demand], cluster: Cluster, advice: str) -> None:
+    """Refuse workers that would wait for ever, because no node of the cluster is as large.
+
+    Parameters
+    ----------
+    demands : named by their settings; the workers run at the same time
+    advice : what to do about it
+
+    Raises
+    ------
+    SettingsError
+        with the setting, what its workers need and what the nodes have
+    """
+    missing = unplaced(demands, cluster)
+    for demand in demands:
+        if left := missing.get(demand.name):
+            raise SettingsError(
+                f"setting {demand.name!r}: no node has room for {left} of {demand.workers} workers with "
+                f"{describe_amounts(demand.amounts)} each; nodes are {cluster.describe()}; {advice}"
+            )
+
+
+def hide_gpus() -> None:
+    """Keep a worker that has reserved no GPU from others' GPUs: Ray leaves it all of them, and torch would use one.
+
+    Counts for what is loaded afterwards.
+    """
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def describe_amounts(amounts: Mapping[str, float]) -> str:
+    """What a worker reserves, in words."""
+    names = {"CPU": "CPUs", "GPU": "GPUs"}
+    return ", ".join(f"{amount:g} {names.get(name, name)}" for name, amount in amounts.items() if amount)
 
 
 def _size(demand: Demand) -> tuple[float, float, float]:

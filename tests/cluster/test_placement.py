@@ -1,5 +1,5 @@
-from facerecon_ray.pipeline.capacity.cluster import parse_nodes
-from facerecon_ray.pipeline.capacity.placement import Demand, unplaced
+from facerecon_ray.cluster.nodes import parse_nodes
+from facerecon_ray.cluster.placement import Demand, unplaced
 
 
 def wish(name: str, workers: int, cpus: float = 0.0, gpus: float = 0.0, **resources: float) -> Demand:

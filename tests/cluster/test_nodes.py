@@ -1,8 +1,8 @@
 import pytest
 import ray
 
+from facerecon_ray.cluster.nodes import Node, live_cluster, parse_nodes, this_machine
 from facerecon_ray.errors import SettingsError
-from facerecon_ray.pipeline.capacity.cluster import Node, live_cluster, parse_nodes, this_machine
 
 
 def test_nodes_are_described_in_short():
@@ -23,3 +23,9 @@ def test_a_running_cluster_is_what_ray_says_it_is():
     cluster = live_cluster()
     assert cluster.total("CPU") == ray.cluster_resources()["CPU"]
     assert this_machine().total("CPU") == cluster.total("CPU")
+
+
+def test_a_cluster_that_has_lost_a_node_has_less_than_before():
+    before, grown = parse_nodes(["2x4cpu", "8cpu+1gpu+mark:1"]), parse_nodes(["2x4cpu", "8cpu+1gpu+mark:1", "1cpu"])
+    assert not before.has_less_than(before) and not grown.has_less_than(before) and before.has_less_than(grown)
+    assert parse_nodes(["4x4cpu", "0cpu+1gpu"]).has_less_than(before), "the mark is gone"
