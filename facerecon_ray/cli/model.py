@@ -15,12 +15,24 @@ app.add_typer(model_app, name="model")
 @model_app.command("build")
 def model_build(
     output: Annotated[Path, typer.Option("--output", "-o", help="The face model to write (.npz).")],
+    scans_model: Annotated[
+        Path | None,
+        typer.Option(help="Model of scans (ICT-FaceKit as .npz): its proportions of people, ARKit's blendshapes."),
+    ] = None,
     heads: Annotated[int, typer.Option(help="Sampled heads for the shape statistics.", min=2)] = 3000,
-    shape_components: Annotated[int, typer.Option(help="Shape coefficients of the model.", min=1)] = 80,
+    shape_components: Annotated[
+        int | None, typer.Option(help="Shape coefficients: 120 with a model of scans, 80 without.", min=1)
+    ] = None,
     landmark_heads: Annotated[int, typer.Option(help="Rendered heads on which landmarks are found.", min=1)] = 300,
     noise_heads: Annotated[int, typer.Option(help="Rendered heads on which landmarks are measured.", min=1)] = 800,
     portraits: Annotated[
         Path | None, typer.Option(help="Folder of near-frontal portraits on which landmarks are corrected.")
+    ] = None,
+    landmarks_of: Annotated[
+        Path | None,
+        typer.Option(
+            help="Face model (.npz) whose landmarks are taken over; otherwise they are found on rendered heads."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
 ) -> None:
@@ -30,10 +42,12 @@ def model_build(
     build_face_model(
         output,
         heads=heads,
-        shape_components=shape_components,
+        shape_components=shape_components or (120 if scans_model else 80),
         landmark_heads=landmark_heads,
         noise_heads=noise_heads,
         portraits=portraits,
+        scans=scans_model,
+        landmarks_of=landmarks_of,
         seed=seed,
         report=lambda line: err.print(line, markup=False),
     )

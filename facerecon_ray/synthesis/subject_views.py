@@ -10,14 +10,13 @@ import numpy as np
 import torch
 
 from facerecon_ray.config.synthesis import SynthesisJob
-from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, cut_crop, transform_beside
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import angles_from_rotation, rotation_from_angles
 from facerecon_ray.synthesis.appearance.dressing import Dresser
 from facerecon_ray.synthesis.people.head_geometry import HeadGeometry
 from facerecon_ray.synthesis.people.person import Subject
-from facerecon_ray.synthesis.people.subjects import SubjectSampler
+from facerecon_ray.synthesis.people.subjects import SubjectSampler, head_geometry
 from facerecon_ray.synthesis.portraits.photo_library import PhotoLibrary
 from facerecon_ray.synthesis.rendering.backgrounds import Backgrounds
 from facerecon_ray.synthesis.rendering.head_scene import HeadScene
@@ -112,17 +111,11 @@ class Photographer:
     def __init__(self, job: SynthesisJob, report: Callable[[str], None] = lambda line: None) -> None:
         self.model = FaceModel.open(job.face_model)
         self._seed, self._photo_share = job.seed, job.textures.share
-        self._sampler = SubjectSampler(job.people)
+        self._sampler = SubjectSampler(job.people, head_geometry(job.face_model))
         self._dresser = Dresser(self._sampler.geometry)
         self._views = ViewSampler(job.views, job.light, job.camera, job.occluders)
         self._renderer = SceneRenderer(job.renderer, Backgrounds(job.backgrounds, (job.output,)), job.occluders)
         self._library = open_photos(job, self._sampler.geometry, report) if job.photos else None
-        surface = len(self._sampler.geometry.surface(self._sampler.geometry.average))
-        if len(self.model.mean) != surface:
-            raise AssetError(
-                f"face model {job.face_model}: it has {len(self.model.mean)} vertices, synthetic heads {surface}; "
-                "use one that `facerecon model build` made"
-            )
 
     def __len__(self) -> int:
         """Number of subjects that there are: one for every seed."""

@@ -1,4 +1,4 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from facerecon_ray.errors import AssetError
-from facerecon_ray.geometry.face_model import REGIONS, FaceModel
+from facerecon_ray.geometry.face_model import REGIONS, TEXTS, FaceModel
 from facerecon_ray.geometry.landmarks import landmarks_on_vertices
 from facerecon_ray.geometry.mesh_topology import boundary_loops, triangle_parts
 
@@ -17,10 +17,22 @@ def test_model_is_written_and_read_back_the_same(tmp_path: Path) -> None:
     again = FaceModel.load(tmp_path / "model.npz")
     for field in fields(FaceModel):
         ours, theirs = getattr(model, field.name), getattr(again, field.name)
-        if field.name == "recipe":
+        if field.name in TEXTS:
             assert ours == theirs
         else:
             torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
+
+
+def test_names_of_expressions_and_dense_landmarks_are_kept_and_older_files_have_none(tmp_path: Path) -> None:
+    older = FaceModel.default()
+    assert older.expression_names == ()
+    assert len(older.dense_landmarks) == 0
+    names = tuple(f"blendshape {number}" for number in range(older.expression_size))
+    replace(older, expression_names=names, dense_landmarks=torch.tensor([3, 14, 15])).save(tmp_path / "newer.npz")
+    newer = FaceModel.load(tmp_path / "newer.npz")
+    assert newer.expression_names == names
+    assert newer.dense_landmarks.tolist() == [3, 14, 15]
+    assert newer.fingerprint == FaceModel.default().fingerprint, "weights for a model are not refused for its names"
 
 
 def test_missing_and_foreign_files_are_asset_errors(tmp_path: Path) -> None:

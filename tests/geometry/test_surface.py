@@ -29,3 +29,13 @@ def test_a_surface_far_from_the_origin_loses_no_digits() -> None:
     far = np.array([1e5, -2e5, 3e5])
     square = Surface(SQUARE + far, TWO_TRIANGLES)
     np.testing.assert_allclose(square.distance(np.array([[0.5, 0.5, 1e-3]]) + far), 1e-3, rtol=1e-5)
+
+
+def test_the_located_corners_and_weights_give_the_nearest_point() -> None:
+    vertices = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]])
+    surface = Surface(vertices, np.array([[0, 1, 2], [1, 3, 2]]))
+    points = np.array([[0.2, 0.1, 0.5], [0.9, 0.7, -0.2], [2.0, 2.0, 0.0]])
+    corners, weights = surface.locate(points)
+    np.testing.assert_allclose(weights.sum(1), 1.0, atol=1e-6)
+    found = np.einsum("nkc,nk->nc", vertices[corners], weights)
+    np.testing.assert_allclose(found, surface.closest(points)[0], atol=1e-6)

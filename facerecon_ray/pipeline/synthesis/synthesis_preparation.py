@@ -159,10 +159,10 @@ def _collections(job: SynthesisJob, report: Callable[[str], None]) -> dict[str, 
                 "they are no backgrounds"
             )
     if job.photos is not None:
-        from facerecon_ray.synthesis.people.subjects import SubjectSampler
+        from facerecon_ray.synthesis.people.subjects import head_geometry
         from facerecon_ray.synthesis.subject_views import open_photos
 
-        prints["photos"] = open_photos(job, SubjectSampler(job.people).geometry, report).fingerprint
+        prints["photos"] = open_photos(job, head_geometry(job.face_model), report).fingerprint
     return prints
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from facerecon_ray.errors import InputError, PhotoError
+from facerecon_ray.errors import AssetError, InputError, PhotoError
 from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, REGIONS, FaceModel
 from facerecon_ray.geometry.fitting import LandmarkFitter, box_size
 from facerecon_ray.geometry.landmarks import MIRRORED_LANDMARKS, projected_landmarks
@@ -50,6 +50,8 @@ CORRECTION_ROUNDS, CORRECTION_STEP = 5, 0.7
 BROWS = slice(17, 27)
 """What raised brows explain as well as wrong places do: their own correction is from fits that do not see them."""
 
+LANDMARK_FIELDS = ("landmark_corners", "landmark_weights", "contour_corners", "contour_weights")
+
 UNSEEN = 4.0
 """Variance of a landmark that does not count, in squared shares of the box size."""
 
@@ -65,9 +67,10 @@ class SurfaceSamples:
 
     @staticmethod
     def of(model: FaceModel, count: int = 400_000) -> "SurfaceSamples":
-        """Sample the face and what surrounds it, evenly by area, always the same points."""
+        """Sample the face and what surrounds it, evenly by area, always the same points; nothing between the lips."""
         rng = np.random.default_rng(0)
-        allowed = torch.isin(model.regions, torch.tensor([REGIONS.index("scalp")], dtype=torch.uint8)).logical_not()
+        without = torch.tensor([REGIONS.index(name) for name in ("scalp", "mouth")], dtype=torch.uint8)
+        allowed = torch.isin(model.regions, without).logical_not()
         triangles = model.triangles[allowed[model.triangles].all(1)].numpy()
         mean = model.mean.numpy()
         a, b, c = (mean[triangles[:, k]] for k in range(3))
@@ -109,6 +112,30 @@ def with_landmarks(model: FaceModel, places: np.ndarray, samples: SurfaceSamples
         contour_corners=contour_corners,
         contour_weights=contour_weights,
     )
+
+
+def landmarks_of_another(model: FaceModel, other: FaceModel) -> FaceModel:
+    """Give the model the landmarks of another one of its mesh: the same points of the skin, with their noise.
+
+    Parameters
+    ----------
+    model : a face model without landmarks
+    other : one with landmarks
+
+    Raises
+    ------
+    AssetError
+        when its mesh is another one
+    """
+    mouth = int((model.regions == REGIONS.index("mouth")).sum())
+    if len(other.mean) not in (len(model.mean), len(model.mean) - mouth):
+        raise AssetError(
+            f"the landmarks of one with {len(other.mean)} vertices do not fit a model with {len(model.mean)}; "
+            "use one that `facerecon model build` made"
+        )
+    there = {name: getattr(other, name) for name in LANDMARK_FIELDS}
+    places = _symmetric(landmark_places(replace(model, **there)))
+    return replace(with_landmarks(model, places, SurfaceSamples.of(model)), landmark_noise=other.landmark_noise)
 
 
 def correct_landmarks(model: FaceModel, landmarks: np.ndarray) -> FaceModel:

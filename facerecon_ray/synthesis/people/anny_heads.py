@@ -35,9 +35,12 @@ FACIAL_PARTS = re.compile(r"^([lr]-)?(cheek|chin|ear|eye|eyebrows|forehead|head|
 SHAPE_SPREAD = 0.3
 ASYMMETRY_SPREAD = 0.08
 
+ADULT_AGES, CHILDREN_AGES = (0.6, 1.0), (0.07, 0.6)
+"""Ranges of anny's age value: from about 18 years on, and from about 3 years to that."""
+
 
 class HeadSampler:
-    """Samples adult heads: uniform over gender, age and ancestry, with local shape changes and slight asymmetry.
+    """Samples heads: uniform over gender, age and ancestry, with local shape changes and slight asymmetry.
 
     Raises
     ------
@@ -64,9 +67,16 @@ class HeadSampler:
         with torch.inference_mode():
             return self._model()["vertices"][0].numpy().astype(np.float32)
 
-    def shapes(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """(count, V, 3) random heads with a neutral expression, metres."""
-        return self._vertices(*self._random_shape(count, rng), np.zeros((count, len(self.action_names))))
+    def shapes(self, count: int, rng: np.random.Generator, ages: tuple[float, float] = ADULT_AGES) -> np.ndarray:
+        """(count, V, 3) random heads with a neutral expression, metres.
+
+        Parameters
+        ----------
+        count : number of heads
+        rng : decides
+        ages : range of anny's age value, 0 baby, 1/3 child, 2/3 young, 1 old
+        """
+        return self._vertices(*self._random_shape(count, rng, ages), np.zeros((count, len(self.action_names))))
 
     def shape_names(self) -> list[str]:
         """Names of the local shape changes of the face, the ears, the skull and the neck; values are -1 to 1."""
@@ -121,12 +131,12 @@ class HeadSampler:
         return posed - self._vertices({}, {}, np.zeros((1, count)))
 
     def _random_shape(
-        self, count: int, rng: np.random.Generator
+        self, count: int, rng: np.random.Generator, ages: tuple[float, float]
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         ancestry = rng.dirichlet((0.7, 0.7, 0.7), count)
         phenotypes = {
             "gender": rng.uniform(0.0, 1.0, count),
-            "age": rng.uniform(0.6, 1.0, count),
+            "age": rng.uniform(*ages, count),
             "weight": rng.uniform(0.2, 0.9, count),
             "muscle": rng.uniform(0.3, 0.8, count),
             "height": rng.uniform(0.3, 0.7, count),

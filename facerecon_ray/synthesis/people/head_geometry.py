@@ -12,6 +12,7 @@ import torch
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.alignment import align
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.landmarks import landmarks_on_vertices
@@ -92,6 +93,14 @@ class HeadGeometry:
         self.heads, self._model = sampler, model or FaceModel.default()
         head = sampler.average()
         self.topology: HeadTopology = build_head_topology(head, sampler.triangles)
+        vertices, skin = len(self._model.mean), len(self.topology.kept)
+        right_eye, left_eye, mouth = (cap.size for cap in self.topology.caps)
+        open_mouth = skin + right_eye + left_eye
+        if vertices not in (open_mouth, open_mouth + mouth):
+            raise AssetError(
+                f"the face model has {vertices} vertices, synthetic heads {open_mouth + mouth}, with an open mouth "
+                f"{open_mouth}; use one that `facerecon model build` made"
+            )
         self.average = self.into_head_frame(head, head)
         part = triangle_parts(sampler.triangles)
         by_size = np.argsort(-np.bincount(part))
@@ -136,8 +145,11 @@ class HeadGeometry:
         return lids
 
     def surface(self, vertices: np.ndarray) -> np.ndarray:
-        """(M, 3) float32 vertices of the face model's mesh on a head (V, 3)."""
-        return self.topology.surface(vertices[None])[0].astype(np.float32)
+        """(M, 3) float32 vertices of the face model's mesh on a head (V, 3).
+
+        The mouth's cap comes last, and a model with an open mouth has none.
+        """
+        return self.topology.surface(vertices[None])[0, : len(self._model.mean)].astype(np.float32)
 
     @cached_property
     def landmarks(self) -> np.ndarray:

@@ -6,6 +6,7 @@ eyeball, so that the surface has the eye's shape; the mouth's cap spans the lips
 
 import itertools
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -32,12 +33,15 @@ class Cap:
 
     def positions(self, heads: np.ndarray) -> np.ndarray:
         """(B, size, 3) positions of the added vertices for heads (B, V, 3)."""
-        rim = heads[:, self.rim]
+        return self.across(heads[:, self.rim], heads[:, self.eyeball])
+
+    def across(self, rim: np.ndarray, eyeball: np.ndarray) -> np.ndarray:
+        """(B, size, 3) the same for rims (B, R, 3) and points (B, N, 3) of the eyeball, none for the mouth."""
         centre = rim.mean(1, keepdims=True)
         points = np.concatenate([rim + share * (centre - rim) for share in CAP_RINGS] + [centre], axis=1)
         if len(self.eyeball) == 0:
             return points
-        middle, radius = fit_sphere(heads[:, self.eyeball])
+        middle, radius = fit_sphere(eyeball)
         outward = points - middle[:, None]
         return middle[:, None] + radius[:, None, None] * outward / np.linalg.norm(outward, axis=-1, keepdims=True)
 
@@ -56,7 +60,7 @@ class Cap:
         return np.concatenate(faces)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeadTopology:
     """How an anny head becomes the face model's surface.
 
@@ -72,6 +76,15 @@ class HeadTopology:
     def surface(self, heads: np.ndarray) -> np.ndarray:
         """(B, V' + caps, 3) vertices of the outside for anny heads (B, V, 3)."""
         return np.concatenate([heads[:, self.kept], *(cap.positions(heads) for cap in self.caps)], axis=1)
+
+    @cached_property
+    def skin_triangles(self) -> np.ndarray:
+        """(T', 3) the triangles without the caps: open at the eyes, the mouth and the neck."""
+        return self.triangles[(self.triangles < len(self.kept)).all(1)]
+
+    def rim(self, cap: Cap) -> np.ndarray:
+        """New indices of a cap's rim."""
+        return np.searchsorted(self.kept, cap.rim)
 
     @property
     def eye_and_mouth_vertices(self) -> list[np.ndarray]:

@@ -4,10 +4,12 @@ What is drawn, and over what range, stands here and in the settings; how it look
 """
 
 from functools import cache, cached_property
+from pathlib import Path
 
 import numpy as np
 
 from facerecon_ray.config.synthesis import SubjectSettings
+from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.synthesis.appearance.dressing import Dresser
 from facerecon_ray.synthesis.appearance.looks import draw_looks
 from facerecon_ray.synthesis.people.anny_heads import HeadSampler
@@ -41,7 +43,7 @@ class SubjectSampler:
 
     def __init__(self, settings: SubjectSettings | None = None, geometry: HeadGeometry | None = None) -> None:
         self._settings = settings or SubjectSettings()
-        self.geometry = geometry or _geometry()
+        self.geometry = geometry or head_geometry()
         self._heads = self.geometry.heads
 
     @cached_property
@@ -120,5 +122,12 @@ class SubjectSampler:
 
 
 @cache
-def _geometry() -> HeadGeometry:
-    return HeadGeometry(HeadSampler())
+def head_geometry(face_model: Path | None = None) -> HeadGeometry:
+    """anny's heads beside a face model's file, or the default one; worked out once for each process.
+
+    Raises
+    ------
+    AssetError
+        when the package anny is not installed, or the face model is of another mesh
+    """
+    return HeadGeometry(HeadSampler(), FaceModel.open(face_model))

@@ -1,11 +1,12 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from facerecon_ray.errors import InputError
-from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.errors import AssetError, InputError
+from facerecon_ray.geometry.face_model import FaceModel, usual_landmark_noise
 from facerecon_ray.geometry.landmarks import projected_landmarks
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.synthesis.model_building.landmark_placement import (
@@ -13,6 +14,7 @@ from facerecon_ray.synthesis.model_building.landmark_placement import (
     SurfaceSamples,
     correct_landmarks,
     landmark_places,
+    landmarks_of_another,
     measure_noise,
     place_landmarks,
     portrait_landmarks,
@@ -72,3 +74,15 @@ def test_brows_that_lie_too_high_are_not_taken_for_raised_ones() -> None:
     corrected = landmark_places(correct_landmarks(too_high, seen))
     assert np.abs(corrected - true)[17:27, 1].mean() < 0.0012
     assert np.abs(corrected - true)[27:48].max() < 0.002
+
+
+def test_landmarks_of_another_model_are_the_same_points_of_the_skin() -> None:
+    model = FaceModel.default()
+    wider = replace(model, mean=model.mean * torch.tensor([1.05, 1.0, 1.0]), landmark_noise=usual_landmark_noise())
+    taken = landmarks_of_another(wider, model)
+    expected = landmark_places(model) * [1.05, 1.0, 1.0]
+    assert np.linalg.norm(landmark_places(taken) - expected, axis=1).mean() < 0.0007
+    assert torch.equal(taken.landmark_noise, model.landmark_noise)
+    cut = replace(model, mean=model.mean[:100])
+    with pytest.raises(AssetError, match="100 vertices do not fit a model with 3400"):
+        landmarks_of_another(wider, cut)
