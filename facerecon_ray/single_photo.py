@@ -18,10 +18,10 @@ from facerecon_ray.config.reconstruct import (
 from facerecon_ray.errors import InputError, OutputError, PhotoError
 from facerecon_ray.geometry.textured_mesh import FORMATS, TexturedMesh
 from facerecon_ray.stages.crop import Cropper
-from facerecon_ray.stages.export import Exporter, quality
+from facerecon_ray.stages.export import Exporter
 from facerecon_ray.stages.reconstruct import Reconstructor
 from facerecon_ray.stages.rotate import Rotator
-from facerecon_ray.stages.stage import NO_FACE, OK, Batch
+from facerecon_ray.stages.stage import NO_FACE, OK, Batch, select
 from facerecon_ray.storage.photos.photo_file import encode_photo
 
 LOADED_SETTINGS = 2
@@ -121,14 +121,15 @@ def reconstruct(
 
     Returns
     -------
-    The faces, the highest detection score first; none when the photo has no face
+    The faces, the highest detection score first; none when the photo has no face. Faces that cannot be fitted are left
+    out where others can
 
     Raises
     ------
     InputError
         when there is no such file, or the array is no photo
     PhotoError
-        when the photo cannot be used
+        when the photo cannot be used, or none of its faces
     AssetError, SettingsError
         when a model file is missing or of another kind, or there is no such device
     """
@@ -148,16 +149,17 @@ def reconstruct(
     batch = rebuild(rotate(crop(photo)))
     if (batch["status"] == NO_FACE).all():
         return []
-    failed = np.flatnonzero(batch["status"] != OK)
-    if len(failed):
-        raise PhotoError(batch["error"][failed[0]])
+    good = batch["status"] == OK
+    if not good.any():
+        raise PhotoError(batch["error"][0])
+    batch = select(batch, good)
     columns = zip(
         exporter.meshes(batch, topology),
         *(batch[name] for name in ("pose", "landmarks")),
         exporter.landmarks(batch),
         batch["bbox"],
         batch["detection_score"].tolist(),
-        quality(batch["fit_error"], batch["visible_share"]).tolist(),
+        batch["quality"].tolist(),
         *(batch[name] for name in ("crop", "rotated", "position_map")),
         strict=True,
     )

@@ -1,4 +1,5 @@
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import facerecon_ray
 from facerecon_ray.config.reconstruct import RotateSettings
 from facerecon_ray.errors import AssetError, InputError, OutputError, PhotoError
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.networks.mmod import Detections
+from facerecon_ray.stages.face_finder import FaceFinder
 from facerecon_ray.stages.rotate import Rotator
 
 
@@ -94,6 +97,23 @@ def test_model_topology_has_the_models_vertices(photo: np.ndarray) -> None:
 
 def test_a_photo_without_a_face_gives_no_faces() -> None:
     assert facerecon_ray.reconstruct(skimage.data.page(), device="cpu") == []
+
+
+def test_what_the_detector_takes_for_a_face_is_left_out_beside_one_and_refused_alone(
+    photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detect, shoulder = FaceFinder.detect, np.float32([[300, 110, 440, 250]])
+
+    def with_a_shoulder(finder: FaceFinder, pictures: Sequence[np.ndarray]) -> list[Detections]:
+        (found,) = detect(finder, pictures)
+        boxes = np.concatenate([shoulder, found.boxes])
+        return [Detections.upright(boxes, np.arange(len(boxes), 0, -1, dtype=np.float32))]
+
+    monkeypatch.setattr(FaceFinder, "detect", with_a_shoulder)
+    (face,) = facerecon_ray.reconstruct(photo, device="cpu")
+    assert face.bbox[1] < 256
+    with pytest.raises(PhotoError, match="no face can be fitted here"):
+        facerecon_ray.reconstruct(np.ascontiguousarray(photo[250:]), device="cpu")
 
 
 def test_what_is_no_photo_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from scipy import stats
 from facerecon_ray.config.evaluation import ProtocolSettings
 from facerecon_ray.evaluation.rows import LANDMARKS, OK, UNUSABLE
 from facerecon_ray.networks.face_descriptor import SAME_PERSON
-from facerecon_ray.stages.export import quality
 
 ALL = "all"
 
@@ -178,19 +177,15 @@ def predictions(rows: Iterable[dict[str, Any]], error: str) -> list[dict[str, An
     for (data, model), some in members.items():
         errors = np.array([row[error] for row in some])
         for measure in PREDICTORS:
-            values = np.array([_measure(row, measure) for row in some])
+            if any(row.get(measure) is None for row in some):
+                continue
+            values = np.array([abs(float(row[measure])) for row in some])
             if len(some) > 2 and np.ptp(values) > 0 and np.ptp(errors) > 0:
                 correlation = float(stats.spearmanr(values, errors).statistic)
                 found.append(
                     {"data": data, "model": model, "measure": measure, "correlation": correlation, "count": len(some)}
                 )
     return found
-
-
-def _measure(row: dict[str, Any], measure: str) -> float:
-    if measure == "quality":
-        return float(quality(np.array([row["fit_error"]]), np.array([row["visible_share"]]))[0])
-    return abs(float(row[measure]))
 
 
 def _yaw_bins(yaw: float) -> list[tuple[str, bool]]:

@@ -91,6 +91,6 @@ class LandmarkEvaluator:
 def _measures(faces: Batch, index: int) -> dict[str, float]:
     if not was_found(faces)[index]:
         return {}
-    names = ("detection_score", "fit_error", "visible_share", "rotated_yaw")
+    names = ("detection_score", "fit_error", "visible_share", "quality", "rotated_yaw")
     yaw, pitch = faces["pose"][index, :2].tolist()
     return {name: float(faces[name][index]) for name in names} | {"estimated_yaw": yaw, "estimated_pitch": pitch}

@@ -49,6 +49,7 @@ ROW_SCHEMA = pa.schema(
         pa.field("detection_score", _number),
         pa.field("fit_error", _number),  # the rotation's own measures of its quality
         pa.field("visible_share", _number),
+        pa.field("quality", _number),
         pa.field("estimated_yaw", _number),
         pa.field("estimated_pitch", _number),
         pa.field("rotated_yaw", _number),

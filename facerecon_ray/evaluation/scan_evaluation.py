@@ -281,7 +281,7 @@ class _Views:
         ]
 
 
-_ROTATION_MEASURES = ("detection_score", "fit_error", "visible_share", "rotated_yaw")
+_ROTATION_MEASURES = ("detection_score", "fit_error", "visible_share", "quality", "rotated_yaw")
 
 
 def _degrees_between(first: np.ndarray, second: np.ndarray) -> float:

@@ -33,6 +33,7 @@ class Fit:
     shape       (B, S) standard deviations
     expression  (B, E) standard deviations
     error       (B,) mean distance of the projected landmarks to the given ones over the landmarks' box size
+    noise       (B,) how much noisier the landmarks are than usual, as far as no face explains them; 1 is usual
     landmarks   (B, 68, 3) projected landmarks, pixels
     """
 
@@ -40,6 +41,7 @@ class Fit:
     shape: Tensor
     expression: Tensor
     error: Tensor
+    noise: Tensor
     landmarks: Tensor
 
 
@@ -108,7 +110,7 @@ class LandmarkFitter:
         projected = camera.project(self._chosen(state)[0])
         error = (projected[..., :2] - landmarks).norm(dim=-1).mean(-1) / size
         shape, expression = state.coefficients.split([self._shape_size, self._expression_size], dim=1)
-        return Fit(camera, shape, expression, error, projected)
+        return Fit(camera, shape, expression, error, estimate, projected)
 
     @property
     def _expression_size(self) -> int:

@@ -55,6 +55,8 @@ class FittedFaces:
     shape       (B, S) standard deviations
     expression  (B, E) standard deviations
     landmarks   (B, 68, 2) pixels, found by themselves and not from the coefficients
+    spread      (B,) root mean square distance of the landmarks' heat maps from their means, pixels: 0 where landmarks
+                are known
     """
 
     camera: Camera
@@ -62,6 +64,7 @@ class FittedFaces:
     shape: Tensor
     expression: Tensor
     landmarks: Tensor
+    spread: Tensor
 
 
 class FitterNetwork(nn.Module):
@@ -126,7 +129,7 @@ class FitterNetwork(nn.Module):
         with torch.autocast(crops.device.type, enabled=False):
             maps = self.maps(up.float())
             # Landmarks are learnt where they are seen, not where they would make the coefficients right.
-            marks = _arrangement(_means(maps.detach()))
+            marks = _arrangement(_moments(maps.detach())[0])
             return torch.cat([self.placement(self.hidden(joined.float())), self.coefficients(marks)], 1), maps
 
     def read(self, output: tuple[Tensor, Tensor]) -> FittedFaces:
@@ -140,14 +143,18 @@ class FitterNetwork(nn.Module):
         scale = camera[:, 0].clamp(-2.0, 2.0).exp() * USUAL_SCALE
         place = CROP_SIZE / 2 * (1.0 + camera[:, 1:])
         camera_of_crop = Camera(angles_from_rotation(rotation), scale, place)
-        return FittedFaces(camera_of_crop, rotation, shape, expression, _means(maps.float()))
+        means, variances = _moments(maps.float())
+        spread = variances.sum(-1).mean(-1).clamp(min=0.0).sqrt()
+        return FittedFaces(camera_of_crop, rotation, shape, expression, means, spread)
 
 
-def _means(maps: Tensor) -> Tensor:
-    """(B, 68, 2) mean place of heat maps (B, 68, H, H) after their softmax, crop pixels."""
+def _moments(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean place and variance of heat maps (B, 68, H, H) after their softmax, (B, 68, 2) crop pixels, pixels^2."""
     share = maps.flatten(2).softmax(-1).view_as(maps)
     places = (torch.arange(maps.shape[-1], device=maps.device) + 0.5) * (CROP_SIZE / maps.shape[-1])
-    return torch.stack([(share.sum(2) * places).sum(-1), (share.sum(3) * places).sum(-1)], -1)
+    along = torch.stack([share.sum(2), share.sum(3)], 2)
+    means = (along * places).sum(-1)
+    return means, (along * (places - means[..., None]).square()).sum(-1)
 
 
 def _arrangement(landmarks: Tensor) -> Tensor:

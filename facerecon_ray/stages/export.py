@@ -1,4 +1,4 @@
-"""Position maps to what a user opens: meshes, previews, 3D landmarks and a number for each face's quality."""
+"""Position maps to what a user opens: meshes, previews and 3D landmarks."""
 
 from functools import cached_property
 from pathlib import Path
@@ -24,20 +24,15 @@ from facerecon_ray.stages.stage import Batch, Column, Stage
 
 LANDMARKS = 68
 
-WORST_FIT = 0.10
-"""Fit error, as a share of the landmarks' box size, from which on a face's quality is 0."""
-
 
 class Exporter(Stage):
     """Make the files of each face.
 
-    Input columns   crop, rotated, position_map, crop_transform, photo_width, photo_height, pose, camera, fit_error,
-                    visible_share
+    Input columns   crop, rotated, position_map, crop_transform, photo_width, photo_height, pose, camera
     Output columns  mesh          file contents of the mesh
                     preview       PNG, empty when previews are not wanted
                     viewer        small GLB of the face model's triangles with a smooth border, for the gallery
                     landmarks_3d  (68, 3) photo pixels, z towards the camera in the same unit, 0 at the head's origin
-                    quality       0 to 1, see `quality`
 
     Meshes are in the model frame, whatever the pose in the photo was.
     """
@@ -50,7 +45,6 @@ class Exporter(Stage):
             "preview": Column(bytes),
             "viewer": Column(bytes),
             "landmarks_3d": Column(np.float32, (LANDMARKS, 3)),
-            "quality": Column(np.float32),
         }
         self._settings = settings
         self._model = FaceModel.open(face_model)
@@ -68,7 +62,6 @@ class Exporter(Stage):
             "preview": np.array(previews, object),
             "viewer": np.array([mesh.encode("glb") for mesh in faces.small_meshes()], object),
             "landmarks_3d": faces.landmarks(self._model),
-            "quality": quality(batch["fit_error"], batch["visible_share"]),
         }
 
     @torch.no_grad()
@@ -80,25 +73,6 @@ class Exporter(Stage):
     def landmarks(self, batch: Batch) -> np.ndarray:
         """(B, 68, 3) the column landmarks_3d."""
         return _Faces(self._layout, self._border, batch).landmarks(self._model)
-
-
-def quality(fit_error: np.ndarray, visible_share: np.ndarray) -> np.ndarray:
-    """How far a mesh can be trusted: (1 - fit_error / 0.10), at least 0, times (1 + visible_share) / 2.
-
-    The first factor falls as the fitted model's landmarks move away from the found ones; the second is 1 when the
-    photo saw all of the turned face and 1/2 when it saw nothing of it.
-
-    Parameters
-    ----------
-    fit_error : (B,) share of the landmarks' box size
-    visible_share : (B,) 0 to 1
-
-    Returns
-    -------
-    (B,) float32, 0 to 1
-    """
-    fit = (1 - fit_error / WORST_FIT).clip(0, 1)
-    return (fit * (1 + visible_share) / 2).astype(np.float32)
 
 
 class _Faces:

@@ -17,15 +17,16 @@ from facerecon_ray.geometry.turned_view import TurnedView, target_angles, turn_v
 from facerecon_ray.geometry.view_filling import fill_view
 from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.networks.view_generator import load_weights
+from facerecon_ray.stages.fit_trust import trust
 from facerecon_ray.stages.network_fitting import NetworkFitter
 from facerecon_ray.stages.photo_cover import shown_bounds
-from facerecon_ray.stages.stage import Batch, Column, Stage
+from facerecon_ray.stages.stage import REASON, Batch, Column, Stage
 
 
 class Rotator(Stage):
     """Fit, turn, render, fill and repair.
 
-    Input columns    crop, crop_transform, photo_width, photo_height; to fit landmarks, also landmarks (photo pixels)
+    Input columns    crop, crop_transform, photo_width, photo_height, landmarks (photo pixels)
     Output columns   pose           (3,) yaw, pitch, roll of the face in the photo, degrees
                      camera         (3,) scale in crop pixels a metre, x and y of the model's origin in crop pixels
                      shape, expression   (S,), (E,) coefficients in standard deviations
@@ -34,6 +35,7 @@ class Rotator(Stage):
                      rotated        (256, 256, 3) the turned face
                      rotated_yaw    its yaw, degrees
                      visible_share  share of the turned face's pixels that the photo saw, 0 to 1
+                     quality        0 to 1, see `fit_trust`; a face whose fit is refused there fails
     With masks       rotated_seen   (256, 256) uint8, 255 times how well the photo saw each of its pixels
                      rotated_head   (256, 256) uint8, 255 where the head is
     """
@@ -72,6 +74,7 @@ class Rotator(Stage):
             "rotated": Column(np.uint8, (CROP_SIZE, CROP_SIZE, 3)),
             "rotated_yaw": Column(np.float32),
             "visible_share": Column(np.float32),
+            "quality": Column(np.float32),
         }
         if masks:
             mask = Column(np.uint8, (CROP_SIZE, CROP_SIZE))
@@ -81,7 +84,10 @@ class Rotator(Stage):
     def process(self, batch: Batch) -> Batch:
         """Fit and turn the faces of a batch."""
         photos = torch.from_numpy(batch["crop"]).to(self._device).permute(0, 3, 1, 2).float()
-        fit = self._by_network(photos) if self._by_network else self._fitted_landmarks(batch)
+        found, fit = (
+            self._by_network.read_and_fit(photos) if self._by_network else (None, self._fitted_landmarks(batch))
+        )
+        trusted = trust(fit, batch, found)
         vertices = self._model.vertices(fit.shape, fit.expression)
         angles = target_angles(fit.camera.angles, self._settings.yaw_change, self._settings.keep_pitch)
         view = turn_view(self._model, photos, vertices, fit.camera, angles, shown_bounds(batch).to(self._device))
@@ -102,7 +108,8 @@ class Rotator(Stage):
         if self._masks:
             columns["rotated_seen"] = (255 * view.seen[:, 0]).round().byte()
             columns["rotated_head"] = 255 * view.head[:, 0].byte()
-        return {name: column.cpu().numpy() for name, column in columns.items()}
+        arrays = {name: column.cpu().numpy() for name, column in columns.items()}
+        return {**arrays, "quality": trusted.quality, REASON: trusted.reasons}
 
     def _fitted_landmarks(self, batch: Batch) -> Fit:
         assert self._by_landmarks is not None

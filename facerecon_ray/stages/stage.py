@@ -17,6 +17,9 @@ Batch = dict[str, np.ndarray]
 
 OK, NO_FACE, UNREADABLE, FAILED = "ok", "no_face", "unreadable", "failed"
 
+REASON = "reason"
+"""Column in which `process` says, a row, why the row has failed; empty where it has not."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -40,7 +43,11 @@ class Stage:
     drops: ClassVar[tuple[str, ...]] = ()
 
     def process(self, batch: Batch) -> Batch:
-        """Compute the columns of `outputs` for rows that are all ok."""
+        """Compute the columns of `outputs` for rows that are all ok.
+
+        A stage that finds a row unfit may add the column REASON, (B,) text: such a row fails with it, as one sentence,
+        and its new columns stay empty.
+        """
         raise NotImplementedError
 
     def __call__(self, batch: Batch) -> Batch:
@@ -55,8 +62,11 @@ class Stage:
             if isinstance(outcome, Exception):
                 status[index], error[index] = FAILED, describe_failure(self.name, outcome)
                 continue
+            reasons = outcome.get(REASON, np.full(len(index), "", object))
+            good = reasons == ""
+            status[index[~good]], error[index[~good]] = FAILED, reasons[~good]
             for name in self.outputs:
-                result[name][index] = outcome[name]
+                result[name][index[good]] = outcome[name][good]
         kept = {name: values for name, values in batch.items() if name not in self.drops}
         return {**kept, **result, "status": status, "error": error, f"{self.name}_ms": milliseconds}
 

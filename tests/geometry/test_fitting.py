@@ -65,6 +65,17 @@ def test_projected_landmarks_of_the_fit_lie_on_the_given_ones() -> None:
     assert fit.error.max() < 0.015
 
 
+def test_noise_is_how_much_worse_than_usual_the_landmarks_are() -> None:
+    model = FaceModel.default()
+    rng = np.random.default_rng(12)
+    exact = projected_landmarks(model, model.vertices(*_people(model, 40, rng)), _cameras(40, 30, rng))[..., :2]
+    drawn = np.linalg.cholesky(model.landmark_noise.double().numpy()) @ rng.standard_normal((136, 40))
+    errors = torch.from_numpy(drawn.T.reshape(40, 68, 2).astype(np.float32)) * box_size(exact)[:, None, None]
+    usual, worse = (LandmarkFitter(model)(exact + factor * errors).noise for factor in (1.0, 4.0))
+    assert abs(usual.median() - 1.0) < 0.2
+    assert abs(worse.median() - 4.0) < 0.8
+
+
 def test_fit_scales_with_the_picture() -> None:
     model = FaceModel.default()
     rng = np.random.default_rng(3)

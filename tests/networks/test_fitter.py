@@ -66,6 +66,16 @@ def test_landmarks_are_the_means_of_their_heat_maps(network: FitterNetwork) -> N
     assert torch.allclose(landmarks[7], torch.tensor([128.0, 128.0]), atol=1e-3)
 
 
+def test_spread_says_how_far_the_heat_maps_lie_about_their_means(network: FitterNetwork) -> None:
+    numbers, maps = nothing(3)
+    maps[1, :, 10, 20] = 100.0
+    maps[2, :, 10, 20], maps[2, :, 10, 24] = 100.0, 100.0
+    spread = network.read((numbers, maps)).spread
+    cell = 256 / MAP_SIDE
+    even = cell * ((MAP_SIDE**2 - 1) / 6) ** 0.5
+    assert torch.allclose(spread, torch.tensor([even, 0.0, 2 * cell]), atol=1e-2)
+
+
 class Draws(torch.nn.Module):
     """Heat maps that are the same whatever the picture."""
 

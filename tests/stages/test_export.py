@@ -11,7 +11,7 @@ from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.landmarks import projected_landmarks
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import UvLayout
-from facerecon_ray.stages.export import Exporter, quality
+from facerecon_ray.stages.export import Exporter
 from facerecon_ray.stages.stage import FAILED, OK, Batch
 
 RED, BLUE = (220, 20, 30), (20, 30, 220)
@@ -39,8 +39,6 @@ def exported_batch(pose: tuple[float, float, float] = (10.0, -5.0, 15.0)) -> Bat
         "photo_height": np.array([600]),
         "pose": np.float32([pose]),
         "camera": np.float32([[900.0, 128.0, 120.0]]),
-        "fit_error": np.float32([0.02]),
-        "visible_share": np.float32([0.9]),
     }
 
 
@@ -128,13 +126,3 @@ def test_a_row_that_failed_before_gets_no_files() -> None:
     result = Exporter(ExportSettings(topology="model"))(batch)
     assert [bool(result[name][0]) for name in ("mesh", "preview", "viewer")] == [True, True, True]
     assert [result[name][1] for name in ("mesh", "preview", "viewer")] == [b"", b"", b""]
-    assert result["quality"].tolist() == [pytest.approx(0.8 * 0.95), 0.0]
-
-
-def test_quality_falls_with_the_fit_error_and_rises_with_what_was_seen() -> None:
-    errors, shares = np.meshgrid(np.linspace(0, 0.2, 9), np.linspace(0, 1, 5))
-    values = quality(errors, shares)
-    assert values.dtype == np.float32
-    assert (values.min(), values.max()) == (0.0, 1.0)
-    assert (np.diff(values, axis=1) <= 0).all()
-    assert (np.diff(values, axis=0) >= 0).all()

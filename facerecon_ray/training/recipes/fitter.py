@@ -159,7 +159,7 @@ class FitterRecipe(Recipe):
         marks = torch.where(mirrored[:, None, None], truth.landmarks[:, MIRRORED_LANDMARKS], truth.landmarks)
         place = placement.move(truth.camera.translation[:, None])[:, 0]
         camera = Camera(angles_from_rotation(rotation), truth.camera.scale * placement.zoom, place)
-        return FittedFaces(camera, rotation, shape, expression, placement.move(marks))
+        return FittedFaces(camera, rotation, shape, expression, placement.move(marks), truth.spread)
 
     def _in_picture(self, faces: FittedFaces) -> Tensor:
         """(B, V, 3) vertices of faces in the image frame, pixels."""
@@ -210,7 +210,8 @@ def _covariance(errors: Tensor) -> Tensor:
 def _truth(batch: Tensors) -> FittedFaces:
     camera = Camera.from_row(batch["pose"], batch["camera"])
     rotation = rotation_from_angles(batch["pose"])
-    return FittedFaces(camera, rotation, batch["shape"], batch["expression"], batch["landmarks_3d"])
+    certain = torch.zeros_like(camera.scale)
+    return FittedFaces(camera, rotation, batch["shape"], batch["expression"], batch["landmarks_3d"], certain)
 
 
 def _moves(coefficients: Tensor, basis: Tensor) -> Tensor:

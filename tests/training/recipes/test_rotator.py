@@ -74,13 +74,15 @@ class MeanHead:
     def __call__(self, crops: Tensor) -> Fit:
         rows, model = len(crops), self._model
         shape, expression = (torch.zeros(rows, size) for size in (model.shape_size, model.expression_size))
-        return Fit(_camera(rows), shape, expression, torch.zeros(rows), torch.zeros(rows, 68, 3))
+        return Fit(_camera(rows), shape, expression, torch.zeros(rows), torch.ones(rows), torch.zeros(rows, 68, 3))
 
     def read(self, crops: Tensor) -> FittedFaces:
         rows, model = len(crops), self._model
         landmarks = projected_landmarks(model, model.mean.expand(rows, -1, -1), _camera(rows))[..., :2]
         shape, expression = (torch.zeros(rows, size) for size in (model.shape_size, model.expression_size))
-        return FittedFaces(_camera(rows), torch.eye(3).expand(rows, 3, 3), shape, expression, landmarks)
+        return FittedFaces(
+            _camera(rows), torch.eye(3).expand(rows, 3, 3), shape, expression, landmarks, torch.zeros(rows)
+        )
 
 
 def _camera(rows: int) -> Camera:
