@@ -13,14 +13,15 @@ from pathlib import Path
 import dlib
 import numpy as np
 import torch
-from detectors import load_photos
 
-from facerecon_ray.config.reconstruct import CropSettings
+from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks.dlib_models import installed_model
 from facerecon_ray.networks.face_descriptor import CHIP_SIZE, MODEL, DescriptorNetwork, FaceDescriber, likeness
 from facerecon_ray.networks.face_detectors import build_detector
 from facerecon_ray.networks.landmark_predictor import LandmarkPredictor, adjust_boxes
+from facerecon_ray.storage.photos.photo_file import decode_photo
+from facerecon_ray.storage.uris import is_photo_name
 
 DLIB_MARGIN = 0.25
 
@@ -36,10 +37,11 @@ def main() -> None:
     network = DescriptorNetwork.from_dlib(installed_model(MODEL))
     finder, predictor = build_detector(CropSettings()), LandmarkPredictor()
     same, own, seconds = [], [], np.zeros(2)
-    for photo in load_photos(options.photos, options.most):
+    for path in sorted(path for path in options.photos.iterdir() if is_photo_name(path.name))[: options.most]:
+        photo = decode_photo(path.read_bytes(), ReadSettings(max_side=1024)).pixels
         faces = finder.detect([photo])[0]
         boxes = adjust_boxes(faces.boxes, finder.box_adjustment, faces.rolls)
-        for marks in predictor.predict_all(photo, boxes, faces.rolls) if len(boxes) else ():
+        for marks in predictor.predict_all(photo, boxes, faces.rolls)[0] if len(boxes) else ():
             face = dlib.full_object_detection(
                 dlib.rectangle(*marks.min(0).round().astype(int).tolist(), *marks.max(0).round().astype(int).tolist()),
                 [dlib.point(round(x), round(y)) for x, y in (marks - 0.5).tolist()],

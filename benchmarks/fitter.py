@@ -119,7 +119,7 @@ def photos(fit: NetworkFitter, model: FaceModel, folder: Path) -> None:
         if not len(faces.boxes):
             continue
         boxes = adjust_boxes(faces.boxes, detector.box_adjustment, faces.rolls)
-        found = network.predict_all(photo, boxes, faces.rolls)
+        found, _ = network.predict_all(photo, boxes, faces.rolls)
         for box, roll, marks in zip(boxes, faces.rolls.tolist(), found, strict=True):
             counted += 1
             dlibs = predictor.predict(photo, box, roll)

@@ -78,7 +78,7 @@ def photographed(detector: dlib.fhog_object_detector, folder: Path) -> tuple[lis
         if not len(faces.boxes):
             continue
         boxes = adjust_boxes(faces.boxes, finder.box_adjustment, faces.rolls)
-        for marks in network.predict_all(photo, boxes, faces.rolls):
+        for marks in network.predict_all(photo, boxes, faces.rolls)[0]:
             crop = cut_crop(photo, crop_transform(marks))
             pixels = torch.from_numpy(crop).permute(2, 0, 1)[None].float()
             face = fit(pixels)

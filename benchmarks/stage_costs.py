@@ -83,7 +83,7 @@ def main() -> None:
         batches = [{name: values[start : start + BATCH] for name, values in columns.items()} for start in starts]
 
         read = clock.run("read", Reader(ReadSettings()), batches)
-        for detector in ("dlib-mmod", "dlib-hog", "mmod"):
+        for detector in ("dlib-mmod", "dlib-hog", "mmod", "cascade"):
             crop = Cropper(CropSettings(detector=detector, device=device), ReadSettings())
             cropped = clock.run(f"crop.{detector}", crop, read)
         faces = [select_ok(batch) for batch in cropped]

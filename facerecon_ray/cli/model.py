@@ -67,7 +67,7 @@ def model_heads(
 
 @model_app.command("export")
 def model_export(
-    network: Annotated[str, typer.Argument(help="fitter, two-view, prnet or rotator.")],
+    network: Annotated[str, typer.Argument(help="detector, fitter, two-view, prnet or rotator.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write (.onnx or .pt2).")],
     weights: Annotated[Path | None, typer.Option(help="Weights (.safetensors); the packaged ones otherwise.")] = None,
     file_format: Annotated[

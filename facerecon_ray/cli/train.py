@@ -33,7 +33,8 @@ The same command again goes on from the last checkpoint. Weights, figures and pi
 @app.command(epilog=EXAMPLES)
 def train(
     network: Annotated[
-        str | None, typer.Argument(help="fitter, two-view, prnet or rotator; without it, what the job file names.")
+        str | None,
+        typer.Argument(help="detector, fitter, two-view, prnet or rotator; without it, what the job file names."),
     ] = None,
     data: Annotated[str | None, typer.Option(help="What `facerecon synthesize` made: a folder, or s3://...")] = None,
     output: Annotated[str | None, typer.Option("--output", "-o", help="A folder, or s3://BUCKET/PREFIX.")] = None,

@@ -9,6 +9,7 @@ HEADS = _ASSETS / "anny_heads.safetensors.zst"
 STAGE_COSTS = _ASSETS / "stage_costs.yaml"
 PHOTOS = _ASSETS / "photos"
 
+DETECTOR_WEIGHTS = _ASSETS / "weights" / "detector.safetensors"
 FITTER_WEIGHTS = _ASSETS / "weights" / "fitter.safetensors"
 TWO_VIEW_WEIGHTS = _ASSETS / "weights" / "two_view.safetensors"
 PRNET_WEIGHTS = _ASSETS / "weights" / "prnet.safetensors"

@@ -16,18 +16,25 @@ class ReadSettings(Settings):
     """Photos with more pixels than this are refused before they are decoded (decompression bombs)."""
     max_bytes: int = Field(default=200_000_000, gt=0)
     """Files larger than this are refused before they are read."""
-    max_side: int = Field(default=1024, ge=256)
-    """Photos are scaled down to at most this many pixels on their longer side; crops are cut from the scaled photo."""
+    max_side: int = Field(default=8192, ge=256)
+    """Photos are decoded with at most this many pixels on their longer side, whatever `crop.smallest_face` asks
+    for."""
     threads: int = Field(default=8, ge=1)
     """Photos that a worker reads at the same time."""
 
 
 class CropSettings(Settings):
-    detector: Literal["mmod", "dlib-mmod", "dlib-hog"] = "mmod"
-    """mmod: dlib's CNN detector run in torch; dlib-mmod: the same run by dlib; dlib-hog: dlib's HOG detector."""
+    detector: Literal["cascade", "mmod", "dlib-mmod", "dlib-hog"] = "cascade"
+    """cascade: a small network proposes places and dlib's CNN detector decides on each, so faces of any size and roll
+    are found; mmod: dlib's CNN detector over the whole photo, in torch; dlib-mmod: the same run by dlib; dlib-hog:
+    dlib's HOG detector. The last three find upright faces."""
+    smallest_face: float | None = Field(default=None, ge=6.0)
+    """Side of the smallest faces that are wanted, from above the brows to the chin, in pixels of the original photo,
+    which is decoded as large as they ask for. Without a number 24, and in photos of more than 2,400 pixels a hundredth
+    of the longer side. Half the number costs up to four times the time. Only cascade finds faces this small."""
     detection_side: int = Field(default=640, ge=128)
-    """The detector sees the photo with this many pixels on its longer side, small photos at most doubled; faces of
-    less than 80 of these pixels are not found."""
+    """For the others: they see the photo with this many pixels on its longer side, small photos at most doubled; faces
+    of less than 80 of these pixels are not found."""
     min_score: float = 0.0
     """Detections with a lower score are dropped."""
     landmarks: Literal["network", "dlib"] = "network"

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from facerecon_ray.config.reconstruct import RotateSettings
 from facerecon_ray.config.settings import AbsolutePath, Settings, load_job, read_job_file
 from facerecon_ray.config.storage import Location, S3Settings
+from facerecon_ray.config.synthesis import BackgroundSettings
 from facerecon_ray.errors import SettingsError
 
 
@@ -219,9 +220,62 @@ class RotatorTraining(TrainJob):
     """Alike for all pictures of a row; mirror and channels count."""
 
 
+class CrowdSettings(Settings):
+    """Scenes that are composed of single faces."""
+
+    side: int = Field(default=128, ge=64, multiple_of=16)
+    """Width and height of a scene in pixels."""
+    faces: float = Field(default=5.0, gt=0.0)
+    """Faces in a scene on average, Poisson-distributed: some scenes have none."""
+    sizes: tuple[float, float] = (9.5, 75.0)
+    """Range of the faces' sizes in pixels, log-uniform; the network is to see those of 11 to 52 pixels."""
+    upright_share: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Share of the faces within some 15 degrees of upright; the others are turned by any angle."""
+    beside_share: float = Field(default=0.3, ge=0.0, le=1.0)
+    """Share of the faces that stand close to another one, up to cheek to cheek."""
+    distractors: float = Field(default=0.4, ge=0.0)
+    """Things with a face's outline or colours before and after each face, on average."""
+    dark_share: float = Field(default=0.15, ge=0.0, le=1.0)
+    """Share of the scenes that are underexposed."""
+
+
+class DetectorLosses(Settings):
+    """Weights of what the proposer is to get right."""
+
+    middles: float = Field(default=1.0, ge=0.0)
+    """Focal loss of the map of middles."""
+    places: float = Field(default=0.5, ge=0.0)
+    """Absolute error of a middle's place in cells."""
+    sizes: float = Field(default=2.0, ge=0.0)
+    """Absolute error of the logarithm of a face's size."""
+    rolls: float = Field(default=1.0, ge=0.0)
+    """1 minus the cosine of the error of a face's roll, and how far its two numbers are from a circle."""
+
+
+class DetectorTraining(TrainJob):
+    """Trains the proposer of the face detector."""
+
+    network: Literal["detector"] = "detector"
+    portraits: AbsolutePath | None = None
+    """Folder of photos of real people, a face each; dlib's detector says where. Without one, synthetic faces only."""
+    portrait_share: float = Field(default=0.4, ge=0.0, le=1.0)
+    """Share of the faces that are from the portraits, where there are any."""
+    backgrounds: BackgroundSettings = BackgroundSettings(folder_share=0.75)
+    """Pictures without people."""
+    background_count: int = Field(default=160, ge=1)
+    """Backgrounds that a worker keeps, of which scenes show parts."""
+    crowds: CrowdSettings = CrowdSettings()
+    losses: DetectorLosses = DetectorLosses()
+    optimizer: OptimizerSettings = OptimizerSettings(learning_rate=2e-3)
+    augmentation: AugmentationSettings = AugmentationSettings(
+        grey_share=0.25, blur_share=0.3, noise=0.06, erase_share=0.0
+    )
+    """Of whole scenes; channels, contrast, grey_share, blur_share and noise count."""
+
+
 NETWORKS: dict[str, type[TrainJob]] = {
     kind.model_fields["network"].default: kind
-    for kind in (FitterTraining, TwoViewTraining, PrnetTraining, RotatorTraining)
+    for kind in (DetectorTraining, FitterTraining, TwoViewTraining, PrnetTraining, RotatorTraining)
 }
 """Settings of each network's training, by the name that the command line knows."""
 

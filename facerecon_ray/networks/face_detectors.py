@@ -1,4 +1,4 @@
-"""Face detectors behind one interface: photos in, boxes and scores out."""
+"""Face detectors behind one interface: photos in, boxes, scores and rolls out."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,15 +7,24 @@ import cv2
 import dlib
 import numpy as np
 
+from facerecon_ray.config.assets import DETECTOR_WEIGHTS
 from facerecon_ray.config.reconstruct import CropSettings
 from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.networks.dlib_models import installed_model
+from facerecon_ray.networks.face_cascade import FaceCascade
+from facerecon_ray.networks.face_proposer import load_weights
 from facerecon_ray.networks.mmod import MIN_SIDE, Detections, MmodDetector
 
 MMOD_MODEL = "mmod_human_face_detector.dat"
 GPU_BATCH = 16
 MAX_ENLARGEMENT = 2.0
 HOG_UPSAMPLING = 1
+
+LEAST_FACE, MOST_FACES_ALONG = 24.0, 100.0
+"""Smallest faces that are looked for where the settings do not say: pixels; and parts of a photo's longer side."""
+
+ENOUGH_PIXELS = 32.0
+"""Of the smallest wanted faces' sides so many pixels are decoded."""
 
 # Medians over 284 faces that both detectors find: HOG box minus mmod box, in widths of the mmod box.
 MMOD_TO_HOG = (0.055, 0.065, 1.085)
@@ -33,6 +42,26 @@ class Detector(Protocol):
 
     def detect(self, photos: Sequence[np.ndarray]) -> list[Detections]:
         """Find the faces in each of photos (H, W, 3) uint8 RGB, which need not have one size."""
+
+
+class Cascade:
+    """A proposer of places and dlib's CNN detector on each, in torch: faces of any size and roll."""
+
+    box_adjustment = MMOD_TO_HOG
+
+    def __init__(self, settings: CropSettings) -> None:
+        self._settings = settings
+        device = resolve_device(settings.device)
+        judge = MmodDetector.from_dlib(installed_model(MMOD_MODEL))
+        self._cascade = FaceCascade(load_weights(DETECTOR_WEIGHTS), judge, device)
+
+    def detect(self, photos: Sequence[np.ndarray]) -> list[Detections]:
+        """Find faces from the size on that the settings want."""
+        settings = self._settings
+        return [
+            self._cascade.detect(photo, smallest_face_in(max(photo.shape[:2]), settings), settings.min_score)
+            for photo in photos
+        ]
 
 
 class TorchMmod:
@@ -102,7 +131,8 @@ class DlibHog:
         return _unscale(_detections(rectangles, scores, self._min_score), scaled, photo)
 
 
-DETECTORS: dict[str, type[TorchMmod] | type[DlibMmod] | type[DlibHog]] = {
+DETECTORS: dict[str, type[Cascade] | type[TorchMmod] | type[DlibMmod] | type[DlibHog]] = {
+    "cascade": Cascade,
     "mmod": TorchMmod,
     "dlib-mmod": DlibMmod,
     "dlib-hog": DlibHog,
@@ -112,6 +142,29 @@ DETECTORS: dict[str, type[TorchMmod] | type[DlibMmod] | type[DlibHog]] = {
 def build_detector(settings: CropSettings) -> Detector:
     """Load the detector that the settings name, onto their device."""
     return DETECTORS[settings.detector](settings)
+
+
+def smallest_face_in(longest: int, settings: CropSettings) -> float:
+    """Side of the smallest faces that are wanted in a decoded photo, pixels of that photo.
+
+    Parameters
+    ----------
+    longest : longer side of the decoded photo, pixels; see `side_to_decode`
+    """
+    if settings.smallest_face is None:
+        return max(LEAST_FACE, longest / MOST_FACES_ALONG)
+    return min(settings.smallest_face, ENOUGH_PIXELS)
+
+
+def side_to_decode(longest: int, settings: CropSettings) -> float:
+    """Longer side with which a photo is decoded: the smallest wanted faces keep up to 32 pixels of their side.
+
+    Parameters
+    ----------
+    longest : longer side of the original, pixels
+    """
+    wanted = settings.smallest_face or max(LEAST_FACE, longest / MOST_FACES_ALONG)
+    return longest * min(1.0, ENOUGH_PIXELS / wanted)
 
 
 def scale_for_detection(photo: np.ndarray, side: int) -> np.ndarray:

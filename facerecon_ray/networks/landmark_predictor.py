@@ -48,9 +48,9 @@ class LandmarkPredictor:
         if points != LANDMARKS:
             raise AssetError(f"landmark model {path}: it has {points} points, {LANDMARKS} are needed")
 
-    def predict_all(self, photo: np.ndarray, boxes: np.ndarray, rolls: np.ndarray) -> np.ndarray:
-        """(B, 68, 2) landmarks of the faces in boxes (B, 4) with rolls (B,); see `predict`."""
-        return np.stack([self.predict(photo, *face) for face in zip(boxes, rolls.tolist(), strict=True)])
+    def predict_all(self, photo: np.ndarray, boxes: np.ndarray, rolls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(B, 68, 2) landmarks of the faces in boxes (B, 4) with rolls (B,), and these rolls; see `predict`."""
+        return np.stack([self.predict(photo, *face) for face in zip(boxes, rolls.tolist(), strict=True)]), rolls
 
     def predict(self, photo: np.ndarray, box: np.ndarray, roll: float = 0.0) -> np.ndarray:
         """Find the landmarks of one face.

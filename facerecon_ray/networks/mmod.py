@@ -177,7 +177,7 @@ def _faces(scores: np.ndarray, tile: Tile, min_score: float) -> Detections:
     found = scores[rows, columns]
     order = np.argsort(-found, kind="stable")
     boxes, found = _boxes(rows[order], columns[order], tile), found[order]
-    kept = _suppress(boxes)
+    kept = suppress(boxes, SUPPRESSION_OVERLAP)
     return Detections.upright(boxes[kept].astype(np.float32), found[kept].astype(np.float32))
 
 
@@ -195,8 +195,18 @@ def _boxes(rows: np.ndarray, columns: np.ndarray, tile: Tile) -> np.ndarray:
     return np.concatenate([centre - half, centre + half], -1)
 
 
-def _suppress(boxes: np.ndarray) -> list[int]:
-    """Keep boxes in their order, unless one that was kept overlaps them (intersection over union)."""
+def suppress(boxes: np.ndarray, overlap: float) -> list[int]:
+    """Keep boxes in their order, unless one that was kept overlaps them by more (intersection over union).
+
+    Parameters
+    ----------
+    boxes : (K, 4) x0, y0, x1, y1, the surest first
+    overlap : 0 to 1
+
+    Returns
+    -------
+    Indices of those that are kept
+    """
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     kept: list[int] = []
     waiting = np.arange(len(boxes))
@@ -206,7 +216,7 @@ def _suppress(boxes: np.ndarray) -> list[int]:
         corner0 = np.maximum(boxes[best, :2], boxes[waiting, :2])
         corner1 = np.minimum(boxes[best, 2:], boxes[waiting, 2:])
         shared = (corner1 - corner0).clip(0).prod(-1)
-        waiting = waiting[shared <= SUPPRESSION_OVERLAP * (areas[best] + areas[waiting] - shared)]
+        waiting = waiting[shared <= overlap * (areas[best] + areas[waiting] - shared)]
     return kept
 
 

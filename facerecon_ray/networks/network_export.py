@@ -30,15 +30,24 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from facerecon_ray.config.assets import FITTER_WEIGHTS, PRNET_WEIGHTS, ROTATOR_WEIGHTS, TWO_VIEW_WEIGHTS
+from facerecon_ray.config.assets import (
+    DETECTOR_WEIGHTS,
+    FITTER_WEIGHTS,
+    PRNET_WEIGHTS,
+    ROTATOR_WEIGHTS,
+    TWO_VIEW_WEIGHTS,
+)
 from facerecon_ray.errors import AssetError, OutputError, SettingsError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.networks import fitter, prnet, two_view, view_generator
+from facerecon_ray.networks import face_proposer, fitter, prnet, two_view, view_generator
 from facerecon_ray.networks.weight_file import read_metadata, write_whole
 
 FORMATS = {"onnx": ".onnx", "torch": ".pt2"}
 """Formats, and the ending of a file's name that stands for each."""
+
+DETECTOR_SIDE = 320
+"""Sides of the picture that the exported detector sees; a file is for one size."""
 
 DESCRIPTION = "facerecon.json"
 """The extra file of a torch.export program that says what its input and its outputs are."""
@@ -135,6 +144,24 @@ def load_exported(name: str, weights: Path | None = None) -> tuple[ExportedNetwo
     return load(path), read_metadata(path, name)
 
 
+def _detector(path: Path) -> ExportedNetwork:
+    smallest, largest = face_proposer.SMALLEST, face_proposer.LARGEST
+    return ExportedNetwork(
+        face_proposer.load_weights(path),
+        _single,
+        Port("picture", f"RGB in [0, 1] of a picture whose faces have {smallest:g} to {largest:g} pixels"),
+        (3, DETECTOR_SIDE, DETECTOR_SIDE),
+        (
+            Port(
+                "maps",
+                "for each cell of 4 x 4 pixels the logit that a face's middle is there, x and y of the middle from "
+                f"the cell's in cells, the logarithm of its side over {face_proposer.USUAL_SIZE:g} pixels, cosine and "
+                "sine of its roll",
+            ),
+        ),
+    )
+
+
 def _fitter(path: Path) -> ExportedNetwork:
     network = fitter.load_weights(path, FaceModel.default())
 
@@ -195,6 +222,7 @@ def _single(output: Tensor) -> tuple[Tensor, ...]:
 _MAP = Port("position_map", "x, y and depth + 128 of the UV layout's points, crop pixels / 256")
 
 NETWORKS: Mapping[str, tuple[Path, Callable[[Path], ExportedNetwork]]] = {
+    "detector": (DETECTOR_WEIGHTS, _detector),
     "fitter": (FITTER_WEIGHTS, _fitter),
     "two-view": (TWO_VIEW_WEIGHTS, _two_view),
     "prnet": (PRNET_WEIGHTS, _prnet),

@@ -13,6 +13,7 @@ from facerecon_ray.geometry.shading import CLAY, shade, vertex_normals
 FOUND_COLOUR, TRUE_COLOUR = (240, 60, 40), (60, 230, 60)
 OVERLAY_OPACITY = 0.8
 GAP = 4
+SCENE_ZOOM = 2
 LARGEST_ERROR = 8.0
 """Crop pixels that an error map shows in its strongest colour."""
 
@@ -90,4 +91,31 @@ def _dotted(picture: np.ndarray, points: np.ndarray, colour: tuple[int, int, int
     picture = picture.copy()
     for x, y in points[:, :2]:
         cv2.circle(picture, (round(float(x) - 0.5), round(float(y) - 0.5)), 2, colour, -1, cv2.LINE_AA)
+    return picture
+
+
+def found_faces_picture(pictures: list[np.ndarray], found: list[np.ndarray], truth: list[np.ndarray]) -> np.ndarray:
+    """Scenes with a square around each face and a line to its top: above those that are there, below the found ones.
+
+    Parameters
+    ----------
+    pictures : (N, N, 3) uint8 RGB
+    found, truth : (K, 4) x, y, size and roll, pixels and degrees
+    """
+    lines = [(truth, TRUE_COLOUR), (found, FOUND_COLOUR)]
+    return grid(
+        [
+            [_squared(picture, faces, colour) for picture, faces in zip(pictures, line, strict=True)]
+            for line, colour in lines
+        ]
+    )
+
+
+def _squared(picture: np.ndarray, faces: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    picture = cv2.resize(picture, None, fx=SCENE_ZOOM, fy=SCENE_ZOOM, interpolation=cv2.INTER_CUBIC)
+    for x, y, size, roll in np.asarray(faces, np.float64) * (SCENE_ZOOM, SCENE_ZOOM, SCENE_ZOOM, 1.0):
+        corners = cv2.boxPoints(((x, y), (size, size), roll)).round().astype(np.int32)
+        top = np.array([x, y]) + 0.5 * size * np.array([np.sin(np.deg2rad(roll)), -np.cos(np.deg2rad(roll))])
+        cv2.polylines(picture, [corners], True, colour, 1, cv2.LINE_AA)
+        cv2.line(picture, (round(x), round(y)), (round(float(top[0])), round(float(top[1]))), colour, 1, cv2.LINE_AA)
     return picture

@@ -92,7 +92,7 @@ class Cropper:
 
     def _decode(self, work: list[_Work]) -> None:
         for photo in work:
-            photo.photo = decode_photo(photo.data or b"", self._read)
+            photo.photo = decode_photo(photo.data or b"", self._read, self._find.side_to_decode)
 
     def _detect(self, work: list[_Work]) -> None:
         found = self._find.detect([photo.photo.pixels for photo in work if photo.photo])
@@ -108,8 +108,8 @@ class Cropper:
                 photo.faces = self._faces(photo.photo, photo.detections)
 
     def _faces(self, photo: Photo, found: Detections) -> Batch:
-        landmarks = self._find.landmarks(photo.pixels, found.boxes, found.rolls)
-        transforms = crop_transform(landmarks, found.rolls)
+        landmarks, rolls = self._find.landmarks(photo.pixels, found.boxes, found.rolls)
+        transforms = crop_transform(landmarks, rolls)
         x, y = photo.to_original
         return {
             "bbox": found.boxes * (x, y, x, y),

@@ -8,7 +8,7 @@ import numpy as np
 from facerecon_ray.config.reconstruct import CropSettings
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks.device import resolve_device
-from facerecon_ray.networks.face_detectors import build_detector
+from facerecon_ray.networks.face_detectors import build_detector, side_to_decode
 from facerecon_ray.networks.landmark_predictor import LandmarkPredictor, adjust_boxes
 from facerecon_ray.networks.mmod import Detections
 from facerecon_ray.stages.network_fitting import NetworkFitter, NetworkLandmarks
@@ -33,6 +33,7 @@ class FaceFinder:
         self, settings: CropSettings, fitter: Path | None = None, face_model: FaceModel | Path | None = None
     ) -> None:
         self._detector = build_detector(settings)
+        self._settings = settings
         self._landmarks: LandmarkPredictor | NetworkLandmarks
         if settings.landmarks == "dlib":
             self._landmarks = LandmarkPredictor(settings.landmark_model)
@@ -41,12 +42,16 @@ class FaceFinder:
             model = given if isinstance(given, FaceModel) else FaceModel.open(given)
             self._landmarks = NetworkLandmarks(NetworkFitter(fitter, model.to(resolve_device(settings.device))))
 
+    def side_to_decode(self, longest: int) -> float:
+        """Pixels of the longer side that are wanted of a photo whose original has so many."""
+        return side_to_decode(longest, self._settings)
+
     def detect(self, pictures: Sequence[np.ndarray]) -> list[Detections]:
         """Find the faces in each of pictures (H, W, 3) uint8 RGB."""
         return self._detector.detect(pictures)
 
-    def landmarks(self, picture: np.ndarray, boxes: np.ndarray, rolls: np.ndarray) -> np.ndarray:
-        """(B, 68, 2) landmarks in pixels of a picture (H, W, 3) uint8 RGB.
+    def landmarks(self, picture: np.ndarray, boxes: np.ndarray, rolls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(B, 68, 2) landmarks in pixels of a picture (H, W, 3) uint8 RGB, and (B,) the faces' rolls in degrees.
 
         Parameters
         ----------
@@ -61,4 +66,5 @@ class FaceFinder:
         if len(found.boxes) == 0:
             return None
         best = int(found.scores.argmax())
-        return np.asarray(self.landmarks(picture, found.boxes[best : best + 1], found.rolls[best : best + 1])[0])
+        marks, _ = self.landmarks(picture, found.boxes[best : best + 1], found.rolls[best : best + 1])
+        return np.asarray(marks[0])

@@ -9,8 +9,10 @@ from torch import Tensor
 from facerecon_ray.config.assets import FITTER_WEIGHTS
 from facerecon_ray.geometry.crop_transform import (
     apply_transform,
+    crop_transform,
     cut_crop,
     invert_transform,
+    roll_of_transform,
     square_transform,
 )
 from facerecon_ray.geometry.face_model import FaceModel
@@ -18,6 +20,9 @@ from facerecon_ray.geometry.fitting import Fit, LandmarkFitter
 from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.fitter import FittedFaces, load_weights, shrink
 from facerecon_ray.networks.landmark_predictor import adjust_boxes
+
+MOST_ROLL_IN_CROP = 25.0
+"""Degrees within which the network was trained."""
 
 BOX_TO_CROP = (-0.028, -0.071, 1.646)
 """Where the crop of a face lies to its HOG box: shift right and down in box widths, and growth. Medians over 400
@@ -60,8 +65,13 @@ class NetworkFitter:
         -------
         Fit of B faces in crop pixels
         """
+        return self.read_and_fit(crops)[1]
+
+    @torch.no_grad()
+    def read_and_fit(self, crops: Tensor) -> tuple[FittedFaces, Fit]:
+        """What the network itself says of crops, and the fit to it: where the two disagree, one of them is wrong."""
         found = self.read(crops)
-        return self._fit(found.landmarks, found.camera, torch.cat([found.shape, found.expression], 1))
+        return found, self._fit(found.landmarks, found.camera, torch.cat([found.shape, found.expression], 1))
 
     @torch.no_grad()
     def read(self, crops: Tensor) -> FittedFaces:
@@ -73,9 +83,10 @@ class NetworkFitter:
 
 
 class NetworkLandmarks:
-    """Landmarks of faces whose boxes are known, at any yaw.
+    """Landmarks and rolls of faces whose boxes are known, at any yaw.
 
-    A second look, at the crop by the first landmarks, would take a hundredth off their error.
+    A second look, at the crop by the first landmarks, would take a hundredth off their error; it is taken where a face
+    stands so far from upright in its first crop that the network has hardly seen the like.
 
     Parameters
     ----------
@@ -85,21 +96,29 @@ class NetworkLandmarks:
     def __init__(self, fit: NetworkFitter) -> None:
         self._fit, self._device = fit, fit.device
 
-    def predict_all(self, photo: np.ndarray, boxes: np.ndarray, rolls: np.ndarray) -> np.ndarray:
+    def predict_all(self, photo: np.ndarray, boxes: np.ndarray, rolls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the landmarks of each face.
 
         Parameters
         ----------
         photo : (H, W, 3) uint8 RGB
         boxes : (B, 4) x0, y0, x1, y1 in photo pixels, of the kind that dlib's HOG detector gives
-        rolls : (B,) of the faces, degrees; the boxes are turned by it about their middles
+        rolls : (B,) of the faces as far as known, degrees; the boxes are turned by it about their middles
 
         Returns
         -------
-        (B, 68, 2) float64 photo pixels
+        (B, 68, 2) float64 photo pixels; and (B,) float64 rolls of the faces in the photo, degrees
         """
-        transforms = square_transform(adjust_boxes(boxes, BOX_TO_CROP, rolls), rolls)
+        landmarks, found = self._look(photo, square_transform(adjust_boxes(boxes, BOX_TO_CROP, rolls), rolls))
+        again = np.flatnonzero(np.abs(found - rolls) > MOST_ROLL_IN_CROP)
+        if len(again):
+            landmarks[again], found[again] = self._look(photo, crop_transform(landmarks[again], found[again]))
+        return landmarks, found
+
+    def _look(self, photo: np.ndarray, transforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Landmarks in the photo, and rolls there, of the faces in crops (B, 2, 3)."""
         crops = np.stack([cut_crop(photo, transform) for transform in transforms])
-        pictures = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float()
-        found = self._fit.read(pictures).landmarks.cpu().numpy().astype(np.float64)
-        return apply_transform(invert_transform(transforms), found)
+        found = self._fit.read(torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float())
+        landmarks = found.landmarks.cpu().numpy().astype(np.float64)
+        rolls = found.camera.angles[:, 2].cpu().numpy().astype(np.float64)
+        return apply_transform(invert_transform(transforms), landmarks), rolls + roll_of_transform(transforms)

@@ -46,7 +46,7 @@ def test_compressed_weights_are_smaller_and_are_loaded_as_others(model, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["export", "face", "--output", "face.pt2"], "network 'face': choose fitter, two-view, prnet, rotator"),
+        (["export", "face", "--output", "face.pt2"], "network 'face': choose detector, fitter, two-view, prnet"),
         (["export", "prnet", "--output", "prnet.bin"], "prnet.bin: its name ends in neither .onnx nor .pt2"),
         (
             ["export", "prnet", "--output", "prnet.pt2", "--weights", "rotator.safetensors"],

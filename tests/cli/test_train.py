@@ -34,7 +34,7 @@ def fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("mobilenet", "--data", "pairs"), "network 'mobilenet': choose from fitter, two-view, prnet, rotator"),
+        (("mobilenet", "--data", "pairs"), "network 'mobilenet': choose from detector, fitter, two-view, prnet"),
         (("fitter", "--data", "pairs", "--preset", "quick"), "preset 'quick': there is smoke"),
         (("--data", "pairs"), "no network is named: choose from"),
         (("fitter",), "setting 'data'"),

@@ -17,7 +17,7 @@ PLACES = {"data": "pairs", "output": "out"}
 
 
 def test_every_network_has_settings_that_need_only_places() -> None:
-    assert sorted(NETWORKS) == ["fitter", "prnet", "rotator", "two-view"]
+    assert sorted(NETWORKS) == ["detector", "fitter", "prnet", "rotator", "two-view"]
     for network in NETWORKS:
         job = train_job(network, None, None, PLACES)
         assert (job.network, job.data, type(job)) == (network, str(Path("pairs").absolute()), NETWORKS[network])
@@ -27,8 +27,8 @@ def test_every_network_has_settings_that_need_only_places() -> None:
 @pytest.mark.parametrize(
     ("network", "preset", "overrides", "message"),
     [
-        ("mobilenet", None, PLACES, "network 'mobilenet': choose from fitter, two-view, prnet, rotator"),
-        (None, None, PLACES, "no network is named: choose from fitter, two-view, prnet, rotator"),
+        ("mobilenet", None, PLACES, "network 'mobilenet': choose from detector, fitter, two-view, prnet, rotator"),
+        (None, None, PLACES, "no network is named: choose from detector, fitter, two-view, prnet, rotator"),
         ("fitter", "quick", PLACES, "preset 'quick': there is smoke"),
         ("fitter", None, {"output": "out"}, "setting 'data'"),
         ("fitter", None, {"data": "pairs"}, "setting 'output'"),

@@ -8,7 +8,7 @@ from facerecon_ray.networks.mmod import Detections
 
 @pytest.fixture(scope="module")
 def detectors() -> dict[str, Detector]:
-    names = ("mmod", "dlib-mmod", "dlib-hog")
+    names = ("cascade", "mmod", "dlib-mmod", "dlib-hog")
     return {name: build_detector(CropSettings.model_validate({"detector": name, "device": "cpu"})) for name in names}
 
 
@@ -52,14 +52,14 @@ def test_boxes_are_in_pixels_of_the_photo_as_it_came(detectors: dict[str, Detect
     assert _overlaps(Detections(expected.boxes * 3, expected.scores, expected.rolls), found)[0] > 0.8
 
 
-@pytest.mark.parametrize("name", ["mmod", "dlib-mmod", "dlib-hog"])
+@pytest.mark.parametrize("name", ["cascade", "mmod", "dlib-mmod", "dlib-hog"])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 500), (3, 3), (40, 2)])
 def test_tiny_photo_has_no_face(detectors: dict[str, Detector], name: str, height: int, width: int) -> None:
     found = detectors[name].detect([np.full((height, width, 3), 90, np.uint8)])[0]
     assert found.boxes.shape == (0, 4) and found.scores.shape == (0,)
 
 
-@pytest.mark.parametrize("name", ["mmod", "dlib-mmod", "dlib-hog"])
+@pytest.mark.parametrize("name", ["cascade", "mmod", "dlib-mmod", "dlib-hog"])
 def test_min_score_drops_faces(name: str, astronaut: np.ndarray) -> None:
     strict = CropSettings.model_validate({"detector": name, "device": "cpu", "min_score": 50.0})
     assert len(build_detector(strict).detect([astronaut])[0].scores) == 0

@@ -163,7 +163,7 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "file", "file_format", "message"),
     [
-        ("face", "face.onnx", None, "network 'face': choose fitter, two-view, prnet, rotator"),
+        ("face", "face.onnx", None, "network 'face': choose detector, fitter, two-view, prnet, rotator"),
         ("rotator", "rotator.bin", None, r"rotator\.bin: its name ends in neither \.onnx nor \.pt2"),
         ("rotator", "rotator.bin", "tflite", "format 'tflite': choose onnx or torch"),
     ],

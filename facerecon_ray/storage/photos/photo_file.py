@@ -1,6 +1,7 @@
 """Decode photos of any common kind to upright 8-bit sRGB of bounded size."""
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,11 +51,17 @@ class Photo:
         return np.array([self.width / self.pixels.shape[1], self.height / self.pixels.shape[0]])
 
 
-def decode_photo(data: bytes, settings: ReadSettings) -> Photo:
+def decode_photo(data: bytes, settings: ReadSettings, longest_side: Callable[[int], float] = float) -> Photo:
     """Decode a photo file of any colour mode and depth; of several pictures in it, the first or the main one.
 
     Colours become sRGB as the photo's ICC profile says, transparent pixels white. The size is checked in the header,
     before anything is decoded; a large JPEG is decoded at reduced size.
+
+    Parameters
+    ----------
+    data : contents of the file
+    settings : limits
+    longest_side : pixels of the longer side that are wanted of an original with so many; without it all of them
 
     Raises
     ------
@@ -70,7 +77,7 @@ def decode_photo(data: bytes, settings: ReadSettings) -> Photo:
     fault: Exception | None = None
     for read in kind.readings(data):
         try:
-            return _decode(read, settings)
+            return _decode(read, settings, longest_side)
         except PhotoError:
             raise
         except Exception as error:  # noqa: BLE001 - decoders raise errors of every kind on damaged files
@@ -114,7 +121,7 @@ def _describe(error: Exception, kind: str) -> str:
     return f"the {kind} image is damaged or of a kind that is not supported ({reason})"
 
 
-def _decode(read: Reading, settings: ReadSettings) -> Photo:
+def _decode(read: Reading, settings: ReadSettings, longest_side: Callable[[int], float]) -> Photo:
     with read() as image:
         width, height = image.size
         if width * height > settings.max_pixels:
@@ -122,15 +129,16 @@ def _decode(read: Reading, settings: ReadSettings) -> Photo:
                 f"the image has {width * height:,} pixels ({width} x {height}), "
                 f"more than read.max_pixels = {settings.max_pixels:,}"
             )
+        most = min(settings.max_side, longest_side(max(width, height)))
         reduced = None
         if isinstance(image, JpegImagePlugin.JpegImageFile):
-            reduced = image.draft(None, _bounded_size(width, height, settings.max_side))
+            reduced = image.draft(None, _bounded_size(width, height, most))
         image.load()
         if reduced is None:
             width, height = image.size
         turn = UPRIGHT.get(_orientation(image))
         box = reduced[1] if reduced else (0, 0, width, height)
-        rgb = to_srgb(image, _bounded_size(width, height, settings.max_side), box)
+        rgb = to_srgb(image, _bounded_size(width, height, most), box)
     if turn is not None:
         rgb = rgb.transpose(turn)
     return Photo(np.asarray(rgb), *((height, width) if turn in SIDEWAYS else (width, height)))
@@ -144,6 +152,6 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _bounded_size(width: float, height: float, max_side: int) -> tuple[int, int]:
+def _bounded_size(width: float, height: float, max_side: float) -> tuple[int, int]:
     scale = min(1.0, max_side / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))

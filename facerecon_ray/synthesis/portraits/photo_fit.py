@@ -26,6 +26,9 @@ DISTRUST, CONTOUR_DISTRUST = 0.15, 1.0
 
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
 
+PHOTO_SIDE = 1024
+"""Pixels of a photo's longer side that are enough: the face fills much of it."""
+
 SHARPNESS_SIDE = 128
 """Pixels to which the landmarks' box is scaled to measure sharpness."""
 
@@ -64,7 +67,7 @@ class PhotoFitter:
 
     def __init__(self, settings: PhotoFitSettings, model: FaceModel) -> None:
         self._settings, self._model = settings, model
-        self._read = ReadSettings()
+        self._read = ReadSettings(max_side=PHOTO_SIDE)
         self._detector = build_detector(CropSettings(device="cpu"))
         self._landmarks = LandmarkPredictor()
         self._fit = LandmarkFitter(model)

@@ -180,7 +180,9 @@ def test_small_photo_keeps_its_pixels() -> None:
 
 
 def test_line_of_pixels_is_scaled_to_at_least_one() -> None:
-    assert decode_photo(_encode(Image.new("RGB", (5000, 2))), SETTINGS).pixels.shape == (1, 1024, 3)
+    line = _encode(Image.new("RGB", (5000, 2)))
+    assert decode_photo(line, ReadSettings(max_side=1024)).pixels.shape == (1, 1024, 3)
+    assert decode_photo(line, SETTINGS, lambda longest: longest / 5).pixels.shape == (1, 1000, 3)
 
 
 def _half(kind: str) -> bytes:

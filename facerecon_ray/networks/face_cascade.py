@@ -1,0 +1,174 @@
+"""Faces of any size and roll: a small network proposes places, dlib's detector decides in one window at each.
+
+The photo's pyramid, over which dlib's network would run to find them itself, is never computed: its cost grows with
+the square of how small a face may be, and faces that do not stand upright it would not find at all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from facerecon_ray.networks.device import multiplies_bfloat16
+from facerecon_ray.networks.face_proposer import LARGEST, SIDE_MULTIPLE, FaceProposer, read_proposals
+from facerecon_ray.networks.face_windows import cut_windows, score_windows
+from facerecon_ray.networks.mmod import SUPPRESSION_OVERLAP, Detections, MmodDetector, suppress
+
+SMALLEST_SEEN = 12.0
+"""Pixels that the smallest wanted face has in the largest copy of the photo that the proposer sees."""
+
+LEVEL_SHRINK = 4
+"""Each copy is so many times smaller than the one before: the network sees faces over a range of 4.7."""
+
+MOST_ENLARGEMENT = 2.0
+
+LEAST_SCORE = 0.12
+"""Proposals below are not looked at. With 0.08 and with 0.2 the same 110 of 114 faces of 72 photos are found
+(benchmarks/detectors.py)."""
+
+MOST_PROPOSALS = 400
+"""Of a photo so many proposals at most are looked at, the likeliest."""
+
+SAME_PROPOSAL = 0.55
+"""Overlap (intersection over union) from which on the less likely of two proposals is not looked at."""
+
+SECOND_LOOK = 0.2
+"""Proposals of at least this score that dlib's detector refuses are looked at again, a little larger, a little smaller
+and otherwise rolled, unless they lie in a face that was found."""
+
+SECOND_SIZES, SECOND_ROLLS = (1.25, 0.8, 1.0, 1.0, 1.0), (0.0, 0.0, 60.0, -60.0, 180.0)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Places of one photo: centres (K, 2) and sizes (K,) in its pixels, rolls (K,) in degrees, scores (K,)."""
+
+    centres: np.ndarray
+    sizes: np.ndarray
+    rolls: np.ndarray
+    scores: np.ndarray
+
+    def chosen(self, index: np.ndarray) -> "_Places":
+        return _Places(self.centres[index], self.sizes[index], self.rolls[index], self.scores[index])
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """(K, 4) x0, y0, x1, y1 of squares of that size."""
+        half = self.sizes[:, None] / 2
+        return np.concatenate([self.centres - half, self.centres + half], 1)
+
+    @staticmethod
+    def joined(parts: Sequence["_Places"]) -> "_Places":
+        names = ("centres", "sizes", "rolls", "scores")
+        return _Places(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+class FaceCascade:
+    """The proposer and dlib's network on one device.
+
+    Parameters
+    ----------
+    proposer : with its weights
+    judge : dlib's network
+    device : where both run
+    """
+
+    def __init__(self, proposer: FaceProposer, judge: MmodDetector, device: torch.device) -> None:
+        number = torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
+        self._device, self._number = device, number
+        self._proposer = _folded(proposer.eval()).to(device, number).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._judge = judge.to(device, number)
+
+    def detect(self, photo: np.ndarray, smallest: float, min_score: float) -> Detections:
+        """Find the faces of one photo.
+
+        Parameters
+        ----------
+        photo : (H, W, 3) uint8 RGB
+        smallest : side of the smallest face that is wanted, pixels of this photo
+        min_score : lowest score of dlib's detector that is a face
+        """
+        places = self._proposals(photo, smallest)
+        found = self._judged(photo, places)
+        refused = (found.scores < min_score) & (places.scores > SECOND_LOOK)
+        again = np.flatnonzero(refused & ~_lies_in(places, found.chosen(np.flatnonzero(found.scores > min_score))))
+        if len(again):
+            others = [
+                _Places(part.centres, part.sizes * size, part.rolls + roll, part.scores)
+                for part in (places.chosen(again),)
+                for size, roll in zip(SECOND_SIZES, SECOND_ROLLS, strict=True)
+            ]
+            found = _Places.joined([found, self._judged(photo, _Places.joined(others))])
+        found = found.chosen(np.flatnonzero(found.scores > min_score))
+        found = found.chosen(np.argsort(-found.scores, kind="stable"))
+        found = found.chosen(np.array(suppress(found.boxes, SUPPRESSION_OVERLAP), int))
+        rolls = (found.rolls + 180.0) % 360.0 - 180.0
+        return Detections(*(part.astype(np.float32) for part in (found.boxes, found.scores, rolls)))
+
+    def _judged(self, photo: np.ndarray, places: _Places) -> _Places:
+        """Places with dlib's scores, moved to where its window fits best."""
+        windows = cut_windows(photo, places.centres, places.sizes, places.rolls)
+        scores, moves = score_windows(self._judge, windows)
+        angle = np.deg2rad(places.rolls)
+        cosine, sine = np.cos(angle), np.sin(angle)
+        right, down = moves[:, 0] * cosine - moves[:, 1] * sine, moves[:, 0] * sine + moves[:, 1] * cosine
+        centres = places.centres + np.stack([right, down], 1) * places.sizes[:, None]
+        return _Places(centres, places.sizes, places.rolls, scores)
+
+    @torch.inference_mode()
+    def _proposals(self, photo: np.ndarray, smallest: float) -> _Places:
+        """The proposer's places in all copies of a photo, the likeliest first."""
+        longest = max(photo.shape[:2])
+        scale = min(SMALLEST_SEEN / smallest, MOST_ENLARGEMENT)
+        picture, parts = _scaled(photo, scale), []
+        while True:
+            scales = np.array([picture.shape[1] / photo.shape[1], picture.shape[0] / photo.shape[0]])
+            read = read_proposals(self._proposer(self._input(picture))[0], LEAST_SCORE)
+            centres, *others = (part.cpu().numpy() for part in (read.centres, read.sizes, read.rolls, read.scores))
+            parts.append(_Places(centres / scales, others[0] / scales.mean(), *others[1:]))
+            if LARGEST / scale >= longest or min(picture.shape[:2]) < 2 * LEVEL_SHRINK:
+                break
+            scale /= LEVEL_SHRINK
+            picture = _scaled(picture, 1 / LEVEL_SHRINK)
+        places = _Places.joined(parts)
+        places = places.chosen(np.argsort(-places.scores, kind="stable")[:MOST_PROPOSALS])
+        return places.chosen(np.array(suppress(places.boxes, SAME_PROPOSAL), int))
+
+    def _input(self, picture: np.ndarray) -> Tensor:
+        """(1, 3, H, W) in [0, 1], grey beyond the picture."""
+        pixels = torch.from_numpy(picture).to(self._device).permute(2, 0, 1)[None].to(self._number) / 255
+        missing = [-side % SIDE_MULTIPLE for side in picture.shape[1::-1]]
+        padded = functional.pad(pixels, (0, missing[0], 0, missing[1]), value=0.5)
+        return padded.contiguous(memory_format=torch.channels_last)
+
+
+def _lies_in(places: _Places, faces: _Places) -> np.ndarray:
+    """(K,) whether the middle of a place lies in a face."""
+    apart = np.abs(places.centres[:, None] - faces.centres[None]).max(-1)
+    return np.asarray((apart < faces.sizes[None] / 2).any(1))
+
+
+def _scaled(picture: np.ndarray, scale: float) -> np.ndarray:
+    height, width = picture.shape[:2]
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    if size == (width, height):
+        return np.ascontiguousarray(picture)
+    scaled: np.ndarray = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return scaled
+
+
+def _folded(network: nn.Module) -> nn.Module:
+    """The network with its batch normalisations folded into the convolutions before them."""
+    for name, child in network.named_children():
+        if isinstance(child, nn.Sequential) and len(child) > 1 and isinstance(child[1], nn.BatchNorm2d):
+            convolution = child[0]
+            assert isinstance(convolution, nn.Conv2d)
+            setattr(network, name, nn.Sequential(fuse_conv_bn_eval(convolution, child[1]), *list(child)[2:]))
+        else:
+            _folded(child)
+    return network
