@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.face_proposer import LARGEST, SIDE_MULTIPLE, FaceProposer, read_proposals
 from facerecon_ray.networks.face_windows import cut_windows, score_windows
+from facerecon_ray.networks.folded_norms import folded
 from facerecon_ray.networks.mmod import SUPPRESSION_OVERLAP, Detections, MmodDetector, suppress
 
 SMALLEST_SEEN = 12.0
@@ -81,7 +81,7 @@ class FaceCascade:
     def __init__(self, proposer: FaceProposer, judge: MmodDetector, device: torch.device) -> None:
         number = torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
         self._device, self._number = device, number
-        self._proposer = _folded(proposer.eval()).to(device, number).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._proposer = folded(proposer.eval()).to(device, number).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._judge = judge.to(device, number)
 
     def detect(self, photo: np.ndarray, smallest: float, min_score: float) -> Detections:
@@ -160,15 +160,3 @@ def _scaled(picture: np.ndarray, scale: float) -> np.ndarray:
         return np.ascontiguousarray(picture)
     scaled: np.ndarray = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     return scaled
-
-
-def _folded(network: nn.Module) -> nn.Module:
-    """The network with its batch normalisations folded into the convolutions before them."""
-    for name, child in network.named_children():
-        if isinstance(child, nn.Sequential) and len(child) > 1 and isinstance(child[1], nn.BatchNorm2d):
-            convolution = child[0]
-            assert isinstance(convolution, nn.Conv2d)
-            setattr(network, name, nn.Sequential(fuse_conv_bn_eval(convolution, child[1]), *list(child)[2:]))
-        else:
-            _folded(child)
-    return network

@@ -132,6 +132,11 @@ class FitterNetwork(nn.Module):
             marks = _arrangement(_moments(maps.detach())[0])
             return torch.cat([self.placement(self.hidden(joined.float())), self.coefficients(marks)], 1), maps
 
+    def round_convolutions(self) -> None:
+        """Keep in bfloat16 what mixed precision would round anew at every call; other calls are not possible then."""
+        for part in (self.stem, self.levels, self.places, self.sides, self.merges):
+            part.to(torch.bfloat16)
+
     def read(self, output: tuple[Tensor, Tensor]) -> FittedFaces:
         """What an output means."""
         numbers, maps = output

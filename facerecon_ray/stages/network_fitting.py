@@ -19,6 +19,7 @@ from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import Fit, LandmarkFitter
 from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.fitter import FittedFaces, load_weights, shrink
+from facerecon_ray.networks.folded_norms import folded
 from facerecon_ray.networks.landmark_predictor import adjust_boxes
 
 MOST_ROLL_IN_CROP = 25.0
@@ -49,8 +50,11 @@ class NetworkFitter:
     def __init__(self, weights: Path | None, model: FaceModel) -> None:
         self.device = model.mean.device
         network = load_weights(weights or FITTER_WEIGHTS, model).to(self.device)
-        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mixed = multiplies_bfloat16(self.device)
+        folded(network)
+        if self._mixed:
+            network.round_convolutions()
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._fit = LandmarkFitter(model, network.landmark_noise, network.coefficient_noise)
 
     @torch.no_grad()
