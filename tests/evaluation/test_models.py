@@ -39,6 +39,7 @@ def batch() -> Batch:
         "camera": np.array([[900.0, 128.0, 128.0]] * 2, np.float32),
         "shape": rng.normal(size=(2, model.shape_size)).astype(np.float32),
         "expression": np.zeros((2, model.expression_size), np.float32),
+        "crop_transform": np.tile(np.eye(2, 3, dtype=np.float32), (2, 1, 1)),
     }
 
 

@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
+from facerecon_ray.geometry.crop_transform import photo_bounds
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.face_texture import face_texture
 from facerecon_ray.geometry.pose import Camera
@@ -32,7 +34,8 @@ def test_nothing_is_taken_from_beyond_the_photo(layout: UvLayout) -> None:
     photo[..., 128:] = 0.0
     maps, scale = layout.position_map(posed(0.0)), torch.tensor([SCALE])
     whole = face_texture(layout, maps, photo, scale)[0][:, layout.mask]
-    cut = face_texture(layout, maps, photo, scale, torch.tensor([[0.0, 0.0, 127.0, 256.0]]))[0][:, layout.mask]
+    bounds = torch.from_numpy(photo_bounds(np.eye(2, 3)[None], np.array([127]), np.array([256])))
+    cut = face_texture(layout, maps, photo, scale, bounds)[0][:, layout.mask]
     assert (whole < 100.0).float().mean() > 0.4
     assert (cut > 190.0).float().mean() > 0.99
 
