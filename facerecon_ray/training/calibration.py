@@ -55,7 +55,7 @@ def calibrate(
         raise AssetError(f"weights {weights}: they are {metadata[NETWORK]}'s; only a fitter knows how it errs")
     network = load_weights(weights, FaceModel.open(face_model))
     device = torch.device("cpu")
-    settings = FitterTraining(data="", output=str(output), face_model=face_model)
+    settings = FitterTraining(data=str(output), output=str(output), face_model=face_model)
     recipe = FitterRecipe(settings, device)
     rows = 0
 

@@ -130,7 +130,7 @@ def test_photos_become_meshes_without_a_word_from_ray(photos: Path, tmp_path: Pa
     assert f"Open {(tmp_path / 'out' / 'index.html').as_uri()}" in result.stdout
     assert "empty.png: the file is empty" in result.stderr
     lines = [line for line in result.stderr.splitlines() if "faces" not in line]
-    assert all(line.startswith(("4 photos", "unreadable: ")) for line in lines)
+    assert all(line.startswith(("4 photos", "unreadable: ", "waiting for ")) for line in lines)
 
 
 @pytest.mark.slow

