@@ -62,8 +62,8 @@ class ViewSettings(Settings):
     pixels_per_metre: tuple[float, float] = (780.0, 1080.0)
     """Range of the head's size in a photo of 320 pixels, at the head's distance; a face of 0.15 m fills the crop's
     share of the picture at about 970. It grows with the size of the photo."""
-    distance: tuple[float, float] = (0.6, 5.0)
-    """Range of the camera's distance from the head in metres, log-uniform: 0.6 m is a selfie, with its large nose, and
+    distance: tuple[float, float] = (0.4, 5.0)
+    """Range of the camera's distance from the head in metres, log-uniform: 0.4 m is a selfie, with its large nose, and
     5 m a long lens. The focal length follows from it and from the head's size in the photo."""
     shift: float = Field(default=0.06, ge=0.0, le=0.5)
     """Largest distance of the head from the middle of the photo, as a share of its size, along each side."""
@@ -137,14 +137,12 @@ class OccluderSettings(Settings):
 class SubjectSettings(Settings):
     age: tuple[float, float] = (18.0, 85.0)
     """Range of the ages in years, uniform."""
-    children_share: float = Field(default=0.0, ge=0.0, le=1.0)
+    children_share: float = Field(default=0.15, ge=0.0, le=1.0)
     """Share of the subjects that are children."""
     children_age: tuple[float, float] = (3.0, 17.0)
     """Range of the children's ages in years, uniform."""
-    shape_spread: float = Field(default=0.3, ge=0.0, le=1.0)
-    """Spread of the local changes of the head's shape; 1 is the strongest single change that the heads allow."""
-    asymmetry: float = Field(default=0.08, ge=0.0, le=1.0)
-    """Spread of the difference between left and right, in the same measure."""
+    shape_spread: float = Field(default=1.0, ge=0.0, le=2.0)
+    """Spread of people around others of their age, gender and ancestry, in standard deviations of the face model."""
     neutral_share: float = Field(default=0.25, ge=0.0, le=1.0)
     """Share of the faces without an expression."""
     beard_share: float = Field(default=0.4, ge=0.0, le=1.0)

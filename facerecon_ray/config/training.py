@@ -130,9 +130,11 @@ class FitterLosses(Settings):
     """Squared distance of the vertices of the face without pose and expression."""
     expression: float = Field(default=0.5, ge=0.0)
     """Squared distance that the expression moves vertices wrongly."""
-    landmarks: float = Field(default=1.0, ge=0.0)
-    """Distance of the landmarks that are found by themselves."""
-    maps: float = Field(default=2.0, ge=0.0)
+    points: float = Field(default=1.0, ge=0.0)
+    """Distance of the points that are found by themselves."""
+    likelihood: float = Field(default=1.0, ge=0.0)
+    """Negative log-likelihood of their errors under their own deviations."""
+    maps: float = Field(default=3.0, ge=0.0)
     """Cross entropy of their heat maps to Gaussians around the true places."""
     model_landmarks: float = Field(default=0.5, ge=0.0)
     """Distance of the landmarks of the regressed face in the picture."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy import sparse
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import splu, spsolve
 
 from facerecon_ray.geometry.mesh_topology import edges
 from facerecon_ray.geometry.shading import vertex_normals
@@ -92,6 +92,19 @@ def laplacian(count: int, triangles: np.ndarray) -> sparse.csr_matrix:
     joined = sparse.coo_matrix((np.ones(len(pairs)), pairs.T), shape=(count, count)).tocsr()
     degree = np.asarray(joined.sum(1)).ravel()
     return (sparse.identity(count) - sparse.diags(1.0 / degree.clip(1.0)) @ joined).tocsr()
+
+
+def membrane(triangles: np.ndarray, known: np.ndarray, sought: np.ndarray) -> np.ndarray:
+    """(S, K) how sought vertices move when known ones do: each as the mean of its neighbours, wherever these are.
+
+    Parameters
+    ----------
+    triangles : (T, 3) of a mesh on which every sought vertex is joined to a known one, in however many steps
+    known : (K,) vertices
+    sought : (S,) others
+    """
+    pull = laplacian(int(triangles.max()) + 1, triangles)[sought]
+    return -splu(pull[:, sought].tocsc()).solve(pull[:, known].toarray())
 
 
 def normals_of(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

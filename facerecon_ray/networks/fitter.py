@@ -1,12 +1,14 @@
-"""The fitter: a face crop to the face model's pose, shape and expression, and to landmarks, at any yaw.
+"""The fitter: a face crop to hundreds of points of the face model, each with its uncertainty, and a first fit.
 
-A small residual network (He et al., Deep Residual Learning, 2016) regresses the face model directly, as 3DDFA_V2 does
-for the Basel Face Model (Guo et al., Towards Fast, Accurate and Stable 3D Dense Face Alignment, 2020); the rotation as
-two columns of its matrix (Zhou et al., On the Continuity of Rotation Representations, 2019). Landmarks are the means
-of heat maps (Sun et al., Integral Human Pose Regression, 2018) that a feature pyramid draws (Lin et al., Feature
-Pyramid Networks, 2017): places are learnt from far fewer faces that way than as numbers. Shape and expression follow
-from the landmarks: regressed from the picture's features, of some thousand subjects, they are those of the mean face.
-Plain convolutions instead of depthwise ones: on CPUs they are the faster ones.
+The points are the 68 landmarks and the face model's dense ones, seen and hidden alike, at any yaw; each comes with the
+standard deviation that its error has, learnt by the Gaussian negative log-likelihood (Wood et al., 3D Face
+Reconstruction with Dense Landmarks, 2022). They are the means of heat maps (Sun et al., Integral Human Pose
+Regression, 2018) that a feature pyramid draws (Lin et al., Feature Pyramid Networks, 2017) over a small residual
+network (He et al., Deep Residual Learning, 2016): places are learnt from far fewer faces that way than as numbers. The
+same network says where the Gauss-Newton steps of `geometry.fitting` begin: pose and camera (the rotation as two
+columns of its matrix: Zhou et al., On the Continuity of Rotation Representations, 2019), and, from the points,
+the coefficients of shape and expression that they make likely. Plain convolutions instead of depthwise ones: on CPUs
+they are the faster ones.
 """
 
 from dataclasses import dataclass
@@ -18,21 +20,28 @@ from torch.nn import functional
 
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
-from facerecon_ray.geometry.face_model import FaceModel, usual_landmark_noise
+from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera, angles_from_rotation
 from facerecon_ray.networks.weight_file import load_network, read_metadata
 
-INPUT_SIZE = 128
+INPUT_SIZE = 192
 LANDMARKS = 68
+STEM_KERNEL, STEM_STRIDE = 5, 3
 WIDTHS, BLOCKS = (40, 80, 160, 320), (1, 2, 3, 2)
 PLACES, HIDDEN = 64, 512
 """Channels kept at each of the last 4 x 4 places, and width of the layer before rotation and camera."""
 
-OF_LANDMARKS = 256
-"""Width of the layer between landmarks and coefficients."""
+OF_POINTS = 256
+"""Width of the layer between points and coefficients."""
 
-LANDMARK_SCALE = 4.0
-"""By which landmarks, in shares of their spread, are multiplied: faces differ by a small part of it."""
+POINT_SCALE = 4.0
+"""By which points, in shares of their spread, are multiplied: faces differ by a small part of it."""
+
+USUAL_DEVIATION = 3.0
+"""Crop pixels by which a point errs, root mean square along an axis, when the network says 0."""
+
+NOISE_RANK = 40
+"""Directions in which the errors of points vary together; see `PointNoise`."""
 
 PYRAMID, MAP_SIDE = 64, 32
 """Channels of the pyramid, and side of the heat maps."""
@@ -54,43 +63,51 @@ class FittedFaces:
     rotation    (B, 3, 3) the cameras' rotations
     shape       (B, S) standard deviations
     expression  (B, E) standard deviations
-    landmarks   (B, 68, 2) pixels, found by themselves and not from the coefficients
-    spread      (B,) root mean square distance of the landmarks' heat maps from their means, pixels: 0 where landmarks
-                are known
+    points      (B, 68 + D, 2) pixels, found by themselves and not from the coefficients: landmarks, then dense ones
+    deviation   (B, 68 + D) standard deviation of each along an axis, pixels: 0 where they are known
+    spread      (B,) root mean square distance of the landmarks' heat maps from their means, pixels: 0 where they are
+                known
     """
 
     camera: Camera
     rotation: Tensor
     shape: Tensor
     expression: Tensor
-    landmarks: Tensor
+    points: Tensor
+    deviation: Tensor
     spread: Tensor
+
+    @property
+    def landmarks(self) -> Tensor:
+        """(B, 68, 2) pixels."""
+        return self.points[:, :LANDMARKS]
 
 
 class FitterNetwork(nn.Module):
     """The network.
 
-    Input   (B, 3, 128, 128) float in [0, 1], RGB
-    Output  (B, 6 + 3 + S + E) float: rotation, camera, coefficients; and (B, 68, 32, 32) the landmarks' heat maps
-            before their softmax. `read` says what they mean
+    Input   (B, 3, 192, 192) float in [0, 1], RGB
+    Output  (B, 6 + 3 + S + E + 68 + D) float: rotation, camera, coefficients, logarithms of the points' deviations;
+            and (B, 68 + D, 32, 32) the points' heat maps before their softmax. `read` says what they mean
 
     Parameters
     ----------
-    shape_size, expression_size : coefficients of the face model
+    shape_size, expression_size, dense : coefficients and dense landmarks of the face model
 
-    landmark_noise      (136, 136) float64 covariance of the landmarks' errors on faces that were not trained on, in
-                        squared shares of the landmarks' box size, x before y for each landmark
+    noise_factors, noise_own    what `PointNoise` needs to know of the points' errors on faces that were not trained on
     coefficient_noise   (S + E, S + E) float64 covariance of the errors of shape and expression on such faces
     """
 
-    landmark_noise: Tensor
+    noise_factors: Tensor
+    noise_own: Tensor
     coefficient_noise: Tensor
 
-    def __init__(self, shape_size: int, expression_size: int) -> None:
+    def __init__(self, shape_size: int, expression_size: int, dense: int) -> None:
         super().__init__()
-        self._sizes = (POSE_SIZE, CAMERA_SIZE, shape_size, expression_size)
+        points = LANDMARKS + dense
+        self._sizes = (POSE_SIZE, CAMERA_SIZE, shape_size, expression_size, points)
         channels = WIDTHS[0] // 2
-        self.stem = _convolution(3, channels, 2)
+        self.stem = _convolution(3, channels, STEM_STRIDE, STEM_KERNEL)
         self.levels = nn.ModuleList()
         for width, count in zip(WIDTHS, BLOCKS, strict=True):
             blocks = [
@@ -102,18 +119,18 @@ class FitterNetwork(nn.Module):
         self.hidden = nn.Sequential(nn.Linear(PLACES * 16 + channels, HIDDEN), nn.ReLU(inplace=True))
         self.placement = nn.Linear(HIDDEN, POSE_SIZE + CAMERA_SIZE)
         self.coefficients = nn.Sequential(
-            nn.Linear(2 * LANDMARKS, OF_LANDMARKS),
-            nn.ReLU(inplace=True),
-            nn.Linear(OF_LANDMARKS, shape_size + expression_size),
+            nn.Linear(2 * points, OF_POINTS), nn.ReLU(inplace=True), nn.Linear(OF_POINTS, shape_size + expression_size)
         )
+        self.deviations = nn.Linear(HIDDEN, points)
         self.sides = nn.ModuleList(nn.Conv2d(width, PYRAMID, 1) for width in WIDTHS)
         self.merges = nn.ModuleList(_convolution(PYRAMID, PYRAMID, 1) for _ in WIDTHS[:-1])
-        self.maps = nn.Conv2d(PYRAMID, LANDMARKS, 1)
-        self.register_buffer("landmark_noise", usual_landmark_noise().double())
+        self.maps = nn.Conv2d(PYRAMID, points, 1)
+        self.register_buffer("noise_factors", torch.zeros(2 * points, NOISE_RANK, dtype=torch.float64))
+        self.register_buffer("noise_own", torch.ones(2 * points, dtype=torch.float64))
         self.register_buffer("coefficient_noise", torch.eye(shape_size + expression_size, dtype=torch.float64))
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, 128, 128) to (B, outputs) and (B, 68, 32, 32)."""
+        """(B, 3, 192, 192) to (B, outputs) and (B, 68 + D, 32, 32)."""
         x = self.stem(crops - 0.5)
         features = []
         for level in self.levels:
@@ -128,9 +145,10 @@ class FitterNetwork(nn.Module):
         # Rounded to bfloat16, what is regressed would be off by as much as the network is on faces it knows.
         with torch.autocast(crops.device.type, enabled=False):
             maps = self.maps(up.float())
-            # Landmarks are learnt where they are seen, not where they would make the coefficients right.
-            marks = _arrangement(_moments(maps.detach())[0])
-            return torch.cat([self.placement(self.hidden(joined.float())), self.coefficients(marks)], 1), maps
+            # Points are learnt where they are seen, not where they would make the coefficients right.
+            coefficients = self.coefficients(_arrangement(means_of(maps.detach())))
+            hidden = self.hidden(joined.float())
+            return torch.cat([self.placement(hidden), coefficients, self.deviations(hidden)], 1), maps
 
     def round_convolutions(self) -> None:
         """Keep in bfloat16 what mixed precision would round anew at every call; other calls are not possible then."""
@@ -140,7 +158,7 @@ class FitterNetwork(nn.Module):
     def read(self, output: tuple[Tensor, Tensor]) -> FittedFaces:
         """What an output means."""
         numbers, maps = output
-        pose, camera, shape, expression = numbers.float().split(self._sizes, 1)
+        pose, camera, shape, expression, deviation = numbers.float().split(self._sizes, 1)
         first = functional.normalize(pose[:, :3] + pose.new_tensor([1.0, 0.0, 0.0]), dim=-1)
         second = pose[:, 3:] + pose.new_tensor([0.0, 1.0, 0.0])
         second = functional.normalize(second - (first * second).sum(-1, keepdim=True) * first, dim=-1)
@@ -148,25 +166,39 @@ class FitterNetwork(nn.Module):
         scale = camera[:, 0].clamp(-2.0, 2.0).exp() * USUAL_SCALE
         place = CROP_SIZE / 2 * (1.0 + camera[:, 1:])
         camera_of_crop = Camera(angles_from_rotation(rotation), scale, place)
-        means, variances = _moments(maps.float())
-        spread = variances.sum(-1).mean(-1).clamp(min=0.0).sqrt()
-        return FittedFaces(camera_of_crop, rotation, shape, expression, means, spread)
+        means = means_of(maps.float())
+        spread = _variances(maps[:, :LANDMARKS].float(), means[:, :LANDMARKS]).mean(-1).clamp(min=0.0).sqrt()
+        sizes = deviation.clamp(-4.0, 4.0).exp() * USUAL_DEVIATION
+        return FittedFaces(camera_of_crop, rotation, shape, expression, means, sizes, spread)
 
 
-def _moments(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean place and variance of heat maps (B, 68, H, H) after their softmax, (B, 68, 2) crop pixels, pixels^2."""
+def means_of(maps: Tensor) -> Tensor:
+    """(B, P, 2) mean places of heat maps (B, P, H, H) after their softmax, crop pixels."""
+    share = maps.flatten(2).softmax(-1)
+    side = maps.shape[-1]
+    places = _places(side, maps)
+    both = torch.stack([places.expand(side, side), places[:, None].expand(side, side)], -1).flatten(0, 1)
+    return share @ both
+
+
+def _variances(maps: Tensor, means: Tensor) -> Tensor:
+    """(B, P) mean squared distances of heat maps (B, P, H, H) from their means (B, P, 2), pixels^2."""
     share = maps.flatten(2).softmax(-1).view_as(maps)
-    places = (torch.arange(maps.shape[-1], device=maps.device) + 0.5) * (CROP_SIZE / maps.shape[-1])
-    along = torch.stack([share.sum(2), share.sum(3)], 2)
-    means = (along * places).sum(-1)
-    return means, (along * (places - means[..., None]).square()).sum(-1)
+    places = _places(maps.shape[-1], maps)
+    square = (places - means[..., None]).square()
+    return (share.sum(2) * square[:, :, 0]).sum(-1) + (share.sum(3) * square[:, :, 1]).sum(-1)
 
 
-def _arrangement(landmarks: Tensor) -> Tensor:
-    """(B, 136) landmarks (B, 68, 2) about their middle, in shares of their spread."""
-    centred = landmarks - landmarks.mean(1, keepdim=True)
+def _places(side: int, like: Tensor) -> Tensor:
+    """(side,) crop pixels of the middles of a heat map's columns."""
+    return (torch.arange(side, device=like.device, dtype=like.dtype) + 0.5) * (CROP_SIZE / side)
+
+
+def _arrangement(points: Tensor) -> Tensor:
+    """(B, 2 P) points (B, P, 2) about their middle, in shares of their spread."""
+    centred = points - points.mean(1, keepdim=True)
     spread = centred.square().sum(-1).mean(-1).sqrt().clamp(min=1.0)
-    return LANDMARK_SCALE * (centred / spread[:, None, None]).flatten(1)
+    return POINT_SCALE * (centred / spread[:, None, None]).flatten(1)
 
 
 class _Residual(nn.Module):
@@ -189,8 +221,8 @@ class _Residual(nn.Module):
 
 
 def shrink(crops: Tensor) -> Tensor:
-    """(B, 3, 128, 128) the network's input from crops (B, 3, 256, 256), both in [0, 1]."""
-    return functional.avg_pool2d(crops, CROP_SIZE // INPUT_SIZE)
+    """(B, 3, 192, 192) the network's input from crops (B, 3, 256, 256), both in [0, 1]."""
+    return functional.interpolate(crops, size=[INPUT_SIZE, INPUT_SIZE], mode="bilinear", antialias=True)
 
 
 def load_weights(path: Path, model: FaceModel) -> FitterNetwork:
@@ -207,10 +239,17 @@ def load_weights(path: Path, model: FaceModel) -> FitterNetwork:
             f"fitter weights {path}: they are for another face model; train a fitter for this one, or fit landmarks "
             "(rotate.fit=landmarks)"
         )
-    return load_network(FitterNetwork(model.shape_size, model.expression_size), path, "fitter")
+    return load_network(network_for(model), path, "fitter")
 
 
-def _convolution(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+def network_for(model: FaceModel) -> FitterNetwork:
+    """An untrained network for a face model."""
+    return FitterNetwork(model.shape_size, model.expression_size, len(model.dense_landmarks))
+
+
+def _convolution(inputs: int, outputs: int, stride: int, kernel: int = 3) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+        nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
     )

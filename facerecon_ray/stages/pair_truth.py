@@ -37,6 +37,7 @@ class PairTruth(Stage):
                      camera    (3,) its scale in crop pixels a metre, x and y of the model's origin in crop pixels
                      shape, expression   coefficients of the face model that come closest to the head
                      landmarks_3d     (68, 3) image frame, crop pixels
+                     dense_landmarks  (D, 2) the face model's, crop pixels
                      landmarks        (68, 2) what the rotate stage is to fit, photo pixels
                      position_map     (256, 256, 3) crop pixels / 256 with depth 0, that of the origin, stored as 0.5
     """
@@ -61,6 +62,7 @@ class PairTruth(Stage):
             "shape": Column(np.float32, (self._model.shape_size,)),
             "expression": Column(np.float32, (self._model.expression_size,)),
             "landmarks_3d": Column(np.float32, (LANDMARKS, 3)),
+            "dense_landmarks": Column(np.float32, (len(self._model.dense_landmarks), 2)),
             "landmarks": Column(np.float32, (LANDMARKS, 2)),
             "position_map": Column(np.float16, (MAP_SIZE, MAP_SIZE, 3)),
         }
@@ -86,6 +88,7 @@ class PairTruth(Stage):
             "shape": heads.shape,
             "expression": heads.expression,
             "landmarks_3d": _to_crop(marked, transform),
+            "dense_landmarks": in_crop[:, self._model.dense_landmarks.numpy(), :2].astype(np.float32),
             "landmarks": self._seen_landmarks(batch, marked, photo_camera),
             "position_map": self._layout.position_map(torch.from_numpy(in_crop.astype(np.float32))).numpy(),
         }

@@ -17,7 +17,7 @@ from facerecon_ray.storage.pairs.pair_shards import ShardSummary, shard_name, sh
 from facerecon_ray.storage.software import machine, versions
 from facerecon_ray.storage.uris import as_bytes
 
-GENERATOR_VERSION = 8
+GENERATOR_VERSION = 9
 """Raised whenever the same settings and the same seed begin to give other pictures."""
 
 _VERSIONED = ("facerecon-ray", "anny", "numpy", "torch", "opencv-python-headless", "dlib-bin", "pyrender2", "pyarrow")

@@ -21,8 +21,8 @@ from facerecon_ray.storage.pairs.pair_codec import (
     unpack_mask,
 )
 
-PAIR_SCHEMA_VERSION = 2
-"""1: without fitted_camera, fitted_shape, fitted_expression, rotated_seen and rotated_head."""
+PAIR_SCHEMA_VERSION = 3
+"""2: without dense_landmarks; 1: also without fitted_camera, fitted_shape, fitted_expression, rotated_seen and rotated_head."""
 
 SPLITS = ("train", "validation", "test")
 
@@ -48,6 +48,7 @@ PAIR_SCHEMA = pa.schema(
         pa.field("shape", FLOATS),  # standard deviations
         pa.field("expression", FLOATS),  # standard deviations
         pa.field("landmarks_3d", matrix_type(68, 3)),  # crop pixels
+        pa.field("dense_landmarks", FLOATS),  # x and y of each of the face model's, crop pixels; null where it has none
         pa.field("given_landmarks", matrix_type(68, 2)),  # crop pixels, what the rotate stage fitted
         pa.field("fitted_pose", _ANGLES),  # degrees
         pa.field("fitted_camera", _CAMERA),
@@ -105,6 +106,7 @@ def pair_rows(batch: Mapping[str, np.ndarray], image_format: Literal["jpeg", "pn
         "position_map": pa.array(maps, pa.binary()),
         **{name: numbers(batch[name], known) for name in _OF_TRUTH},
         **{name: numbers(batch[name], known).cast(FLOATS) for name in ("shape", "expression")},
+        "dense_landmarks": _points(batch["dense_landmarks"], known),
         **{name: numbers(batch[name], fitted) for name in _OF_FIT},
         **{name: numbers(batch[name], fitted).cast(FLOATS) for name in ("fitted_shape", "fitted_expression")},
         "fitted_camera": named(batch["fitted_camera"], fitted, _CAMERA),
@@ -114,6 +116,13 @@ def pair_rows(batch: Mapping[str, np.ndarray], image_format: Literal["jpeg", "pn
         "true_rotated_pose": named(batch["true_rotated_pose"], turned, _ANGLES),
     }
     return pa.table({name: columns[name] for name in PAIR_SCHEMA.names}, schema=PAIR_SCHEMA)
+
+
+def _points(points: np.ndarray, valid: np.ndarray) -> pa.Array:
+    """(B, D, 2) points as lists of floats."""
+    if not points.shape[1]:
+        return pa.nulls(len(points), FLOATS)
+    return numbers(points.reshape(len(points), -1), valid).cast(FLOATS)
 
 
 def pair_arrays(rows: pa.Table, size: int) -> dict[str, np.ndarray]:

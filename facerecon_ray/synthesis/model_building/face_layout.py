@@ -21,6 +21,12 @@ def nose_tip(mean: np.ndarray, topology: HeadTopology) -> np.ndarray:
     return candidates[candidates[:, 2].argmax()]
 
 
+def origin_height(mean: np.ndarray, topology: HeadTopology) -> float:
+    """Height of the model's origin: half-way between the openings of the eyes and the mouth, about the nose's tip."""
+    right_eye, left_eye, mouth = (mean[vertices, 1].mean() for vertices in topology.eye_and_mouth_vertices)
+    return float(((right_eye + left_eye) / 2 + mouth) / 2)
+
+
 def face_region(mean: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(F,) indices of the triangles of the face: a rounded window in angle and height, one disc without pinches."""
     half_height, middle, axis_depth = 0.083, -0.004, -0.05

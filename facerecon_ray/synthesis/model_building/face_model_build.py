@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from facerecon_ray.errors import OutputError
-from facerecon_ray.geometry.face_model import REGIONS, FaceModel, usual_landmark_noise
+from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, REGIONS, FaceModel, usual_landmark_noise
 from facerecon_ray.synthesis.model_building.anny_statistics import anny_statistics
+from facerecon_ray.synthesis.model_building.correspondence import halves
 from facerecon_ray.synthesis.model_building.dense_landmarks import dense_landmarks
 from facerecon_ray.synthesis.model_building.face_layout import regions_of, uv_layout
 from facerecon_ray.synthesis.model_building.head_statistics import EXPRESSION_DEVIATION, HeadStatistics
@@ -107,6 +108,8 @@ def build_face_model(
 def with_open_mouth(model: FaceModel, topology: HeadTopology) -> FaceModel:
     """Take the cap between the lips away, whose vertices are the last ones; the rim is what remains of the mouth.
 
+    The landmarks of the inner lips lie on the rim then, where lips touch when the mouth is closed.
+
     Parameters
     ----------
     model : on all vertices of the topology
@@ -118,7 +121,9 @@ def with_open_mouth(model: FaceModel, topology: HeadTopology) -> FaceModel:
     in_face = torch.zeros(len(model.triangles), dtype=torch.bool)
     in_face[model.face_triangles] = True
     regions = model.regions[:kept].clone()
-    regions[topology.rim(topology.caps[2])] = REGIONS.index("mouth")
+    rim = topology.rim(topology.caps[2])
+    regions[rim] = REGIONS.index("mouth")
+    corners, weights = _on_rim(model, rim)
     return replace(
         model,
         mean=model.mean[:kept].clone(),
@@ -129,7 +134,26 @@ def with_open_mouth(model: FaceModel, topology: HeadTopology) -> FaceModel:
         uv=model.uv[:kept].clone(),
         mirror=model.mirror[:kept].clone(),
         regions=regions,
+        landmark_corners=corners,
+        landmark_weights=weights,
     )
+
+
+def _on_rim(model: FaceModel, rim: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """The landmarks' corners and weights with those of the inner lips moved onto the lips' rim, as far to the side."""
+    corners, weights = model.landmark_corners.clone(), model.landmark_weights.clone()
+    loop = model.mean[rim].numpy()
+    across = (model.mean[corners, 0] * weights).sum(1).numpy()
+    upper, lower = halves(loop)
+    for half, landmarks in ((upper, range(60, 65)), (lower, range(65, 68))):
+        for landmark in landmarks:
+            row = landmark - CONTOUR_LANDMARKS
+            along = float(np.interp(across[row], loop[half, 0], np.arange(len(half))))
+            along = {60: 0.0, 64: float(len(half) - 1)}.get(landmark, along)
+            first = min(int(along), len(half) - 2)
+            corners[row] = torch.from_numpy(rim[half[[first, first + 1, first + 1]]])
+            weights[row] = torch.tensor([1.0 - (along - first), along - first, 0.0])
+    return corners, weights
 
 
 def _without_landmarks(statistics: HeadStatistics, topology: HeadTopology) -> FaceModel:

@@ -9,7 +9,7 @@ from scipy.linalg import eigh
 
 from facerecon_ray.geometry.alignment import align, apply_alignment
 from facerecon_ray.geometry.pose import rotation_from_angles
-from facerecon_ray.synthesis.model_building.face_layout import mirrored_vertices, nose_tip
+from facerecon_ray.synthesis.model_building.face_layout import mirrored_vertices, origin_height
 from facerecon_ray.synthesis.people.head_topology import HeadTopology
 
 FACE_WEIGHT = 4.0
@@ -49,8 +49,8 @@ class HeadStatistics:
 def align_heads(surfaces: np.ndarray, topology: HeadTopology) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Symmetric mean (N, 3), mirrored vertex of each vertex (N,), and the heads aligned to the mean (2B, N, 3).
 
-    Every head enters twice, as it is and mirrored, so the statistics know no side. The origin lies at the height of
-    the nose's tip, in the middle of the vertices' depth: about 7 cm behind the tip.
+    Every head enters twice, as it is and mirrored, so the statistics know no side. The origin lies at about the height
+    of the nose's tip, in the middle of the vertices' depth: about 7 cm behind the tip.
     """
     level = rotation_from_angles(torch.tensor([0.0, -HEAD_TILT, 0.0])).numpy()
     mean = (surfaces[0] - surfaces[0].mean(0)) @ level.T
@@ -66,7 +66,7 @@ def align_heads(surfaces: np.ndarray, topology: HeadTopology) -> tuple[np.ndarra
     both = apply_alignment(both, *align(both, np.broadcast_to(mean, both.shape)))
     scale = size / np.linalg.norm(mean - mean.mean(0))
     mean, both = both.mean(0) * scale, both * scale
-    origin = np.array([0.0, nose_tip(mean, topology)[1], mean[:, 2].mean()], np.float32)
+    origin = np.array([0.0, origin_height(mean, topology), mean[:, 2].mean()], np.float32)
     return (mean - origin).astype(np.float32), mirror, (both - origin).astype(np.float32)
 
 

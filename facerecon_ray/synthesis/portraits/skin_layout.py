@@ -84,9 +84,16 @@ class SkinLayout:
 
 
 def _distance(model: FaceModel, place: np.ndarray, regions: tuple[str, ...]) -> np.ndarray:
-    """(P,) metres to the nearest of many points spread over the caps that close an opening of the mean head."""
+    """(P,) metres to an opening of the mean head: to many points spread over the caps that close it, or over its rim
+    where nothing does."""
     wanted = torch.tensor([REGIONS.index(name) for name in regions])
-    triangles = model.triangles[torch.isin(model.regions[model.triangles].long(), wanted).any(1)]
-    a, b, c = model.mean[triangles].unbind(1)
-    points = torch.cat([a, b, c, (a + b) / 2, (b + c) / 2, (a + c) / 2, (a + b + c) / 3])
+    inside = torch.isin(model.regions[model.triangles].long(), wanted)
+    corners = model.mean[model.triangles]
+    if bool(inside.all(1).any()):
+        a, b, c = corners[inside.any(1)].unbind(1)
+        points = torch.cat([a, b, c, (a + b) / 2, (b + c) / 2, (a + c) / 2, (a + b + c) / 3])
+    else:
+        sides = [(corners[inside[:, i] & inside[:, j]][:, (i, j)]) for i, j in ((0, 1), (1, 2), (2, 0))]
+        a, b = torch.cat(sides).unbind(1)
+        points = torch.cat([a + share * (b - a) for share in (0.0, 0.25, 0.5, 0.75, 1.0)])
     return np.asarray(cKDTree(points.numpy()).query(place)[0], np.float32)

@@ -1,4 +1,4 @@
-"""How the fitter learns: synthetic faces whose pose, shape, expression and landmarks are known."""
+"""How the fitter learns: synthetic faces whose pose, shape, expression and points are known."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, cast
@@ -13,8 +13,18 @@ from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import box_size
 from facerecon_ray.geometry.landmarks import MIRRORED_LANDMARKS, LandmarkModel
+from facerecon_ray.geometry.point_noise import PointNoise
 from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from_rotation, rotation_from_angles
-from facerecon_ray.networks.fitter import FACE_MODEL, INPUT_SIZE, USUAL_SCALE, FittedFaces, FitterNetwork, shrink
+from facerecon_ray.networks.fitter import (
+    FACE_MODEL,
+    INPUT_SIZE,
+    NOISE_RANK,
+    USUAL_SCALE,
+    FittedFaces,
+    FitterNetwork,
+    network_for,
+    shrink,
+)
 from facerecon_ray.report.training_pictures import fitted_faces_picture
 from facerecon_ray.training.recipes.augmentation import Placement, photographed
 from facerecon_ray.training.recipes.recipe import Recipe, Tensors
@@ -24,6 +34,9 @@ VERTICES = 600
 
 INDEPENDENT = 0.05
 """Share of the noise that is taken as independent from number to number."""
+
+MOST_SQUARE = 30.0
+"""Squared error of a point, in squared deviations, from which on a larger one counts no more."""
 
 MAP_WIDTH = 1.0
 """Standard deviation of the Gaussians that heat maps are to be like, in their pixels."""
@@ -36,14 +49,22 @@ class FitterRecipe(Recipe):
     what the fit expects of them. Most expressions move little, and the best answer to plain distances would be none.
     """
 
-    columns: ClassVar[tuple[str, ...]] = ("crop", "pose", "camera", "shape", "expression", "landmarks_3d")
+    columns: ClassVar[tuple[str, ...]] = (
+        "crop",
+        "pose",
+        "camera",
+        "shape",
+        "expression",
+        "landmarks_3d",
+        "dense_landmarks",
+    )
     result: ClassVar[str] = "fitter"
     goal: ClassVar[str] = "landmark_error"
 
     def __init__(self, settings: FitterTraining, device: torch.device) -> None:
         model = FaceModel.open(settings.face_model)
         self._settings, self._device = settings, device
-        self._network = FitterNetwork(model.shape_size, model.expression_size)
+        self._network = network_for(model)
         self.modules = {self.result: self._network}
         face = model.face_vertices
         chosen = face[torch.linspace(0, len(face) - 1, min(VERTICES, len(face))).long()]
@@ -52,6 +73,7 @@ class FitterRecipe(Recipe):
         self._expression_basis = model.expression_basis[:, chosen].to(device)
         self._landmarks = LandmarkModel.of(model.to(device))
         self._mirror = mirrored_coefficients(model).to(device)
+        self._mirrored_points = mirrored_points(model).to(device)
         self._model = model.to(device)
 
     @property
@@ -75,10 +97,11 @@ class FitterRecipe(Recipe):
             "shape": weights.shape * _squared_move(found.shape - truth.shape, self._shape_basis),
             "expression": weights.expression
             * _squared_move(found.expression - truth.expression, self._expression_basis),
-            "landmarks": weights.landmarks * _distance(found.landmarks, truth.landmarks[..., :2]),
-            "maps": weights.maps * map_loss(output[1], truth.landmarks[..., :2]),
+            "points": weights.points * _distance(found.points, truth.points),
+            "likelihood": weights.likelihood * negative_log_likelihood(found.points - truth.points, found.deviation),
+            "maps": weights.maps * map_loss(output[1], truth.points),
             "model_landmarks": weights.model_landmarks
-            * _distance(self._model_landmarks(found, truth)[..., :2], truth.landmarks[..., :2]),
+            * _distance(self._model_landmarks(found, truth)[..., :2], truth.landmarks),
             "coefficients": weights.coefficients
             * (
                 functional.mse_loss(found.shape, truth.shape) + functional.mse_loss(found.expression, truth.expression)
@@ -88,21 +111,23 @@ class FitterRecipe(Recipe):
 
     @torch.no_grad()
     def calibrate(self, network: nn.Module, result: nn.Module, batches: Iterable[Tensors]) -> None:
-        """Covariances of the errors of landmarks and coefficients, about 0: a bias is an error too."""
+        """How the errors of points and coefficients vary together, about 0: a bias is an error too."""
         marks, coefficients = [], []
         for batch in batches:
             truth, found = _truth(batch), self._network.read(network(self._input(batch["crop"])))
-            places = truth.landmarks[..., :2]
-            marks.append(((found.landmarks - places) / box_size(places)[:, None, None]).flatten(1))
+            marks.append(((found.points - truth.points) / found.deviation[..., None]).flatten(1))
             coefficients.append(torch.cat([found.shape - truth.shape, found.expression - truth.expression], 1))
         fitter = cast(FitterNetwork, result)
-        fitter.landmark_noise.copy_(_covariance(torch.cat(marks)))
+        noise = PointNoise.measured(torch.cat(marks), NOISE_RANK)
+        fitter.noise_factors.copy_(noise.factors)
+        fitter.noise_own.copy_(noise.own)
         fitter.coefficient_noise.copy_(_covariance(torch.cat(coefficients)))
 
     @torch.inference_mode()
     def figures(self, network: nn.Module, batch: Tensors) -> dict[str, Tensor]:
         """Errors of each row.
 
+        point_error@           mean distance of the points to the true ones, share of the landmarks' box size
         landmark_error@        mean distance of the regressed landmarks to the true ones, share of their box size
         model_landmark_error@  the same for the landmarks of the regressed face
         pose_error@            mean of the absolute errors of yaw, pitch and roll, degrees
@@ -113,6 +138,7 @@ class FitterRecipe(Recipe):
         found = self._network.read(network(self._input(batch["crop"])))
         truth = _truth(batch)
         size = box_size(truth.landmarks)
+        point_error = (found.points - truth.points).norm(dim=-1).mean(-1) / size
 
         def error(landmarks: Tensor) -> Tensor:
             return (landmarks[..., :2] - truth.landmarks[..., :2]).norm(dim=-1).mean(-1) / size
@@ -121,6 +147,8 @@ class FitterRecipe(Recipe):
         landmark_error, pose_error = error(found.landmarks), turned.abs().mean(-1)
         model_error = error(self._model_landmarks(found, found))
         return {
+            "point_error": point_error,
+            "point_error@": point_error,
             "landmark_error": landmark_error,
             "landmark_error@": landmark_error,
             "model_landmark_error": model_error,
@@ -156,10 +184,12 @@ class FitterRecipe(Recipe):
         rotation = torch.where(mirrored[:, None, None], flip @ truth.rotation @ flip, truth.rotation)
         zero = torch.zeros_like(placement.roll)
         rotation = rotation_from_angles(torch.stack([zero, zero, placement.roll], -1)) @ rotation
-        marks = torch.where(mirrored[:, None, None], truth.landmarks[:, MIRRORED_LANDMARKS], truth.landmarks)
+        marks = torch.where(mirrored[:, None, None], truth.points[:, self._mirrored_points], truth.points)
         place = placement.move(truth.camera.translation[:, None])[:, 0]
         camera = Camera(angles_from_rotation(rotation), truth.camera.scale * placement.zoom, place)
-        return FittedFaces(camera, rotation, shape, expression, placement.move(marks), truth.spread)
+        return FittedFaces(
+            camera, rotation, shape, expression, placement.move(marks), truth.deviation, truth.spread
+        )
 
     def _in_picture(self, faces: FittedFaces) -> Tensor:
         """(B, V, 3) vertices of faces in the image frame, pixels."""
@@ -189,15 +219,33 @@ def mirrored_coefficients(model: FaceModel) -> Tensor:
     return torch.linalg.solve(normal, columns @ mirrored[:, face].flatten(1).T).T.float()
 
 
-def map_loss(maps: Tensor, landmarks: Tensor) -> Tensor:
-    """Cross entropy of heat maps (B, 68, H, H) to Gaussians around landmarks (B, 68, 2), crop pixels; 0 at best."""
+def mirrored_points(model: FaceModel) -> Tensor:
+    """(68 + D,) int64 for each landmark and dense landmark the one at the mirrored place."""
+    dense = model.dense_landmarks
+    place = torch.full((len(model.mean),), -1)
+    place[dense] = torch.arange(len(dense))
+    return torch.cat([torch.from_numpy(MIRRORED_LANDMARKS), len(MIRRORED_LANDMARKS) + place[model.mirror[dense]]])
+
+
+def negative_log_likelihood(errors: Tensor, deviation: Tensor) -> Tensor:
+    """Mean of Gaussians with deviations (B, P) along each axis at errors (B, P, 2), without its constant; one number.
+
+    The squares are capped where only an outlier can be: one covered face would count as much as all others.
+    """
+    square = (errors / deviation[..., None]).square().sum(-1)
+    return (2.0 * deviation.log() + 0.5 * square.clamp(max=MOST_SQUARE)).mean()
+
+
+def map_loss(maps: Tensor, points: Tensor) -> Tensor:
+    """Cross entropy of heat maps (B, P, H, H) to Gaussians around points (B, P, 2), crop pixels; 0 at best."""
     side = maps.shape[-1]
     centres = torch.arange(side, device=maps.device) + 0.5
-    distance = (landmarks[..., None] * (side / CROP_SIZE) - centres) / MAP_WIDTH
+    distance = (points[..., None] * (side / CROP_SIZE) - centres) / MAP_WIDTH
     along_x, along_y = (-0.5 * distance.square()).softmax(-1).unbind(-2)
-    wanted = (along_y[..., :, None] * along_x[..., None, :]).flatten(2)
+    likely = maps.float().flatten(2).log_softmax(-1).view_as(maps)
+    agreement = ((likely @ along_x[..., None])[..., 0] * along_y).sum(-1)
     entropy = -(torch.xlogy(along_x, along_x).sum(-1) + torch.xlogy(along_y, along_y).sum(-1))
-    return (-(wanted * maps.float().flatten(2).log_softmax(-1)).sum(-1) - entropy).mean()
+    return (-agreement - entropy).mean()
 
 
 def _covariance(errors: Tensor) -> Tensor:
@@ -210,8 +258,9 @@ def _covariance(errors: Tensor) -> Tensor:
 def _truth(batch: Tensors) -> FittedFaces:
     camera = Camera.from_row(batch["pose"], batch["camera"])
     rotation = rotation_from_angles(batch["pose"])
-    certain = torch.zeros_like(camera.scale)
-    return FittedFaces(camera, rotation, batch["shape"], batch["expression"], batch["landmarks_3d"], certain)
+    points = torch.cat([batch["landmarks_3d"][..., :2], batch["dense_landmarks"].unflatten(1, (-1, 2))], 1)
+    certain = torch.zeros_like(points[..., 0])
+    return FittedFaces(camera, rotation, batch["shape"], batch["expression"], points, certain, certain[:, 0])
 
 
 def _moves(coefficients: Tensor, basis: Tensor) -> Tensor:
