@@ -55,6 +55,10 @@ FACE_MODEL = "face_model"
 """What the metadata of a weight file call the fingerprint of the face model whose coefficients the network gives."""
 
 
+Output = tuple[Tensor, Tensor, Tensor]
+"""What the network gives, see `FitterNetwork`."""
+
+
 @dataclass(frozen=True)
 class FittedFaces:
     """What the network says of B crops, in the pixels of the 256 x 256 crop.
@@ -88,7 +92,8 @@ class FitterNetwork(nn.Module):
 
     Input   (B, 3, 192, 192) float in [0, 1], RGB
     Output  (B, 6 + 3 + S + E + 68 + D) float: rotation, camera, coefficients, logarithms of the points' deviations;
-            and (B, 68 + D, 32, 32) the points' heat maps before their softmax. `read` says what they mean
+            (B, 68 + D, 32, 32) the points' heat maps before their softmax; and (B, 68 + D, 2) the means of the heat
+            maps. `read` says what they mean
 
     Parameters
     ----------
@@ -124,13 +129,13 @@ class FitterNetwork(nn.Module):
         self.deviations = nn.Linear(HIDDEN, points)
         self.sides = nn.ModuleList(nn.Conv2d(width, PYRAMID, 1) for width in WIDTHS)
         self.merges = nn.ModuleList(_convolution(PYRAMID, PYRAMID, 1) for _ in WIDTHS[:-1])
-        self.maps = nn.Conv2d(PYRAMID, points, 1)
+        self.maps = nn.Conv1d(PYRAMID, points, 1)
         self.register_buffer("noise_factors", torch.zeros(2 * points, NOISE_RANK, dtype=torch.float64))
         self.register_buffer("noise_own", torch.ones(2 * points, dtype=torch.float64))
         self.register_buffer("coefficient_noise", torch.eye(shape_size + expression_size, dtype=torch.float64))
 
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, 192, 192) to (B, outputs) and (B, 68 + D, 32, 32)."""
+    def forward(self, crops: Tensor) -> Output:
+        """(B, 3, 192, 192) to (B, outputs), (B, 68 + D, 32, 32) and (B, 68 + D, 2)."""
         x = self.stem(crops - 0.5)
         features = []
         for level in self.levels:
@@ -144,20 +149,21 @@ class FitterNetwork(nn.Module):
             up = merge(side(feature) + functional.interpolate(up, scale_factor=2.0))
         # Rounded to bfloat16, what is regressed would be off by as much as the network is on faces it knows.
         with torch.autocast(crops.device.type, enabled=False):
-            maps = self.maps(up.float())
+            maps = self.maps(up.float().flatten(2)).unflatten(2, up.shape[2:])
+            means = means_of(maps)
             # Points are learnt where they are seen, not where they would make the coefficients right.
-            coefficients = self.coefficients(_arrangement(means_of(maps.detach())))
+            coefficients = self.coefficients(_arrangement(means.detach()))
             hidden = self.hidden(joined.float())
-            return torch.cat([self.placement(hidden), coefficients, self.deviations(hidden)], 1), maps
+            return torch.cat([self.placement(hidden), coefficients, self.deviations(hidden)], 1), maps, means
 
     def round_convolutions(self) -> None:
         """Keep in bfloat16 what mixed precision would round anew at every call; other calls are not possible then."""
         for part in (self.stem, self.levels, self.places, self.sides, self.merges):
             part.to(torch.bfloat16)
 
-    def read(self, output: tuple[Tensor, Tensor]) -> FittedFaces:
+    def read(self, output: Output) -> FittedFaces:
         """What an output means."""
-        numbers, maps = output
+        numbers, maps, means = output
         pose, camera, shape, expression, deviation = numbers.float().split(self._sizes, 1)
         first = functional.normalize(pose[:, :3] + pose.new_tensor([1.0, 0.0, 0.0]), dim=-1)
         second = pose[:, 3:] + pose.new_tensor([0.0, 1.0, 0.0])
@@ -166,8 +172,7 @@ class FitterNetwork(nn.Module):
         scale = camera[:, 0].clamp(-2.0, 2.0).exp() * USUAL_SCALE
         place = CROP_SIZE / 2 * (1.0 + camera[:, 1:])
         camera_of_crop = Camera(angles_from_rotation(rotation), scale, place)
-        means = means_of(maps.float())
-        spread = _variances(maps[:, :LANDMARKS].float(), means[:, :LANDMARKS]).mean(-1).clamp(min=0.0).sqrt()
+        spread = _variances(maps[:, :LANDMARKS], means[:, :LANDMARKS]).mean(-1).clamp(min=0.0).sqrt()
         sizes = deviation.clamp(-4.0, 4.0).exp() * USUAL_DEVIATION
         return FittedFaces(camera_of_crop, rotation, shape, expression, means, sizes, spread)
 

@@ -6,24 +6,35 @@ import torch
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import rotation_from_angles
-from facerecon_ray.networks.fitter import FACE_MODEL, MAP_SIDE, USUAL_SCALE, FitterNetwork, load_weights, shrink
+from facerecon_ray.networks.fitter import (
+    FACE_MODEL,
+    MAP_SIDE,
+    USUAL_DEVIATION,
+    USUAL_SCALE,
+    FitterNetwork,
+    load_weights,
+    network_for,
+    shrink,
+)
 from facerecon_ray.networks.weight_file import weight_bytes
 
-SHAPE, EXPRESSION = 5, 3
-NUMBERS = 6 + 3 + SHAPE + EXPRESSION
+SHAPE, EXPRESSION, DENSE = 5, 3, 12
+POINTS = 68 + DENSE
+NUMBERS = 6 + 3 + SHAPE + EXPRESSION + POINTS
+COEFFICIENTS = slice(9, 9 + SHAPE + EXPRESSION)
 
 
 @pytest.fixture(scope="module")
 def network() -> FitterNetwork:
     torch.manual_seed(0)
-    return FitterNetwork(SHAPE, EXPRESSION).eval()
+    return FitterNetwork(SHAPE, EXPRESSION, DENSE).eval()
 
 
 Output = tuple[torch.Tensor, torch.Tensor]
 
 
 def nothing(rows: int) -> Output:
-    return torch.zeros(rows, NUMBERS), torch.zeros(rows, 68, MAP_SIDE, MAP_SIDE)
+    return torch.zeros(rows, NUMBERS), torch.zeros(rows, POINTS, MAP_SIDE, MAP_SIDE)
 
 
 def test_an_output_of_nothing_is_the_mean_face_from_the_front_in_the_middle(network: FitterNetwork) -> None:
@@ -32,7 +43,9 @@ def test_an_output_of_nothing_is_the_mean_face_from_the_front_in_the_middle(netw
     assert torch.equal(faces.camera.angles, torch.zeros(2, 3))
     assert torch.equal(faces.camera.scale, torch.full((2,), USUAL_SCALE))
     assert torch.equal(faces.camera.translation, torch.full((2, 2), 128.0))
-    assert torch.equal(faces.landmarks, torch.full((2, 68, 2), 128.0))
+    assert torch.allclose(faces.points, torch.full((2, POINTS, 2), 128.0), atol=1e-3)
+    assert torch.equal(faces.deviation, torch.full((2, POINTS), USUAL_DEVIATION))
+    assert torch.equal(faces.landmarks, faces.points[:, :68])
     assert not faces.shape.any() and faces.shape.shape == (2, SHAPE)
     assert not faces.expression.any() and faces.expression.shape == (2, EXPRESSION)
 
@@ -55,15 +68,17 @@ def test_a_rotation_is_read_from_the_first_two_columns(network: FitterNetwork) -
     assert torch.allclose(network.read(output).camera.angles, angles, atol=1e-2)
 
 
-def test_landmarks_are_the_means_of_their_heat_maps(network: FitterNetwork) -> None:
+def test_points_are_the_means_of_their_heat_maps(network: FitterNetwork) -> None:
     numbers, maps = nothing(1)
     maps[0, 5, 10, 20] = 100.0
     maps[0, 6, 30, 3], maps[0, 6, 30, 4] = 100.0, 100.0
-    landmarks = network.read((numbers, maps)).landmarks[0]
+    maps[0, 70, 2, 9] = 100.0
+    points = network.read((numbers, maps)).points[0]
     cell = 256 / MAP_SIDE
-    assert torch.allclose(landmarks[5], torch.tensor([20.5, 10.5]) * cell, atol=1e-3)
-    assert torch.allclose(landmarks[6], torch.tensor([4.0, 30.5]) * cell, atol=1e-3)
-    assert torch.allclose(landmarks[7], torch.tensor([128.0, 128.0]), atol=1e-3)
+    assert torch.allclose(points[5], torch.tensor([20.5, 10.5]) * cell, atol=1e-3)
+    assert torch.allclose(points[6], torch.tensor([4.0, 30.5]) * cell, atol=1e-3)
+    assert torch.allclose(points[70], torch.tensor([9.5, 2.5]) * cell, atol=1e-3)
+    assert torch.allclose(points[7], torch.tensor([128.0, 128.0]), atol=1e-3)
 
 
 def test_spread_says_how_far_the_heat_maps_lie_about_their_means(network: FitterNetwork) -> None:
@@ -88,21 +103,21 @@ class Draws(torch.nn.Module):
 
 
 def peaks(places: torch.Tensor) -> torch.Tensor:
-    """(1, 68, H, H) maps with a sharp peak at each of (68, 2) cells."""
-    maps = torch.zeros(1, 68, MAP_SIDE, MAP_SIDE)
-    maps[0, torch.arange(68), places[:, 1], places[:, 0]] = 100.0
+    """(1, P, H, H) maps with a sharp peak at each of (P, 2) cells."""
+    maps = torch.zeros(1, POINTS, MAP_SIDE, MAP_SIDE)
+    maps[0, torch.arange(POINTS), places[:, 1], places[:, 0]] = 100.0
     return maps
 
 
-def test_coefficients_follow_from_how_the_landmarks_lie_to_each_other() -> None:
+def test_coefficients_follow_from_how_the_points_lie_to_each_other() -> None:
     torch.manual_seed(1)
-    network = FitterNetwork(SHAPE, EXPRESSION).eval()
-    places = torch.randint(4, 12, (68, 2))
-    crops = torch.rand(2, 1, 3, 128, 128)
+    network = FitterNetwork(SHAPE, EXPRESSION, DENSE).eval()
+    places = torch.randint(4, 12, (POINTS, 2))
+    crops = torch.rand(2, 1, 3, 192, 192)
 
     def coefficients(cells: torch.Tensor, crop: int = 0) -> torch.Tensor:
         network.maps = Draws(peaks(cells))
-        return network(crops[crop])[0][0, 9:]
+        return network(crops[crop])[0][0, COEFFICIENTS]
 
     wanted = coefficients(places)
     assert torch.allclose(coefficients(places, crop=1), wanted)
@@ -114,10 +129,10 @@ def test_coefficients_follow_from_how_the_landmarks_lie_to_each_other() -> None:
     assert (coefficients(lower_mouth) - wanted).abs().max() > 0.01
 
 
-def test_coefficients_do_not_pull_at_the_landmarks() -> None:
-    network = FitterNetwork(SHAPE, EXPRESSION)
-    numbers, maps = network(torch.rand(2, 3, 128, 128))
-    numbers[:, 9:].sum().backward(retain_graph=True)
+def test_coefficients_do_not_pull_at_the_points() -> None:
+    network = FitterNetwork(SHAPE, EXPRESSION, DENSE)
+    numbers, maps = network(torch.rand(2, 3, 192, 192))
+    numbers[:, COEFFICIENTS].sum().backward(retain_graph=True)
     assert network.maps.weight.grad is None
     maps.square().sum().backward()
     assert network.maps.weight.grad is not None and network.maps.weight.grad.any()
@@ -132,11 +147,11 @@ def test_scales_stay_within_a_factor_of_e_squared(network: FitterNetwork) -> Non
 
 @torch.no_grad()
 def test_the_output_is_float32_whatever_precision_the_network_has(network: FitterNetwork) -> None:
-    crops = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(1))
+    crops = torch.rand(2, 3, 192, 192, generator=torch.Generator().manual_seed(1))
     exact = network(crops)
     with torch.autocast("cpu", torch.bfloat16):
         mixed = network(crops)
-    assert [tuple(part.shape) for part in mixed] == [(2, NUMBERS), (2, 68, MAP_SIDE, MAP_SIDE)]
+    assert [tuple(part.shape) for part in mixed] == [(2, NUMBERS), (2, POINTS, MAP_SIDE, MAP_SIDE)]
     for rough, fine in zip(mixed, exact, strict=True):
         assert rough.dtype == torch.float32
         assert 0 < (rough - fine).abs().max() < 0.05
@@ -144,24 +159,32 @@ def test_the_output_is_float32_whatever_precision_the_network_has(network: Fitte
 
 def test_one_training_step_moves_every_parameter() -> None:
     torch.manual_seed(0)
-    network = FitterNetwork(SHAPE, EXPRESSION)
-    numbers, maps = network(torch.rand(2, 3, 128, 128))
+    network = FitterNetwork(SHAPE, EXPRESSION, DENSE)
+    numbers, maps = network(torch.rand(2, 3, 192, 192))
     (numbers.square().mean() + maps.square().mean()).backward()
     still = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert still == []
 
 
-def test_crops_shrink_by_averaging() -> None:
+def test_crops_shrink_without_aliases() -> None:
     crops = torch.zeros(1, 3, 256, 256)
-    crops[0, 0, 0, 1] = 1.0
+    crops[0, :, :, ::2] = 1.0
     small = shrink(crops)
-    assert small.shape == (1, 3, 128, 128)
-    assert small[0, 0, 0, 0] == 0.25 and small.sum() == 0.25
+    assert small.shape == (1, 3, 192, 192)
+    assert (small[..., 2:-2] - 0.5).abs().max() < 0.25 < 0.5
+    assert torch.allclose(shrink(torch.full((1, 3, 256, 256), 0.3)), torch.tensor(0.3))
+
+
+def test_deviations_are_kept_within_what_a_crop_can_hold(network: FitterNetwork) -> None:
+    output = nothing(3)
+    output[0][:, -POINTS:] = torch.tensor([-50.0, 0.5, 50.0])[:, None]
+    found = network.read(output).deviation[:, 0] / USUAL_DEVIATION
+    assert torch.allclose(found, torch.tensor([-4.0, 0.5, 4.0]).exp())
 
 
 def test_weights_of_another_face_model_are_refused_and_those_that_name_none_are_taken(tmp_path: Path) -> None:
     model = FaceModel.default()
-    state = FitterNetwork(model.shape_size, model.expression_size).state_dict()
+    state = network_for(model).state_dict()
     path = tmp_path / "fitter.safetensors"
     for known in ({}, {FACE_MODEL: model.fingerprint}):
         path.write_bytes(weight_bytes(state, "fitter", known))

@@ -70,6 +70,7 @@ def face_rows(subject: int, rows: int = 2, split: str = "train") -> Rows:
         "shape": shape.numpy(),
         "expression": expression.numpy(),
         "landmarks_3d": landmarks.numpy(),
+        "dense_landmarks": points[:, model.dense_landmarks, :2].numpy(),
         "given_landmarks": landmarks[..., :2].numpy(),
         "fitted_pose": angles.numpy(),
         "fitted_camera": fit,

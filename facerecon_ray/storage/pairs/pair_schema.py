@@ -22,7 +22,7 @@ from facerecon_ray.storage.pairs.pair_codec import (
 )
 
 PAIR_SCHEMA_VERSION = 3
-"""2: without dense_landmarks; 1: also without fitted_camera, fitted_shape, fitted_expression, rotated_seen and rotated_head."""
+"""2: without dense_landmarks; 1: without fitted_camera, fitted_shape, fitted_expression and rotated_... too."""
 
 SPLITS = ("train", "validation", "test")
 
@@ -48,7 +48,9 @@ PAIR_SCHEMA = pa.schema(
         pa.field("shape", FLOATS),  # standard deviations
         pa.field("expression", FLOATS),  # standard deviations
         pa.field("landmarks_3d", matrix_type(68, 3)),  # crop pixels
-        pa.field("dense_landmarks", FLOATS),  # x and y of each of the face model's, crop pixels; null where it has none
+        pa.field(
+            "dense_landmarks", FLOATS
+        ),  # x and y of each of the face model's, crop pixels; null where it has none
         pa.field("given_landmarks", matrix_type(68, 2)),  # crop pixels, what the rotate stage fitted
         pa.field("fitted_pose", _ANGLES),  # degrees
         pa.field("fitted_camera", _CAMERA),

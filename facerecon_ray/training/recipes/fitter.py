@@ -187,9 +187,7 @@ class FitterRecipe(Recipe):
         marks = torch.where(mirrored[:, None, None], truth.points[:, self._mirrored_points], truth.points)
         place = placement.move(truth.camera.translation[:, None])[:, 0]
         camera = Camera(angles_from_rotation(rotation), truth.camera.scale * placement.zoom, place)
-        return FittedFaces(
-            camera, rotation, shape, expression, placement.move(marks), truth.deviation, truth.spread
-        )
+        return FittedFaces(camera, rotation, shape, expression, placement.move(marks), truth.deviation, truth.spread)
 
     def _in_picture(self, faces: FittedFaces) -> Tensor:
         """(B, V, 3) vertices of faces in the image frame, pixels."""
@@ -242,8 +240,7 @@ def map_loss(maps: Tensor, points: Tensor) -> Tensor:
     centres = torch.arange(side, device=maps.device) + 0.5
     distance = (points[..., None] * (side / CROP_SIZE) - centres) / MAP_WIDTH
     along_x, along_y = (-0.5 * distance.square()).softmax(-1).unbind(-2)
-    likely = maps.float().flatten(2).log_softmax(-1).view_as(maps)
-    agreement = ((likely @ along_x[..., None])[..., 0] * along_y).sum(-1)
+    agreement = ((maps @ along_x[..., None])[..., 0] * along_y).sum(-1) - maps.flatten(2).logsumexp(-1)
     entropy = -(torch.xlogy(along_x, along_x).sum(-1) + torch.xlogy(along_y, along_y).sum(-1))
     return (-agreement - entropy).mean()
 
@@ -258,7 +255,7 @@ def _covariance(errors: Tensor) -> Tensor:
 def _truth(batch: Tensors) -> FittedFaces:
     camera = Camera.from_row(batch["pose"], batch["camera"])
     rotation = rotation_from_angles(batch["pose"])
-    points = torch.cat([batch["landmarks_3d"][..., :2], batch["dense_landmarks"].unflatten(1, (-1, 2))], 1)
+    points = torch.cat([batch["landmarks_3d"][..., :2], batch["dense_landmarks"].reshape(len(rotation), -1, 2)], 1)
     certain = torch.zeros_like(points[..., 0])
     return FittedFaces(camera, rotation, batch["shape"], batch["expression"], points, certain, certain[:, 0])
 

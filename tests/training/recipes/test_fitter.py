@@ -1,3 +1,4 @@
+import math
 import sys
 from functools import partial
 from pathlib import Path
@@ -10,13 +11,18 @@ from torch import Tensor
 
 from facerecon_ray.config.training import AugmentationSettings, FitterTraining
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.fitting import box_size
 from facerecon_ray.geometry.pose import Camera, rotation_from_angles
 from facerecon_ray.geometry.rasterizer import rasterize
-from facerecon_ray.networks.fitter import FACE_MODEL, MAP_SIDE, FittedFaces, FitterNetwork
+from facerecon_ray.networks.fitter import FACE_MODEL, MAP_SIDE, USUAL_DEVIATION, FittedFaces, network_for
 from facerecon_ray.training.learner import Learner
 from facerecon_ray.training.recipes.augmentation import Placement
-from facerecon_ray.training.recipes.fitter import MAP_WIDTH, FitterRecipe, mirrored_coefficients
+from facerecon_ray.training.recipes.fitter import (
+    MAP_WIDTH,
+    FitterRecipe,
+    mirrored_coefficients,
+    mirrored_points,
+    negative_log_likelihood,
+)
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from training_pairs import as_batch, face_rows
@@ -26,6 +32,7 @@ STILL = AugmentationSettings(channels=(1.0, 1.0), contrast=0, grey_share=0, blur
 MODEL = FaceModel.default()
 FACE = MODEL.face_vertices
 JAW = 17
+COEFFICIENTS = slice(9, 9 + MODEL.shape_size + MODEL.expression_size)
 
 settings = partial(FitterTraining, data="pairs", output="out", augmentation=STILL)
 
@@ -62,9 +69,11 @@ def output_for(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     scale = (batch["camera"][:, :1] / 975.0).log()
     pose = rotation[..., :2].mT.flatten(1) - torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
     centres = (torch.arange(MAP_SIDE) + 0.5) * 256 / MAP_SIDE
-    steps = (batch["landmarks_3d"][..., :2, None] - centres) / (MAP_WIDTH * 256 / MAP_SIDE)
+    points = torch.cat([batch["landmarks_3d"][..., :2], batch["dense_landmarks"].view(len(pose), -1, 2)], 1)
+    steps = (points[..., None] - centres) / (MAP_WIDTH * 256 / MAP_SIDE)
     maps = -0.5 * (steps[..., 0, None, :].square() + steps[..., 1, :, None].square())
-    return torch.cat([pose, scale, place, batch["shape"], batch["expression"]], 1), maps
+    certain = torch.zeros(points.shape[:2])
+    return torch.cat([pose, scale, place, batch["shape"], batch["expression"], certain], 1), maps
 
 
 class Says(torch.nn.Module):
@@ -110,11 +119,12 @@ def test_the_moved_truth_lies_where_the_picture_was_moved(
     assert torch.allclose(rotation_from_angles(truth.camera.angles), truth.rotation, atol=1e-4)
     # The jaw's landmarks slide, and may lie on another point of their path.
     found = recipe._model_landmarks(truth, truth)
-    distance = (found - truth.landmarks)[..., :2].norm(dim=-1)
+    distance = (found[..., :2] - truth.landmarks).norm(dim=-1)
     assert distance[:, JAW:].mean() < limit
     assert distance[:, :JAW].mean() < 2 * limit
     # The subject's right brow stays to the left of the left one.
-    upright = truth.landmarks @ rotation_from_angles(torch.tensor([0.0, 0.0, change.get("roll", 0.0)]))
+    turned = torch.nn.functional.pad(truth.landmarks, (0, 1))
+    upright = turned @ rotation_from_angles(torch.tensor([0.0, 0.0, change.get("roll", 0.0)]))
     assert (upright[:, 19, 0] < upright[:, 24, 0]).all()
 
 
@@ -140,7 +150,9 @@ def test_the_truth_has_no_loss(recipe: FitterRecipe, batch: dict[str, Tensor]) -
     network = Says(output_for(batch))
     ((name, parts),) = recipe.losses({"fitter": network}, batch, torch.Generator().manual_seed(0))
     assert name == "fitter"
-    assert set(parts) == {"vertices", "shape", "expression", "landmarks", "maps", "model_landmarks", "coefficients"}
+    certain = 2 * math.log(USUAL_DEVIATION)
+    assert float(parts.pop("likelihood")) == pytest.approx(certain, abs=0.01), "of the deviations alone"
+    assert set(parts) == {"vertices", "shape", "expression", "points", "maps", "model_landmarks", "coefficients"}
     assert {part: round(float(value), 2) for part, value in parts.items()} == dict.fromkeys(parts, 0.0)
 
 
@@ -162,24 +174,26 @@ def test_each_mistake_raises_its_own_losses(
     assert {part for part, value in parts.items() if value > 1.5 * least[part] + 1e-5} == raised
 
 
-def test_a_landmark_that_is_off_raises_the_losses_of_landmarks(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
+def test_points_that_are_off_raise_their_own_losses(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
     numbers, maps = output_for(batch)
     off = Says((numbers, maps.roll(1, -1)))
     ((_, parts),) = recipe.losses({"fitter": off}, batch, torch.Generator().manual_seed(0))
-    assert {part for part, value in parts.items() if value > 0.01} == {"landmarks", "maps"}
-    assert float(parts["landmarks"]) == pytest.approx(256 / MAP_SIDE, rel=0.02)
+    expected = 2 * math.log(USUAL_DEVIATION) + 0.5 * (256 / MAP_SIDE / USUAL_DEVIATION) ** 2
+    assert float(parts.pop("likelihood")) == pytest.approx(expected, rel=0.02)
+    assert {part for part, value in parts.items() if value > 0.01} == {"points", "maps"}
+    assert float(parts["points"]) == pytest.approx(256 / MAP_SIDE, rel=0.02)
     # Two Gaussians of one width that are a step apart.
-    assert float(parts["maps"]) == pytest.approx(2.0 * 0.5 / MAP_WIDTH**2, rel=0.1)
+    assert float(parts["maps"]) == pytest.approx(3.0 * 0.5 / MAP_WIDTH**2, rel=0.1)
 
 
 def test_weights_of_losses_are_factors(batch: dict[str, Tensor]) -> None:
-    weights = {"vertices": 0.0, "landmarks": 4.0}
+    weights = {"vertices": 0.0, "points": 4.0}
     plain, weighted = FitterRecipe(settings(), CPU), FitterRecipe(settings(losses=weights), CPU)
     said = Says(tuple(torch.zeros_like(part) for part in output_for(batch)))
     ((_, one),) = plain.losses({"fitter": said}, batch, torch.Generator().manual_seed(0))
     ((_, other),) = weighted.losses({"fitter": said}, batch, torch.Generator().manual_seed(0))
     assert other["vertices"] == 0 < one["vertices"]
-    assert float(other["landmarks"]) == pytest.approx(4 * float(one["landmarks"]), rel=1e-5)
+    assert float(other["points"]) == pytest.approx(4 * float(one["points"]), rel=1e-5)
     assert other["shape"] == one["shape"]
 
 
@@ -188,7 +202,7 @@ def test_figures_of_the_truth_are_0_and_those_of_other_faces_are_in_their_units(
 ) -> None:
     figures = recipe.figures(Says(output_for(batch)), batch)
     assert recipe.goal in figures
-    for name in ("landmark_error", "model_landmark_error", "pose_error", "shape_error"):
+    for name in ("point_error", "landmark_error", "model_landmark_error", "pose_error", "shape_error"):
         assert figures[name].shape == (4,)
         assert figures[name].max() < 0.02, name
     assert ((figures["mean_shape_error"] > 0.5) & (figures["mean_shape_error"] < 20)).all()
@@ -206,7 +220,7 @@ def test_figures_of_the_truth_are_0_and_those_of_other_faces_are_in_their_units(
 def test_shape_and_expression_are_learnt_by_squares(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
     def losses(size: float) -> dict[str, Tensor]:
         numbers, maps = output_for(batch)
-        numbers[:, 9:] += size
+        numbers[:, COEFFICIENTS] += size
         ((_, parts),) = recipe.losses({"fitter": Says((numbers, maps))}, batch, torch.Generator().manual_seed(0))
         return parts
 
@@ -215,21 +229,37 @@ def test_shape_and_expression_are_learnt_by_squares(recipe: FitterRecipe, batch:
     assert float(two["expression"]) == pytest.approx(4 * float(one["expression"]), rel=0.01)
 
 
-def test_calibration_measures_how_landmarks_and_coefficients_err(
-    recipe: FitterRecipe, batch: dict[str, Tensor]
-) -> None:
+def test_calibration_measures_how_points_and_coefficients_err(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
     numbers, maps = output_for(batch)
     numbers[:, 9] += 0.5
-    network = FitterNetwork(MODEL.shape_size, MODEL.expression_size)
+    network = network_for(MODEL)
     recipe.calibrate(Says((numbers, maps.roll(1, -1))), network, [batch, batch])
-    marks, coefficients = network.landmark_noise, network.coefficient_noise
-    size = box_size(batch["landmarks_3d"])
-    share = float((256 / MAP_SIDE / size).square().mean())
-    assert float(marks.diagonal()[::2].mean()) == pytest.approx(share, rel=0.05)
-    assert marks.diagonal()[1::2].max() < 0.02 * share
-    assert float(marks[0, 2]) == pytest.approx(0.95 * share, rel=0.05)
+    factors, own, coefficients = network.noise_factors, network.noise_own, network.coefficient_noise
+    variance = (256 / MAP_SIDE / USUAL_DEVIATION) ** 2
+    assert float(((factors**2).sum(1) + own)[::2].mean()) == pytest.approx(variance, rel=0.05)
+    assert ((factors**2).sum(1) + own)[1::2].max() < 0.02 * variance
+    assert float(factors[0] @ factors[2]) == pytest.approx(variance, rel=0.1), "all points erred alike"
     assert float(coefficients[0, 0]) == pytest.approx(0.25, rel=0.01)
     assert coefficients[1:].abs().max() < 1e-4
+
+
+def test_deviations_are_learnt_as_large_as_errors_are() -> None:
+    errors = 2.5 * torch.randn(4000, 3, 2, generator=torch.Generator().manual_seed(4))
+    deviation = torch.full((3,), 1.0, requires_grad=True)
+    optimizer = torch.optim.Adam([deviation], lr=0.05)
+    for _ in range(200):
+        optimizer.zero_grad()
+        negative_log_likelihood(errors, deviation.expand(4000, 3)).backward()
+        optimizer.step()
+    assert torch.allclose(deviation.detach(), torch.tensor(2.5), rtol=0.05)
+
+
+def test_each_point_is_mirrored_by_the_one_at_the_mirrored_place() -> None:
+    points = mirrored_points(MODEL)
+    assert torch.equal(points[points], torch.arange(68 + len(MODEL.dense_landmarks)))
+    dense = MODEL.mean[MODEL.dense_landmarks]
+    distance = (dense[points[68:] - 68] * torch.tensor([-1.0, 1.0, 1.0]) - dense).norm(dim=-1)
+    assert distance.max() < 0.003
 
 
 def test_a_turn_over_180_degrees_is_a_small_error(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
