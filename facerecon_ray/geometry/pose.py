@@ -10,7 +10,7 @@ The head turns by yaw about its own vertical axis, then by pitch, then by roll i
 a rotation of the picture and the angles are unique for |pitch| < 90, at any yaw.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -97,20 +97,22 @@ class Camera:
     angles       (B, 3) yaw, pitch, roll in degrees, to the line of sight: 0 is a face that looks at the camera
     scale        (B,) pixels per metre at the distance of the model's origin
     translation  (B, 2) image position of the model's origin, pixels
-    nearness     (B,) one over the distance of the model's origin from the camera along the optical axis, 1/metre
-    ray          (B, 2) x and y of the model's origin in the picture, from the optical axis, over the focal length
+    nearness     (B,) one over the distance of the model's origin from the camera along the optical axis, 1/metre;
+                 0 unless given
+    ray          (B, 2) x and y of the model's origin in the picture, from the optical axis, over the focal length;
+                 0 unless given
     """
 
     angles: Tensor
     scale: Tensor
     translation: Tensor
-    nearness: Tensor = None  # type: ignore[assignment]  # zeros
-    ray: Tensor = None  # type: ignore[assignment]  # zeros
+    nearness: Tensor = field(default_factory=lambda: torch.zeros(0))
+    ray: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
 
     def __post_init__(self) -> None:
-        if self.nearness is None:
+        if len(self.nearness) == 0:
             object.__setattr__(self, "nearness", torch.zeros_like(self.scale))
-        if self.ray is None:
+        if len(self.ray) == 0:
             object.__setattr__(self, "ray", torch.zeros_like(self.translation))
 
     @property
