@@ -18,7 +18,7 @@ def crop_camera(pose: Tensor, camera: Tensor, transform: np.ndarray) -> Camera:
     Parameters
     ----------
     pose : (B, 3) yaw, pitch, roll in the photo, degrees
-    camera : (B, 3) scale, x and y of the model's origin, crop pixels
+    camera : (B, 6) the column camera: `Camera.row` in crop pixels and axes
     transform : (B, 2, 3) photo pixels to crop pixels
     """
     return Camera.from_row(_rolled(pose, -roll_of_transform(transform)), camera)

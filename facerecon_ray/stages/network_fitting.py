@@ -17,6 +17,7 @@ from facerecon_ray.geometry.crop_transform import (
 )
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import Fit, LandmarkFitter
+from facerecon_ray.geometry.point_noise import PointNoise
 from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.fitter import FittedFaces, load_weights, shrink
 from facerecon_ray.networks.folded_norms import folded
@@ -55,7 +56,7 @@ class NetworkFitter:
         if self._mixed:
             network.round_convolutions()
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._fit = LandmarkFitter(model, network.landmark_noise, network.coefficient_noise)
+        self._fit = LandmarkFitter(model, PointNoise.of_covariance(network.landmark_noise), network.coefficient_noise)
 
     @torch.no_grad()
     def __call__(self, crops: Tensor) -> Fit:
@@ -75,7 +76,9 @@ class NetworkFitter:
     def read_and_fit(self, crops: Tensor) -> tuple[FittedFaces, Fit]:
         """What the network itself says of crops, and the fit to it: where the two disagree, one of them is wrong."""
         found = self.read(crops)
-        return found, self._fit(found.landmarks, found.camera, torch.cat([found.shape, found.expression], 1))
+        return found, self._fit(
+            found.landmarks, start=found.camera, expected=torch.cat([found.shape, found.expression], 1)
+        )
 
     @torch.no_grad()
     def read(self, crops: Tensor) -> FittedFaces:

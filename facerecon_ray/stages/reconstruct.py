@@ -22,7 +22,7 @@ from facerecon_ray.stages.stage import Batch, Column, Stage
 class Reconstructor(Stage):
     """Make a position map of each face.
 
-    Input columns   fitted    pose (3,), camera (3,), crop_transform (2, 3), shape (S,), expression (E,)
+    Input columns   fitted    pose (3,), camera (6,), crop_transform (2, 3), shape (S,), expression (E,)
                     two-view  crop, rotated : (256, 256, 3) uint8; also those of fitted, if it corrects the fit
                     prnet     crop
     Output column   position_map : (256, 256, 3) float16, crop pixels / 256

@@ -28,7 +28,7 @@ class Rotator(Stage):
 
     Input columns    crop, crop_transform, photo_width, photo_height, landmarks (photo pixels)
     Output columns   pose           (3,) yaw, pitch, roll of the face in the photo, degrees
-                     camera         (3,) scale in crop pixels a metre, x and y of the model's origin in crop pixels
+                     camera         (6,) `Camera.row`, crop pixels: scale, x, y, nearness, ray's x and y
                      shape, expression   (S,), (E,) coefficients in standard deviations
                      fit_error      mean distance of the fitted face's landmarks to those that were found, share of
                                     their box size
@@ -67,7 +67,7 @@ class Rotator(Stage):
             self._generator.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.outputs = {
             "pose": Column(np.float32, (3,)),
-            "camera": Column(np.float32, (3,)),
+            "camera": Column(np.float32, (6,)),
             "shape": Column(np.float32, (self._model.shape_size,)),
             "expression": Column(np.float32, (self._model.expression_size,)),
             "fit_error": Column(np.float32),
@@ -97,7 +97,7 @@ class Rotator(Stage):
         visible = (view.seen * view.face).sum((1, 2, 3)) / view.face.sum((1, 2, 3)).clamp(min=1)
         columns = {
             "pose": pose_in_photo(fit.camera.angles, batch["crop_transform"]),
-            "camera": torch.cat([fit.camera.scale[:, None], fit.camera.translation], 1),
+            "camera": fit.camera.row,
             "shape": fit.shape,
             "expression": fit.expression,
             "fit_error": fit.error,

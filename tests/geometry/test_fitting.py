@@ -60,7 +60,7 @@ def test_projected_landmarks_of_the_fit_lie_on_the_given_ones() -> None:
     shape, expression = _people(model, 16, rng)
     landmarks = projected_landmarks(model, model.vertices(shape, expression), _cameras(16, 40, rng))[..., :2]
     fit = LandmarkFitter(model)(landmarks)
-    distance = (fit.landmarks[..., :2] - landmarks).norm(dim=-1).mean(-1) / box_size(landmarks)
+    distance = (fit.projected[..., :2] - landmarks).norm(dim=-1).mean(-1) / box_size(landmarks)
     torch.testing.assert_close(fit.error, distance)
     assert fit.error.max() < 0.015
 

@@ -1,0 +1,98 @@
+"""What is known of the errors of points that something finds in pictures, and how to make them alike.
+
+Errors of points that lie near each other on a face are alike, and over the face they share a few patterns: a network
+that sees a mouth too low sees all of it too low. A few common factors and an own variance for each value tell that of
+hundreds of points (factor analysis: Bishop, Pattern Recognition and Machine Learning, 2006, section 12.2.4).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ROUNDS = 30
+"""Of principal factors: each takes the factors from what the own variances leave, and these from what those leave."""
+
+LEAST_OWN = 0.02
+"""Share of a value's variance that is at least its own: few faces would seem to say that one value tells another."""
+
+
+@dataclass(frozen=True)
+class PointNoise:
+    """Covariance of the errors of P points, F F^T + diag(o), of faces for which each point's deviation is 1.
+
+    factors   (2 P, R) float64 F, x before y for each point
+    own       (2 P,) float64 o, above 0
+    """
+
+    factors: Tensor
+    own: Tensor
+
+    @staticmethod
+    def of_covariance(covariance: Tensor) -> "PointNoise":
+        """Any covariance (2 P, 2 P), by as many factors as it has rows."""
+        values, vectors = torch.linalg.eigh(covariance.double())
+        least = values[0]
+        return PointNoise(vectors * (values - least).clamp(min=0.0).sqrt(), least.expand(len(values)).clone())
+
+    @staticmethod
+    def measured(errors: Tensor, rank: int) -> "PointNoise":
+        """The noise that errors show, by principal factors; the same for the same errors.
+
+        Parameters
+        ----------
+        errors : (N, 2 P) errors over their deviations; what is systematic in them counts as noise
+        rank : R
+        """
+        errors = errors.double()
+        moments = errors.T @ errors / len(errors)
+        total = moments.diagonal().clamp(min=torch.finfo(torch.float64).tiny)
+        own = 0.5 * total
+        for _ in range(ROUNDS):
+            spread = own.sqrt()
+            values, vectors = torch.linalg.eigh(moments / (spread[:, None] * spread))
+            weights = (values[-rank:] - 1.0).clamp(min=0.0).sqrt()
+            factors = spread[:, None] * vectors[:, -rank:] * weights
+            own = torch.maximum(total - factors.square().sum(1), LEAST_OWN * total)
+        return PointNoise(factors, own)
+
+    @property
+    def points(self) -> int:
+        """P."""
+        return len(self.own) // 2
+
+    @property
+    def variance(self) -> Tensor:
+        """(P,) of each point's error, the mean of x and y."""
+        return (self.factors.square().sum(1) + self.own).view(-1, 2).mean(1)
+
+
+class Whitening:
+    """Makes errors independent and of variance 1: multiplies by the symmetric square root of their precision.
+
+    With G = diag(o)^-1/2 F = U S V^T it is (I - U (1 - (1 + S^2)^-1/2) U^T) diag(o)^-1/2: a product with R columns
+    instead of one with 2 P.
+
+    Parameters
+    ----------
+    noise : of the errors
+    device : on which it works
+    """
+
+    def __init__(self, noise: PointNoise, device: torch.device) -> None:
+        spread = noise.own.sqrt()
+        left, singular, _ = torch.linalg.svd(noise.factors / spread[:, None], full_matrices=False)
+        shrink = 1.0 - (1.0 + singular.square()).rsqrt()
+        self.points = noise.points
+        self._weight = (1.0 / spread).float().to(device)
+        self._patterns = left.float().to(device)
+        self._shrunk = (left * shrink).float().to(device).T.contiguous()
+
+    def weight(self, deviation: Tensor) -> Tensor:
+        """(B, P, 2) by which errors of points with standard deviations (B, P) are multiplied first."""
+        return self._weight.view(-1, 2) / deviation[..., None]
+
+    def __call__(self, weighted: Tensor) -> Tensor:
+        """White values (B, 2 P, C) of weighted ones: errors, or what they change with, as columns."""
+        patterns = self._patterns.expand(len(weighted), -1, -1)
+        return torch.baddbmm(weighted, patterns, self._shrunk @ weighted, alpha=-1.0)
