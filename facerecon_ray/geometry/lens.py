@@ -4,6 +4,7 @@ Nearness makes a face's picture wide in the middle: from 0.4 m the nose is a fif
 alone can hardly tell that from a person with a large nose, so what is known of the lens counts.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -46,3 +47,15 @@ class Lens:
         """(B,) metres from which a face with a scale (B,), pixels a metre, is seen most likely."""
         told = (self.focal_length / scale).clamp(NEAREST, FARTHEST)
         return torch.where(self.known, told, torch.full_like(scale, USUAL_DISTANCE))
+
+    def precision(self) -> Tensor:
+        """(B, 2, 2) of the logarithms of scale and distance, by what is known of both and of their product."""
+        stated = self.known.float() * FOCAL_SPREAD**-2
+        usual = torch.full_like(stated, DISTANCE_SPREAD**-2)
+        return torch.stack([stated, stated, stated, stated + usual], -1).view(-1, 2, 2)
+
+    def pull(self, scale: Tensor, log_distance: Tensor) -> Tensor:
+        """(B, 2) the same precision times what these logarithms are off."""
+        focal = torch.where(self.known, self.focal_length, scale)
+        off = self.known * (focal / scale).log().sub(log_distance) * FOCAL_SPREAD**-2
+        return torch.stack([off, off + (math.log(USUAL_DISTANCE) - log_distance) * DISTANCE_SPREAD**-2], -1)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-ROUNDS = 30
-"""Of principal factors: each takes the factors from what the own variances leave, and these from what those leave."""
+ROUNDS = 60
+"""Of expectation and maximisation, after which the factors hardly change."""
 
 LEAST_OWN = 0.02
 """Share of a value's variance that is at least its own: few faces would seem to say that one value tells another."""
@@ -37,7 +37,7 @@ class PointNoise:
 
     @staticmethod
     def measured(errors: Tensor, rank: int) -> "PointNoise":
-        """The noise that errors show, by principal factors; the same for the same errors.
+        """The most likely noise behind errors (Rubin and Thayer, EM algorithms for ML factor analysis, 1982).
 
         Parameters
         ----------
@@ -47,13 +47,15 @@ class PointNoise:
         errors = errors.double()
         moments = errors.T @ errors / len(errors)
         total = moments.diagonal().clamp(min=torch.finfo(torch.float64).tiny)
-        own = 0.5 * total
+        values, vectors = torch.linalg.eigh(moments)
+        factors, own = vectors[:, -rank:] * values[-rank:].clamp(min=0.0).sqrt(), LEAST_OWN * total
         for _ in range(ROUNDS):
-            spread = own.sqrt()
-            values, vectors = torch.linalg.eigh(moments / (spread[:, None] * spread))
-            weights = (values[-rank:] - 1.0).clamp(min=0.0).sqrt()
-            factors = spread[:, None] * vectors[:, -rank:] * weights
-            own = torch.maximum(total - factors.square().sum(1), LEAST_OWN * total)
+            weighted = (factors / own[:, None]).T
+            expected = torch.linalg.solve(_unit(rank) + weighted @ factors, weighted)
+            together = moments @ expected.T
+            second = _unit(rank) - expected @ factors + expected @ together
+            factors = torch.linalg.solve(second, together.T).T
+            own = torch.maximum(total - (factors * together).sum(1), LEAST_OWN * total)
         return PointNoise(factors, own)
 
     @property
@@ -65,6 +67,10 @@ class PointNoise:
     def variance(self) -> Tensor:
         """(P,) of each point's error, the mean of x and y."""
         return (self.factors.square().sum(1) + self.own).view(-1, 2).mean(1)
+
+
+def _unit(rank: int) -> Tensor:
+    return torch.eye(rank, dtype=torch.float64)
 
 
 class Whitening:
