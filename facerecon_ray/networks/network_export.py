@@ -165,15 +165,15 @@ def _detector(path: Path) -> ExportedNetwork:
 def _fitter(path: Path) -> ExportedNetwork:
     network = fitter.load_weights(path, FaceModel.default())
 
-    def read(output: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+    def read(output: fitter.Output) -> tuple[Tensor, ...]:
         found = network.read(output)
-        camera = found.camera
-        return found.rotation, camera.scale, camera.translation, found.shape, found.expression, found.landmarks
+        place = found.rotation, found.camera.scale, found.camera.translation
+        return *place, found.shape, found.expression, found.points, found.deviation
 
     return ExportedNetwork(
         network,
         read,  # type: ignore[arg-type]
-        Port("crop", "RGB in [0, 1], the 256 x 256 crop shrunk by means of 2 x 2 pixels"),
+        Port("crop", "RGB in [0, 1], the 256 x 256 crop shrunk to three quarters"),
         (3, fitter.INPUT_SIZE, fitter.INPUT_SIZE),
         (
             Port("rotation", "the head's rotation; its point p lies at origin + scale * (x, -y) of rotation @ p"),
@@ -181,7 +181,8 @@ def _fitter(path: Path) -> ExportedNetwork:
             Port("origin", "x and y of the face model's origin, crop pixels"),
             Port("shape", "coefficients of the face model, standard deviations"),
             Port("expression", "coefficients of the face model, standard deviations"),
-            Port("landmarks", "x and y of the 68 landmarks, crop pixels"),
+            Port("points", "x and y of the 68 landmarks, then of the face model's dense ones, crop pixels"),
+            Port("deviation", "standard deviation of each point along an axis, crop pixels"),
         ),
     )
 

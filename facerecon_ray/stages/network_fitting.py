@@ -17,6 +17,7 @@ from facerecon_ray.geometry.crop_transform import (
 )
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import Fit, LandmarkFitter
+from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.geometry.point_noise import PointNoise
 from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.fitter import FittedFaces, load_weights, shrink
@@ -32,7 +33,7 @@ rendered faces at yaws from -90 to 90 degrees, over which they change by less th
 
 
 class NetworkFitter:
-    """Fits a face model to crops: the network finds landmarks and a first pose, Gauss-Newton steps do the rest.
+    """Fits a face model to crops: the network finds points and a first pose, Gauss-Newton steps do the rest.
 
     On held-out rendered faces the steps, which know how the network's landmarks err, come closer in pose and in shape
     than the network's own numbers.
@@ -56,7 +57,9 @@ class NetworkFitter:
         if self._mixed:
             network.round_convolutions()
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._fit = LandmarkFitter(model, PointNoise.of_covariance(network.landmark_noise), network.coefficient_noise)
+        self._fit = LandmarkFitter(
+            model, PointNoise(network.noise_factors, network.noise_own), network.coefficient_noise
+        )
 
     @torch.no_grad()
     def __call__(self, crops: Tensor) -> Fit:
@@ -76,9 +79,14 @@ class NetworkFitter:
     def read_and_fit(self, crops: Tensor) -> tuple[FittedFaces, Fit]:
         """What the network itself says of crops, and the fit to it: where the two disagree, one of them is wrong."""
         found = self.read(crops)
-        return found, self._fit(
-            found.landmarks, start=found.camera, expected=torch.cat([found.shape, found.expression], 1)
+        fit = self._fit(
+            found.points,
+            found.deviation,
+            start=found.camera,
+            expected=torch.cat([found.shape, found.expression], 1),
+            lens=Lens.unknown(len(crops), self.device),
         )
+        return found, fit
 
     @torch.no_grad()
     def read(self, crops: Tensor) -> FittedFaces:
