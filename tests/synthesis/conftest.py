@@ -24,8 +24,8 @@ def geometry(people: SubjectSampler) -> HeadGeometry:
 
 
 @pytest.fixture(scope="session")
-def sampler(geometry: HeadGeometry) -> HeadSampler:
-    return geometry.heads
+def sampler(people: SubjectSampler) -> HeadSampler:
+    return people.geometry.heads.sampler
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from facerecon_ray.storage.pairs.pair_codec import (
 )
 
 PAIR_SCHEMA_VERSION = 3
-"""1: without fitted_camera, fitted_shape, fitted_expression, rotated_seen and rotated_head. 2: without dense_landmarks,
+"""1: without fitted_camera, fitted_shape, fitted_expression, rotated_seen and rotated_head. 2: no dense_landmarks,
 and with cameras without perspective, which are read as such."""
 
 SPLITS = ("train", "validation", "test")

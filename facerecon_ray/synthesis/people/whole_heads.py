@@ -40,6 +40,8 @@ KIND_NOISE = 0.001
 class WholeHeads:
     """Makes heads on all of anny's vertices.
 
+    sampler   of anny's heads, which know kinds of people
+
     Parameters
     ----------
     sampler : of anny's heads
@@ -53,7 +55,7 @@ class WholeHeads:
     """
 
     def __init__(self, sampler: HeadSampler, topology: HeadTopology, model: FaceModel) -> None:
-        self._sampler, head, triangles = sampler, sampler.average(), sampler.triangles
+        self.sampler, head, triangles = sampler, sampler.average(), sampler.triangles
         vertices, skin = len(model.mean), len(topology.kept)
         right_eye, left_eye, mouth = (cap.size for cap in topology.caps)
         outside = skin + right_eye + left_eye
@@ -107,7 +109,7 @@ class WholeHeads:
         -------
         (S,) shape coefficients, standard deviations; and the head's size, 1 for the average
         """
-        head = self._sampler.head(phenotypes, {}, {})
+        head = self.sampler.head(phenotypes, {}, {})
         source, average = (self._topology.surface(h[None])[0][self._face] for h in (head, self._adult))
         scale = float(align(source.astype(np.float64), average.astype(np.float64))[0])
         moved = (self._laid(head) - self._laid(self._adult))[self._topology.kept]

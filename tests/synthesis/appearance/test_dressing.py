@@ -131,11 +131,7 @@ def test_teeth_stay_behind_closed_lips_and_the_lower_ones_follow_the_jaw(
     upper, lower = _named(people.dress(replace(subject, vertices=subject.neutral)), "teeth")
     lips = people.geometry.landmarks_of(subject.neutral)[[62, 66], 2].mean()
     assert upper.vertices[:, 2].max() < lips - 0.004
-    heads = people._heads
-    opened = people.geometry.into_head_frame(
-        heads.head(subject.phenotypes, subject.changes, {"jawOpen": 0.8}),
-        heads.head(subject.phenotypes, subject.changes, {}),
-    )
+    opened = np.float32(subject.size) * people.geometry.heads.head(subject.shape, {"jawOpen": 0.8})
     fixed, dropped = _named(people.dress(replace(subject, vertices=opened)), "teeth")
     np.testing.assert_array_equal(fixed.vertices, upper.vertices)
     assert (dropped.vertices[:, 1] < lower.vertices[:, 1] - 0.01).all()

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from scipy.spatial import cKDTree
 
 from facerecon_ray.config.synthesis import SubjectSettings
 from facerecon_ray.synthesis.people.head_geometry import HeadGeometry
@@ -25,7 +24,7 @@ def test_a_seed_is_a_person(people: SubjectSampler, crowd: list[Subject]) -> Non
 def test_gender_age_and_ancestry_are_even(crowd: list[Subject]) -> None:
     for values, low, high in (
         ([subject.gender for subject in crowd], 0.0, 1.0),
-        ([subject.age for subject in crowd], 18.0, 85.0),
+        ([subject.age for subject in crowd if subject.age >= 18.0], 18.0, 85.0),
     ):
         ranks = np.sort((np.array(values) - low) / (high - low))
         assert np.abs(ranks - (np.arange(len(ranks)) + 0.5) / len(ranks)).max() < 1.63 / np.sqrt(len(ranks)) + 0.01
@@ -42,15 +41,19 @@ def test_children_are_there_on_demand_and_smaller(geometry: HeadGeometry, crowd:
     assert np.median(size) < np.median([np.ptp(subject.neutral[:, 1]) for subject in crowd]) - 0.005
 
 
-def test_left_and_right_differ_as_much_as_is_asked_for(geometry: HeadGeometry) -> None:
-    def unevenness(asymmetry: float) -> float:
-        sampled = SubjectSampler(SubjectSettings(asymmetry=asymmetry), geometry=geometry)
-        average = geometry.average
-        pairs = cKDTree(average).query(average * (-1, 1, 1))[1]
-        heads = [sampled.subject(seed).neutral for seed in range(4)]
-        return float(np.mean([np.linalg.norm(head[pairs] * (-1, 1, 1) - head, axis=1).mean() for head in heads]))
+def test_people_differ_as_much_as_is_asked_for(geometry: HeadGeometry) -> None:
+    def spread(shape_spread: float) -> float:
+        sampled = SubjectSampler(SubjectSettings(shape_spread=shape_spread, age=(40.0, 41.0)), geometry=geometry)
+        heads = np.stack([sampled.subject(seed).neutral for seed in range(6)])
+        return float(np.linalg.norm(heads - heads.mean(0), axis=-1).mean())
 
-    assert unevenness(0.0) < unevenness(0.08) < unevenness(0.3)
+    assert spread(0.0) < spread(0.5) < spread(1.5)
+
+
+def test_adults_are_people_of_the_face_model(crowd: list[Subject]) -> None:
+    adults = np.stack([subject.shape for subject in crowd if subject.age >= 18.0])
+    assert 0.8 < adults.std(0).mean() < 1.3
+    assert np.abs(adults.mean(0)).mean() < 0.35
 
 
 def test_attributes_are_plain_values(crowd: list[Subject]) -> None:
