@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 ROUNDS = 60
 """Of expectation and maximisation, after which the factors hardly change."""
@@ -44,18 +45,18 @@ class PointNoise:
         errors : (N, 2 P) errors over their deviations; what is systematic in them counts as noise
         rank : R
         """
-        errors = errors.double()
-        moments = errors.T @ errors / len(errors)
-        total = moments.diagonal().clamp(min=torch.finfo(torch.float64).tiny)
-        values, vectors = torch.linalg.eigh(moments)
-        factors, own = vectors[:, -rank:] * values[-rank:].clamp(min=0.0).sqrt(), LEAST_OWN * total
+        errors = errors.double() / len(errors) ** 0.5
+        if len(errors) > errors.shape[1]:
+            errors = torch.linalg.qr(errors, mode="r").R
+        total = errors.square().sum(0).clamp(min=torch.finfo(torch.float64).tiny)
+        own = 0.5 * total
         for _ in range(ROUNDS):
-            weighted = (factors / own[:, None]).T
-            expected = torch.linalg.solve(_unit(rank) + weighted @ factors, weighted)
-            together = moments @ expected.T
-            second = _unit(rank) - expected @ factors + expected @ together
-            factors = torch.linalg.solve(second, together.T).T
-            own = torch.maximum(total - (factors * together).sum(1), LEAST_OWN * total)
+            spread = own.sqrt()
+            _, singular, patterns = torch.linalg.svd(errors / spread, full_matrices=False)
+            weights = (singular[:rank].square() - 1.0).clamp(min=0.0).sqrt()
+            found = spread[:, None] * patterns[:rank].T * weights
+            own = torch.maximum(total - found.square().sum(1), LEAST_OWN * total)
+        factors = functional.pad(found, (0, rank - found.shape[1]))
         return PointNoise(factors, own)
 
     @property

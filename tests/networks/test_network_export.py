@@ -19,7 +19,7 @@ from facerecon_ray.networks.weight_file import weight_bytes
 BATCHES = (1, 3)
 CASES = ("fitter", "two-view", "two-view with a fit", "prnet", "rotator")
 SIZES = {
-    "fitter": (3, 128, 128),
+    "fitter": (3, 192, 192),
     "two-view": (6, 256, 256),
     "two-view with a fit": (9, 256, 256),
     "prnet": (3, 256, 256),
@@ -50,7 +50,7 @@ class Case:
         torch.manual_seed(0)
         model = FaceModel.default()
         network: nn.Module = {
-            "fitter": lambda: fitter.FitterNetwork(model.shape_size, model.expression_size),
+            "fitter": lambda: fitter.network_for(model),
             "two-view": TwoViewNetwork,
             "two-view with a fit": lambda: TwoViewNetwork(fit=True),
             "prnet": prnet.PRNet,
@@ -76,7 +76,8 @@ class Case:
                 "origin": found.camera.translation,
                 "shape": found.shape,
                 "expression": found.expression,
-                "landmarks": found.landmarks,
+                "points": found.points,
+                "deviation": found.deviation,
             }
         if self.name == "two-view":
             output = two_view.load_weights(self.weights)(self.pictures)

@@ -7,7 +7,7 @@ from training_pairs import write_pairs
 
 from facerecon_ray.errors import AssetError, InputError
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.networks.fitter import FACE_MODEL, FitterNetwork
+from facerecon_ray.networks.fitter import FACE_MODEL, network_for
 from facerecon_ray.networks.view_generator import ViewGenerator
 from facerecon_ray.networks.weight_file import read_metadata, weight_bytes
 from facerecon_ray.training.calibration import calibrate
@@ -17,7 +17,7 @@ from facerecon_ray.training.calibration import calibrate
 def weights(tmp_path: Path) -> Path:
     model = FaceModel.default()
     torch.manual_seed(0)
-    network = FitterNetwork(model.shape_size, model.expression_size)
+    network = network_for(model)
     path = tmp_path / "fitter.safetensors"
     path.write_bytes(weight_bytes(network.state_dict(), "fitter", {FACE_MODEL: model.fingerprint, "step": "7"}))
     return path
@@ -32,9 +32,9 @@ def test_only_the_covariances_change_and_only_rows_count_that_were_not_trained_o
     assert calibrate(weights, [], [pairs], twice) == 8
     before, few, many = (safetensors.torch.load_file(path) for path in (weights, once, twice))
     changed = {name for name, value in before.items() if not torch.equal(value, few[name])}
-    assert changed == {"landmark_noise", "coefficient_noise"}
-    assert not torch.equal(few["landmark_noise"], many["landmark_noise"])
-    assert torch.linalg.eigvalsh(many["landmark_noise"]).min() > 0.0
+    assert changed == {"noise_factors", "noise_own", "coefficient_noise"}
+    assert not torch.equal(few["noise_own"], many["noise_own"])
+    assert many["noise_own"].min() > 0.0
     assert read_metadata(once, "fitter") == read_metadata(weights, "fitter")
 
 

@@ -159,7 +159,10 @@ def test_a_checkpoint_of_another_network_is_refused(begun: Path, pairs: Path, tr
 def test_weights_to_begin_with_are_taken_where_they_fit(pairs: Path, tmp_path: Path, train_here: Train) -> None:
     model = FaceModel.default()
     torch.manual_seed(5)
-    save_file(FitterNetwork(model.shape_size + 3, model.expression_size).state_dict(), tmp_path / "larger.safetensors")
+    save_file(
+        FitterNetwork(model.shape_size + 3, model.expression_size, len(model.dense_landmarks)).state_dict(),
+        tmp_path / "larger.safetensors",
+    )
     optimizer = {"warmup": 0, "learning_rate": 1e-12, "average": 0.0}
     job = quick_job(
         FitterTraining, pairs, tmp_path / "out", steps=1, optimizer=optimizer, init=tmp_path / "larger.safetensors"

@@ -19,7 +19,7 @@ from facerecon_ray.geometry.landmarks import projected_landmarks
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.turned_view import turn_view
 from facerecon_ray.geometry.view_filling import fill_view
-from facerecon_ray.networks.fitter import FittedFaces, FitterNetwork
+from facerecon_ray.networks.fitter import FittedFaces, network_for
 from facerecon_ray.training.recipes import rotator
 from facerecon_ray.training.recipes.rotator import RotatorRecipe, ThereAndBack
 
@@ -55,7 +55,7 @@ def fitter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = FaceModel.default()
     path = tmp_path_factory.mktemp("fitter") / "fitter.safetensors"
-    network = FitterNetwork(model.shape_size, model.expression_size)
+    network = network_for(model)
     safetensors.torch.save_file(network.state_dict(), path)
     return path
 
