@@ -26,7 +26,7 @@ from facerecon_ray.geometry.crop_transform import (
     invert_transform,
 )
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.fitting import LandmarkFitter, box_size
+from facerecon_ray.geometry.fitting import LANDMARKS, LandmarkFitter, box_size
 from facerecon_ray.networks.face_detectors import build_detector
 from facerecon_ray.networks.landmark_predictor import LandmarkPredictor, adjust_boxes
 from facerecon_ray.stages.network_fitting import NetworkFitter, NetworkLandmarks
@@ -56,7 +56,7 @@ def marks_in(fit: NetworkFitter, crops: np.ndarray) -> np.ndarray:
 
 
 def rendered(fit: NetworkFitter, data: str, split: str | None) -> None:
-    columns = ["crop", "pose", "landmarks_3d"]
+    columns = ["crop", "pose", "landmarks_3d", "dense_landmarks"]
     rng = np.random.default_rng(0)
     table: dict[str, list[np.ndarray]] = {}
     for rows in read_pairs(open_store(data), split, "ok", columns):
@@ -68,9 +68,14 @@ def rendered(fit: NetworkFitter, data: str, split: str | None) -> None:
         moved = marks_in(fit, np.stack([cut_crop(c, t) for c, t in zip(rows["crop"], off, strict=True)]))
         again = twice(fit, rows["crop"], moved, off)
         turned = (found.camera.angles - torch.from_numpy(rows["pose"]) + 180) % 360 - 180
+        dense = torch.from_numpy(rows["dense_landmarks"]).view(len(size), -1, 2)
+        errors = (network.points[:, LANDMARKS:] - dense).norm(dim=-1)
+        standard = errors.square().sum(1) / network.deviation[:, LANDMARKS:].square().sum(1)
         figures = {
             "yaw": torch.from_numpy(rows["pose"][:, 0]),
             "landmarks %": 100 * (network.landmarks - truth).norm(dim=-1).mean(-1) / size,
+            "dense points %": 100 * errors.mean(-1) / size,
+            "errors / told": (0.5 * standard).sqrt(),
             "two rounds %": 100 * (torch.from_numpy(again) - truth).norm(dim=-1).mean(-1) / size,
             "fitted face's %": 100 * (found.landmarks[..., :2] - truth).norm(dim=-1).mean(-1) / size,
             "pose deg": turned.abs().mean(-1),
