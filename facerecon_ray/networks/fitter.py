@@ -136,6 +136,29 @@ class FitterNetwork(nn.Module):
 
     def forward(self, crops: Tensor) -> Output:
         """(B, 3, 192, 192) to (B, outputs), (B, 68 + D, 32, 32) and (B, 68 + D, 2)."""
+        joined, pyramid = self._features(crops)
+        with torch.autocast(crops.device.type, enabled=False):
+            maps = self.maps(pyramid.float().flatten(2)).unflatten(2, pyramid.shape[2:])
+            means = means_of(maps)
+            # Points are learnt where they are seen, not where they would make the coefficients right.
+            coefficients = self.coefficients(_arrangement(means.detach()))
+            hidden = self.hidden(joined.float())
+            return torch.cat([self.placement(hidden), coefficients, self.deviations(hidden)], 1), maps, means
+
+    def glance(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 68, 2) landmarks in crop pixels and (B, 3, 3) rotations alone, without the dense points' maps."""
+        joined, pyramid = self._features(crops)
+        with torch.autocast(crops.device.type, enabled=False):
+            assert self.maps.bias is not None
+            weight, bias = self.maps.weight[:LANDMARKS], self.maps.bias[:LANDMARKS]
+            maps = functional.conv1d(pyramid.float().flatten(2), weight, bias).unflatten(2, pyramid.shape[2:])
+            return means_of(maps), rotation_of(self.placement(self.hidden(joined.float()))[:, :POSE_SIZE])
+
+    def _features(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, ...) what the whole crop shows, and (B, 64, 32, 32) what its places do.
+
+        What is regressed from them would, in bfloat16, be off by as much as the network is on faces it knows.
+        """
         x = self.stem(crops - 0.5)
         features = []
         for level in self.levels:
@@ -147,14 +170,7 @@ class FitterNetwork(nn.Module):
             reversed(features[:-1]), reversed(self.sides[:-1]), reversed(self.merges), strict=True
         ):
             up = merge(side(feature) + functional.interpolate(up, scale_factor=2.0))
-        # Rounded to bfloat16, what is regressed would be off by as much as the network is on faces it knows.
-        with torch.autocast(crops.device.type, enabled=False):
-            maps = self.maps(up.float().flatten(2)).unflatten(2, up.shape[2:])
-            means = means_of(maps)
-            # Points are learnt where they are seen, not where they would make the coefficients right.
-            coefficients = self.coefficients(_arrangement(means.detach()))
-            hidden = self.hidden(joined.float())
-            return torch.cat([self.placement(hidden), coefficients, self.deviations(hidden)], 1), maps, means
+        return joined, up
 
     def round_convolutions(self) -> None:
         """Keep in bfloat16 what mixed precision would round anew at every call; other calls are not possible then."""
@@ -165,16 +181,22 @@ class FitterNetwork(nn.Module):
         """What an output means."""
         numbers, maps, means = output
         pose, camera, shape, expression, deviation = numbers.float().split(self._sizes, 1)
-        first = functional.normalize(pose[:, :3] + pose.new_tensor([1.0, 0.0, 0.0]), dim=-1)
-        second = pose[:, 3:] + pose.new_tensor([0.0, 1.0, 0.0])
-        second = functional.normalize(second - (first * second).sum(-1, keepdim=True) * first, dim=-1)
-        rotation = torch.stack([first, second, torch.linalg.cross(first, second)], -1)
+        rotation = rotation_of(pose)
         scale = camera[:, 0].clamp(-2.0, 2.0).exp() * USUAL_SCALE
         place = CROP_SIZE / 2 * (1.0 + camera[:, 1:])
         camera_of_crop = Camera(angles_from_rotation(rotation), scale, place)
         spread = _variances(maps[:, :LANDMARKS], means[:, :LANDMARKS]).mean(-1).clamp(min=0.0).sqrt()
         sizes = deviation.clamp(-4.0, 4.0).exp() * USUAL_DEVIATION
         return FittedFaces(camera_of_crop, rotation, shape, expression, means, sizes, spread)
+
+
+def rotation_of(pose: Tensor) -> Tensor:
+    """(B, 3, 3) rotations from (B, 6) numbers: their first two columns, of which the network says how they differ from
+    those of the identity."""
+    first = functional.normalize(pose[:, :3] + pose.new_tensor([1.0, 0.0, 0.0]), dim=-1)
+    second = pose[:, 3:] + pose.new_tensor([0.0, 1.0, 0.0])
+    second = functional.normalize(second - (first * second).sum(-1, keepdim=True) * first, dim=-1)
+    return torch.stack([first, second, torch.linalg.cross(first, second)], -1)
 
 
 def means_of(maps: Tensor) -> Tensor:

@@ -74,6 +74,8 @@ def signs_of(fit: Fit, batch: Batch, found: FittedFaces | None = None) -> dict[s
     fit_error   mean distance of the fitted landmarks from the found ones, shares of the box size
     yaw, roll   of the face in its crop, degrees
     spread      of the heat maps, shares of the landmarks' box size; with `found` alone
+    told        mean deviation of the points that the network says they have, shares of the landmarks' box size; with
+                `found` alone
     moved       mean distance of the landmarks in the crop from those by which the crop was cut, shares of their box
                 size; with `found` alone
     """
@@ -87,6 +89,7 @@ def signs_of(fit: Fit, batch: Batch, found: FittedFaces | None = None) -> dict[s
     if found is not None:
         before = torch.from_numpy(apply_transform(batch["crop_transform"], batch["landmarks"])).to(size)
         signs["spread"] = found.spread / size
+        signs["told"] = found.deviation.mean(-1) / size
         signs["moved"] = (found.landmarks - before).norm(dim=-1).mean(-1) / size
     return {name: sign.double().cpu().numpy() for name, sign in signs.items()}
 

@@ -19,6 +19,7 @@ from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import Fit, LandmarkFitter
 from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.geometry.point_noise import PointNoise
+from facerecon_ray.geometry.pose import angles_from_rotation
 from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.fitter import FittedFaces, load_weights, shrink
 from facerecon_ray.networks.folded_norms import folded
@@ -91,10 +92,16 @@ class NetworkFitter:
     @torch.no_grad()
     def read(self, crops: Tensor) -> FittedFaces:
         """What the network itself says of crops."""
-        pictures = shrink(crops / 255).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed):
-            output = self._network(pictures)
+            output = self._network(_pictures(crops))
         return self._network.read(output)
+
+    @torch.no_grad()
+    def glance(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 68, 2) landmarks, crop pixels, and (B,) rolls, degrees, of the faces in crops; quicker than `read`."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed):
+            landmarks, rotation = self._network.glance(_pictures(crops))
+        return landmarks, angles_from_rotation(rotation)[:, 2]
 
 
 class NetworkLandmarks:
@@ -133,7 +140,11 @@ class NetworkLandmarks:
     def _look(self, photo: np.ndarray, transforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Landmarks in the photo, and rolls there, of the faces in crops (B, 2, 3)."""
         crops = np.stack([cut_crop(photo, transform) for transform in transforms])
-        found = self._fit.read(torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float())
-        landmarks = found.landmarks.cpu().numpy().astype(np.float64)
-        rolls = found.camera.angles[:, 2].cpu().numpy().astype(np.float64)
+        found = self._fit.glance(torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float())
+        landmarks, rolls = (values.cpu().numpy().astype(np.float64) for values in found)
         return apply_transform(invert_transform(transforms), landmarks), rolls + roll_of_transform(transforms)
+
+
+def _pictures(crops: Tensor) -> Tensor:
+    """The network's input from crops (B, 3, 256, 256), 0 to 255."""
+    return shrink(crops / 255).contiguous(memory_format=torch.channels_last)

@@ -175,6 +175,15 @@ def test_crops_shrink_without_aliases() -> None:
     assert torch.allclose(shrink(torch.full((1, 3, 256, 256), 0.3)), torch.tensor(0.3))
 
 
+@torch.no_grad()
+def test_a_glance_gives_the_same_landmarks_and_rotations(network: FitterNetwork) -> None:
+    crops = torch.rand(2, 3, 192, 192, generator=torch.Generator().manual_seed(2))
+    landmarks, rotation = network.glance(crops)
+    whole = network.read(network(crops))
+    assert torch.allclose(landmarks, whole.landmarks, atol=1e-3)
+    assert torch.allclose(rotation, whole.rotation, atol=1e-5)
+
+
 def test_deviations_are_kept_within_what_a_crop_can_hold(network: FitterNetwork) -> None:
     output = nothing(3)
     output[0][:, -POINTS:] = torch.tensor([-50.0, 0.5, 50.0])[:, None]
