@@ -21,7 +21,7 @@ def _batch(yaws: list[float]) -> Batch:
     model = FaceModel.default()
     count = len(yaws)
     angles = torch.tensor([[yaw, 5.0, 0.0] for yaw in yaws])
-    camera = Camera(angles, torch.full((count,), 900.0), torch.full((count, 2), 128.0))
+    camera = Camera(angles, torch.full((count,), 900.0), torch.full((count, 2), 128.0), torch.full((count,), 1 / 1.2))
     in_crop = projected_landmarks(model, model.mean.expand(count, -1, -1), camera)[..., :2].numpy()
     transform = np.array([[PHOTO_SCALE, 0, PHOTO_OFFSET[0]], [0, PHOTO_SCALE, PHOTO_OFFSET[1]]], np.float32)
     return {
@@ -31,6 +31,7 @@ def _batch(yaws: list[float]) -> Batch:
         "crop_transform": np.broadcast_to(transform, (count, 2, 3)),
         "photo_width": np.full(count, 600),
         "photo_height": np.full(count, 600),
+        "focal_length": np.zeros(count, np.float32),
         "landmarks": ((in_crop - PHOTO_OFFSET) / PHOTO_SCALE).astype(np.float32),
     }
 
