@@ -63,12 +63,34 @@ def test_amount_is_a_setting_and_nothing_turned_gives_the_crop_back() -> None:
     assert np.abs(rows["rotated"][middle].astype(int) - batch["crop"][middle]).mean() < 12
 
 
+def test_the_distance_follows_from_the_focal_length_that_the_photo_states() -> None:
+    batch = _batch([0.0, 0.0])
+    batch["focal_length"][:] = 900 / PHOTO_SCALE * np.float32([0.5, 2.0])
+    rows = Rotator(BY_LANDMARKS)(batch)
+    near, far = 1 / rows["camera"][:, 3]
+    assert 0.4 < near < 0.7 and 1.4 < far < 2.4
+    place = (128 - np.array(PHOTO_OFFSET)) / PHOTO_SCALE - 300
+    np.testing.assert_allclose(rows["camera"][:, 4:], place / batch["focal_length"][:, None], atol=1e-4)
+
+
+def test_landmarks_lie_between_those_found_and_those_of_the_fitted_face() -> None:
+    batch = _batch([10.0])
+    astray = {**batch, "landmarks": batch["landmarks"].copy()}
+    astray["landmarks"][0, 30] += 20.0
+    found = Rotator(BY_LANDMARKS)(astray)["landmarks"]
+    assert found.dtype == np.float32
+    moved = (found - batch["landmarks"])[0, 30]
+    assert (moved > 0.5).all() and (moved < 12.0).all()
+    assert np.abs(np.delete(found - batch["landmarks"], 30, 1)).mean() < 3.0
+
+
 def test_landmarks_that_cannot_be_fitted_fail_their_own_row_only() -> None:
     batch = _batch([0.0, 10.0])
     batch["landmarks"][0] = np.nan
     rows = Rotator(BY_LANDMARKS)(batch)
     assert rows["status"].tolist() == [FAILED, OK]
     assert "rotate" in rows["error"][0]
+    assert np.isnan(rows["landmarks"][0]).all()
     assert rows["rotated"][1].any()
 
 
