@@ -1,7 +1,7 @@
 import torch
 
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.point_noise import PointNoise, Whitening
+from facerecon_ray.geometry.point_noise import PointNoise, Precision
 
 
 def _drawn(count: int) -> tuple[PointNoise, torch.Tensor]:
@@ -34,13 +34,20 @@ def test_few_faces_give_a_noise_that_leaves_every_value_some_of_its_own() -> Non
     assert torch.isfinite(_covariance(found)).all()
 
 
-def test_white_errors_are_independent_and_of_variance_1_whatever_the_deviations() -> None:
+def _inverse(noise: PointNoise, deviation: torch.Tensor) -> torch.Tensor:
+    """By products of the columns of the identity."""
+    precision = Precision(noise, torch.device("cpu"))
+    weighted = torch.diag(precision.weight(deviation[None])[0].flatten())[None]
+    common = precision.common(weighted)
+    return (weighted.mT @ weighted - common.mT @ common)[0].double()
+
+
+def test_products_are_by_the_inverse_covariance_whatever_the_deviations() -> None:
     noise, _ = _drawn(1)
-    deviation = 0.5 + torch.rand(1, 15, generator=torch.Generator().manual_seed(1))
-    whiten = Whitening(noise, torch.device("cpu"))
-    scaled = torch.diag(deviation[0].repeat_interleave(2)) @ torch.linalg.cholesky(_covariance(noise)).float()
-    white = whiten(whiten.weight(deviation).flatten(1)[..., None] * scaled)[0]
-    torch.testing.assert_close(white @ white.T, torch.eye(30), atol=1e-4, rtol=0)
+    deviation = 0.5 + torch.rand(15, generator=torch.Generator().manual_seed(1))
+    spread = torch.diag(deviation.repeat_interleave(2)).double()
+    product = _inverse(noise, deviation) @ spread @ _covariance(noise) @ spread
+    torch.testing.assert_close(product, torch.eye(30, dtype=torch.float64), atol=1e-4, rtol=0)
 
 
 def test_any_covariance_is_told_exactly() -> None:
@@ -48,7 +55,5 @@ def test_any_covariance_is_told_exactly() -> None:
     noise = PointNoise.of_covariance(covariance)
     torch.testing.assert_close(_covariance(noise), covariance)
     torch.testing.assert_close(noise.variance, covariance.diagonal().view(-1, 2).mean(1))
-    whiten = Whitening(noise, torch.device("cpu"))
-    root = torch.linalg.cholesky(covariance).float()
-    white = whiten(whiten.weight(torch.ones(1, 68)).flatten(1)[..., None] * root)[0]
-    torch.testing.assert_close(white @ white.T, torch.eye(136), atol=2e-3, rtol=0)
+    product = _inverse(noise, torch.ones(68)) @ covariance
+    torch.testing.assert_close(product, torch.eye(136, dtype=torch.float64), atol=5e-3, rtol=0)
