@@ -24,11 +24,11 @@ from facerecon_ray.geometry.point_noise import PointNoise, Precision
 from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from_rotation
 
 LANDMARKS = 68
-RIGID_STEPS, STARTED_RIGID_STEPS = 3, 2
+RIGID_STEPS, STARTED_RIGID_STEPS = 3, 1
 FULL_STEPS, STARTED_FULL_STEPS = 5, 2
 """Linearisations, of all and of fits that begin with a known camera."""
 
-CHORD_STEPS = 3
+CHORD_STEPS = 2
 """Steps with each linearisation: what the points are off is worked out anew, how they move is not."""
 
 DAMPING = 1e-3
@@ -220,8 +220,9 @@ class LandmarkFitter:
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(normal)) * unit[..., None] * unit[:, None]
         for _ in range(CHORD_STEPS):
             residual = seen.residual(view)
-            gradient = jacobian.mT @ residual - common.mT @ self._precision.common(residual)
-            gradient = gradient[..., 0] * precision
+            # The long matrix on the right: transposed, its product with a vector takes three times as long.
+            gradient = residual.mT @ jacobian - self._precision.common(residual).mT @ common
+            gradient = gradient[:, 0] * precision
             gradient[:, first:] += (seen.expected - state.coefficients) @ self._prior
             if seen.lens is not None and state.log_distance is not None:
                 gradient[:, LENS[:, 0]] += seen.lens.pull(state.scale, state.log_distance)
