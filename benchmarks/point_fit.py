@@ -3,8 +3,8 @@
 A simulation, no pictures: people are drawn from the face model itself, seen by pinhole cameras from 0.4 to 3 m, and
 their points moved by errors that are alike over 25 mm, of a standard deviation that differs from point to point and is
 told to the fit. Prints the mean distance to the true face after similarity alignment, how much of the mean face's that
-takes away, the error of the pose, the median ratio between fitted and true distance, and the processor time for a face in
-batches of 8 on one thread.
+takes away, the error of the pose, the median ratio between fitted and true distance, and the processor time for a face
+in batches of 8 on one thread.
 
     python benchmarks/point_fit.py --model face_model.npz
     python benchmarks/point_fit.py --people 1000 --noise 0.01 0.015 --distance 0.3 0.6

@@ -20,15 +20,15 @@ from facerecon_ray.geometry.fit_state import DISTANCE, POSE, SCALE, FitState, Fi
 from facerecon_ray.geometry.landmarks import LandmarkModel
 from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.geometry.model_points import ModelPoints
-from facerecon_ray.geometry.point_noise import PointNoise, Whitening
+from facerecon_ray.geometry.point_noise import PointNoise, Precision
 from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from_rotation
 
 LANDMARKS = 68
-RIGID_STEPS, STARTED_RIGID_STEPS = 3, 2
+RIGID_STEPS, STARTED_RIGID_STEPS = 3, 1
 FULL_STEPS, STARTED_FULL_STEPS = 5, 2
 """Linearisations, of all and of fits that begin with a known camera."""
 
-CHORD_STEPS = 3
+CHORD_STEPS = 2
 """Steps with each linearisation: what the points are off is worked out anew, how they move is not."""
 
 DAMPING = 1e-3
@@ -104,7 +104,7 @@ class LandmarkFitter:
         self._size = model.shape_size + model.expression_size
         self._shape_size = model.shape_size
         self._range = model.expression_range.tolist()
-        self._white = Whitening(noise, device)
+        self._precision = Precision(noise, device)
         self._variance = noise.variance[:LANDMARKS].float().to(device)
         if coefficient_noise is None:
             coefficient_noise = torch.eye(self._size, device=device)
@@ -140,15 +140,15 @@ class LandmarkFitter:
         ValueError
             when the landmarks of a face are not finite or all in one place, or there are too few or too many points
         """
-        if points.shape[1] != self._white.points:
-            raise ValueError(f"{points.shape[1]} points are given, the noise is of {self._white.points}")
+        if points.shape[1] != self._precision.points:
+            raise ValueError(f"{points.shape[1]} points are given, the noise is of {self._precision.points}")
         size = box_size(points[:, :LANDMARKS])
         if not bool((size.isfinite() & (size > 0.0)).all()):
             raise ValueError("landmarks are not finite, or all in one place")
         deviation = size[:, None].expand(points.shape[:2]) if deviation is None else deviation
         if expected is None:
             expected = points.new_zeros(len(points), self._size)
-        seen = _Seen(points, self._white.weight(deviation), size, expected, lens)
+        seen = _Seen(points, self._precision.weight(deviation), size, expected, lens)
         state = FitState.of(self._initial(seen) if start is None else start, expected, lens)
         rigid, full = (RIGID_STEPS, FULL_STEPS) if start is None else (STARTED_RIGID_STEPS, STARTED_FULL_STEPS)
         for _ in range(rigid):
@@ -193,24 +193,21 @@ class LandmarkFitter:
         """One step of rotation, scale and place."""
         x, _ = self._points.chosen(state.coefficients, state.camera.angles)
         view = FitView.of(state, x)
-        jacobian = self._white((view.by_pose(seen.size) * seen.weight[..., None]).flatten(1, 2))
-        normal = jacobian.mT @ jacobian
+        jacobian = (view.by_pose(seen.size) * seen.weight[..., None]).flatten(1, 2)
+        residual, common = seen.residual(view), self._precision.common(jacobian)
+        normal = jacobian.mT @ jacobian - common.mT @ common
         normal = normal + DAMPING * torch.diag_embed(normal.diagonal(dim1=1, dim2=2))
-        update = torch.linalg.solve(normal, jacobian.mT @ self._residual(view, seen))
-        return state.updated(update[..., 0], seen.size)
+        gradient = jacobian.mT @ residual - common.mT @ self._precision.common(residual)
+        return state.updated(torch.linalg.solve(normal, gradient)[..., 0], seen.size)
 
     def _full(self, state: FitState, seen: "_Seen", noise: Tensor) -> tuple[FitState, Tensor]:
         """The state after steps with one linearisation, and the points' noise as it then explains it."""
         x, paths = self._points.chosen(state.coefficients, state.camera.angles)
         view = FitView.of(state, x)
+        jacobian = self._jacobian(view, paths, seen)
+        common = self._precision.common(jacobian)
+        explained = jacobian.mT @ jacobian - common.mT @ common
         first = state.first_coefficient
-        jacobian = x.new_empty(*x.shape[:2], 2, state.unknowns)
-        jacobian[..., :POSE] = view.by_pose(seen.size) * seen.weight[..., None]
-        if seen.lens is not None:
-            jacobian[..., DISTANCE] = view.by_log_distance * seen.weight
-        self._points.move(view.by_point * seen.weight[..., None], paths, jacobian[..., first:])
-        white = self._white(jacobian.flatten(1, 2))
-        explained = white.mT @ white
         precision = noise.square().reciprocal()[:, None]
         normal = explained * precision[..., None]
         normal[:, first:, first:] += self._prior
@@ -221,20 +218,30 @@ class LandmarkFitter:
         normal = normal * unit[..., None] * unit[:, None]
         normal.diagonal(dim1=1, dim2=2).add_(DAMPING)
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(normal)) * unit[..., None] * unit[:, None]
-        residual = self._residual(view, seen)
         for _ in range(CHORD_STEPS):
-            gradient = (white.mT @ residual)[..., 0] * precision
+            residual = seen.residual(view)
+            # The long matrix on the right: transposed, its product with a vector takes three times as long.
+            gradient = residual.mT @ jacobian - self._precision.common(residual).mT @ common
+            gradient = gradient[:, 0] * precision
             gradient[:, first:] += (seen.expected - state.coefficients) @ self._prior
             if seen.lens is not None and state.log_distance is not None:
                 gradient[:, LENS[:, 0]] += seen.lens.pull(state.scale, state.log_distance)
             state = self._within_range(state.updated((inverse @ gradient[..., None])[..., 0], seen.size))
-            residual = self._residual(FitView.of(state, self._points.at(state.coefficients, paths)), seen)
-        freedom = 2 * self._white.points - precision[:, 0] * (inverse * explained).sum((1, 2))
-        return state, (residual.square().sum((1, 2)) / freedom).sqrt()
+            view = FitView.of(state, self._points.at(state.coefficients, paths))
+        residual = seen.residual(view)
+        left = residual.square().sum((1, 2)) - self._precision.common(residual).square().sum((1, 2))
+        freedom = 2 * self._precision.points - precision[:, 0] * (inverse * explained).sum((1, 2))
+        return state, (left / freedom).sqrt()
 
-    def _residual(self, view: FitView, seen: "_Seen") -> Tensor:
-        """(B, 2 P, 1) white."""
-        return self._white(((seen.points - view.places) * seen.weight).flatten(1)[..., None])
+    def _jacobian(self, view: FitView, paths: Tensor, seen: "_Seen") -> Tensor:
+        """(B, 2 P, U) by which the weighted points move with the unknowns."""
+        state, weight = view.state, seen.weight[..., None]
+        jacobian = view.turned.new_empty(*seen.points.shape, state.unknowns)
+        jacobian[..., :POSE] = view.by_pose(seen.size) * weight
+        if seen.lens is not None:
+            jacobian[..., DISTANCE] = view.by_log_distance * seen.weight
+        self._points.move(view.by_point * weight, paths, jacobian[..., state.first_coefficient :])
+        return jacobian.flatten(1, 2)
 
     def _within_range(self, state: FitState) -> FitState:
         shape, expression = state.coefficients.tensor_split([self._shape_size], 1)
@@ -250,3 +257,7 @@ class _Seen:
     size: Tensor
     expected: Tensor
     lens: Lens | None
+
+    def residual(self, view: FitView) -> Tensor:
+        """(B, 2 P, 1) by which the weighted points lie beside those of a view."""
+        return ((self.points - view.places) * self.weight).flatten(1)[..., None]

@@ -38,6 +38,10 @@ class Lens:
         """Nothing is known but what distances are usual."""
         return Lens(torch.zeros(count, device=device), torch.zeros(count, 2, device=device))
 
+    def to(self, device: torch.device | str) -> "Lens":
+        """Copy on a device."""
+        return Lens(self.focal_length.to(device), self.ray.to(device))
+
     @property
     def known(self) -> Tensor:
         """(B,) bool, where the focal length is known."""

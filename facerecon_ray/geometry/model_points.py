@@ -19,8 +19,8 @@ class ModelPoints:
         self._model = model
         count = len(model.mean)
         self._fixed = model.choose(model.mean[None], torch.zeros(1, 3, device=model.mean.device))[0]
-        self._jaw_basis = model.basis.permute(1, 2, 0)
-        self._basis = self._jaw_basis[self._fixed[CONTOUR_LANDMARKS:]].contiguous()
+        self._jaw_basis = model.basis.permute(1, 2, 0).contiguous()
+        self._basis = self._jaw_basis[self._fixed[CONTOUR_LANDMARKS:]]
         self._flat = model.basis.reshape(-1, 3 * count)
 
     def chosen(self, coefficients: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:

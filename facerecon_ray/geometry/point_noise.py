@@ -74,11 +74,11 @@ def _unit(rank: int) -> Tensor:
     return torch.eye(rank, dtype=torch.float64)
 
 
-class Whitening:
-    """Makes errors independent and of variance 1: multiplies by the symmetric square root of their precision.
+class Precision:
+    """Products of errors, or of what they change with, by the inverse of their covariance.
 
-    With G = diag(o)^-1/2 F = U S V^T it is (I - U (1 - (1 + S^2)^-1/2) U^T) diag(o)^-1/2: a product with R columns
-    instead of one with 2 P.
+    With G = diag(o)^-1/2 F = U S V^T the inverse is diag(o)^-1/2 (I - U S^2 / (1 + S^2) U^T) diag(o)^-1/2 (Woodbury's
+    identity): products with R columns instead of one with 2 P.
 
     Parameters
     ----------
@@ -89,17 +89,18 @@ class Whitening:
     def __init__(self, noise: PointNoise, device: torch.device) -> None:
         spread = noise.own.sqrt()
         left, singular, _ = torch.linalg.svd(noise.factors / spread[:, None], full_matrices=False)
-        shrink = 1.0 - (1.0 + singular.square()).rsqrt()
+        common = singular / (1.0 + singular.square()).sqrt()
         self.points = noise.points
-        self._weight = (1.0 / spread).float().to(device)
-        self._patterns = left.float().to(device)
-        self._shrunk = (left * shrink).float().to(device).T.contiguous()
+        self._weight = (1.0 / spread).float().to(device).view(-1, 2)
+        self._patterns = (left * common).T.contiguous().float().to(device)
 
     def weight(self, deviation: Tensor) -> Tensor:
         """(B, P, 2) by which errors of points with standard deviations (B, P) are multiplied first."""
-        return self._weight.view(-1, 2) / deviation[..., None]
+        return self._weight / deviation[..., None]
 
-    def __call__(self, weighted: Tensor) -> Tensor:
-        """White values (B, 2 P, C) of weighted ones: errors, or what they change with, as columns."""
-        patterns = self._patterns.expand(len(weighted), -1, -1)
-        return torch.baddbmm(weighted, patterns, self._shrunk @ weighted, alpha=-1.0)
+    def common(self, weighted: Tensor) -> Tensor:
+        """(B, R, C) what weighted columns (B, 2 P, C) have of the common factors, which tells the less.
+
+        The product of two is that of their weighted columns less that of these.
+        """
+        return self._patterns @ weighted

@@ -63,21 +63,22 @@ class NetworkFitter:
         )
 
     @torch.no_grad()
-    def __call__(self, crops: Tensor) -> Fit:
+    def __call__(self, crops: Tensor, lens: Lens | None = None) -> Fit:
         """Fit.
 
         Parameters
         ----------
         crops : (B, 3, 256, 256) float32 0 to 255
+        lens : what is known of their cameras; without it, faces are fitted as from far away
 
         Returns
         -------
         Fit of B faces in crop pixels
         """
-        return self.read_and_fit(crops)[1]
+        return self.read_and_fit(crops, lens)[1]
 
     @torch.no_grad()
-    def read_and_fit(self, crops: Tensor) -> tuple[FittedFaces, Fit]:
+    def read_and_fit(self, crops: Tensor, lens: Lens | None = None) -> tuple[FittedFaces, Fit]:
         """What the network itself says of crops, and the fit to it: where the two disagree, one of them is wrong."""
         found = self.read(crops)
         fit = self._fit(
@@ -85,7 +86,7 @@ class NetworkFitter:
             found.deviation,
             start=found.camera,
             expected=torch.cat([found.shape, found.expression], 1),
-            lens=Lens.unknown(len(crops), self.device),
+            lens=lens or Lens.unknown(len(crops), self.device),
         )
         return found, fit
 

@@ -33,6 +33,7 @@ class PairTruth(Stage):
                      surface   (N, 3) the same vertices in any right-handed frame and unit, without perspective
                      noise_seed   (2,) what the errors of landmarks and boxes are drawn from
     Output columns   crop, crop_transform, photo_width, photo_height (pixels)
+                     focal_length   0: as that of most photos, it is not known
                      pose      (3,) yaw, pitch, roll in degrees of the scaled orthographic camera that comes closest
                      camera    (6,) `Camera.row`: its scale in crop pixels a metre, x and y of the model's origin in
                                crop pixels, and zeros
@@ -58,6 +59,7 @@ class PairTruth(Stage):
             "crop_transform": Column(np.float32, (2, 3)),
             "photo_width": Column(np.int32),
             "photo_height": Column(np.int32),
+            "focal_length": Column(np.float32),
             "pose": Column(np.float32, (3,)),
             "camera": Column(np.float32, (6,)),
             "shape": Column(np.float32, (self._model.shape_size,)),
@@ -83,6 +85,7 @@ class PairTruth(Stage):
             "crop_transform": transform,
             "photo_width": np.array([photo.shape[1] for photo in batch["photo"]], np.int32),
             "photo_height": np.array([photo.shape[0] for photo in batch["photo"]], np.int32),
+            "focal_length": np.zeros(len(batch["photo"]), np.float32),
             "pose": photo_camera.angles.numpy(),
             "camera": photo_camera.in_picture(scale, torch.from_numpy(transform[..., 2]).float()).row.numpy(),
             "shape": heads.shape,

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from facerecon_ray.config.assets import ROTATOR_WEIGHTS
 from facerecon_ray.config.reconstruct import RotateSettings
-from facerecon_ray.geometry.crop_camera import pose_in_photo
-from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform
+from facerecon_ray.geometry.crop_camera import crop_lens, pose_in_photo
+from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform, invert_transform
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.fitting import Fit, LandmarkFitter
+from facerecon_ray.geometry.fitting import LANDMARKS, Fit, LandmarkFitter
+from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.geometry.turned_view import TurnedView, target_angles, turn_view
 from facerecon_ray.geometry.view_filling import fill_view
 from facerecon_ray.networks.device import resolve_device
@@ -26,8 +27,9 @@ from facerecon_ray.stages.stage import REASON, Batch, Column, Stage
 class Rotator(Stage):
     """Fit, turn, render, fill and repair.
 
-    Input columns    crop, crop_transform, photo_width, photo_height, landmarks (photo pixels)
-    Output columns   pose           (3,) yaw, pitch, roll of the face in the photo, degrees
+    Input columns    crop, crop_transform, photo_width, photo_height, focal_length, landmarks (photo pixels)
+    Output columns   landmarks      (68, 2) photo pixels, by what was found and the fitted face together
+                     pose           (3,) yaw, pitch, roll of the face in the photo, degrees
                      camera         (6,) `Camera.row`, crop pixels: scale, x, y, nearness, ray's x and y
                      shape, expression   (S,), (E,) coefficients in standard deviations
                      fit_error      mean distance of the fitted face's landmarks to those that were found, share of
@@ -41,6 +43,7 @@ class Rotator(Stage):
     """
 
     name: ClassVar[str] = "rotate"
+    refines: ClassVar[tuple[str, ...]] = ("landmarks",)
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class Rotator(Stage):
         if self._generator is not None:
             self._generator.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.outputs = {
+            "landmarks": Column(np.float32, (LANDMARKS, 2)),
             "pose": Column(np.float32, (3,)),
             "camera": Column(np.float32, (6,)),
             "shape": Column(np.float32, (self._model.shape_size,)),
@@ -84,8 +88,12 @@ class Rotator(Stage):
     def process(self, batch: Batch) -> Batch:
         """Fit and turn the faces of a batch."""
         photos = torch.from_numpy(batch["crop"]).to(self._device).permute(0, 3, 1, 2).float()
+        known = (batch[name] for name in ("focal_length", "photo_width", "photo_height", "crop_transform"))
+        lens = crop_lens(*known).to(self._device)
         found, fit = (
-            self._by_network.read_and_fit(photos) if self._by_network else (None, self._fitted_landmarks(batch))
+            self._by_network.read_and_fit(photos, lens)
+            if self._by_network
+            else (None, self._fitted_landmarks(batch, lens))
         )
         trusted = trust(fit, batch, found)
         vertices = self._model.vertices(fit.shape, fit.expression)
@@ -109,12 +117,14 @@ class Rotator(Stage):
             columns["rotated_seen"] = (255 * view.seen[:, 0]).round().byte()
             columns["rotated_head"] = 255 * view.head[:, 0].byte()
         arrays = {name: column.cpu().numpy() for name, column in columns.items()}
+        in_crop = fit.landmarks[..., :2].double().cpu().numpy()
+        arrays["landmarks"] = apply_transform(invert_transform(batch["crop_transform"]), in_crop)
         return {**arrays, "quality": trusted.quality, REASON: trusted.reasons}
 
-    def _fitted_landmarks(self, batch: Batch) -> Fit:
+    def _fitted_landmarks(self, batch: Batch, lens: Lens) -> Fit:
         assert self._by_landmarks is not None
         landmarks = apply_transform(batch["crop_transform"], batch["landmarks"]).astype(np.float32)
-        return self._by_landmarks(torch.from_numpy(landmarks).to(self._device))
+        return self._by_landmarks(torch.from_numpy(landmarks).to(self._device), lens=lens)
 
     def _repaired(self, filled: Tensor, view: TurnedView) -> Tensor:
         """(B, 3, 256, 256) 0 to 255, what the generator makes of a filled view."""

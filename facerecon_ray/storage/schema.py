@@ -25,7 +25,7 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("bbox", matrix_type(4)),  # x0, y0, x1, y1 in photo pixels, turned about its middle
         pa.field("detection_score", pa.float32()),
         pa.field("crop_transform", matrix_type(2, 3)),  # photo pixels -> crop pixels
-        pa.field("landmarks", matrix_type(68, 2)),  # photo pixels
+        pa.field("landmarks", matrix_type(68, 2)),  # photo pixels; as found, where the fit failed
         pa.field("pose", struct_type("yaw", "pitch", "roll")),  # degrees, in the photo
         pa.field("camera", struct_type(*CAMERA)),  # crop pixels per metre, crop pixels, 1 / metre, none
         pa.field("distance", pa.float32()),  # metres

@@ -47,6 +47,7 @@ def cropped(finder: FaceFinder, photo: np.ndarray, found: Detections) -> Batch:
         "landmarks": landmarks,
         "photo_width": np.full(count, photo.shape[1]),
         "photo_height": np.full(count, photo.shape[0]),
+        "focal_length": np.zeros(count, np.float32),
     }
 
 
