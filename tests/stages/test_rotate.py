@@ -75,7 +75,9 @@ def test_the_distance_follows_from_the_focal_length_that_the_photo_states() -> N
 
 def test_landmarks_of_the_manifest_are_nearer_to_the_true_ones_than_those_that_were_found() -> None:
     batch = _batch([-30.0, -10.0, 0.0, 20.0])
-    errors = np.linalg.cholesky(FaceModel.default().landmark_noise) @ np.random.default_rng(1).normal(size=(136, 4))
+    errors = np.linalg.cholesky(FaceModel.default().landmark_noise.numpy()) @ np.random.default_rng(1).normal(
+        size=(136, 4)
+    )
     size = np.sqrt(np.ptp(batch["landmarks"], axis=1).prod(1))[:, None, None]
     found = batch["landmarks"] + (errors.T.reshape(4, 68, 2) * size).astype(np.float32)
     rows = Rotator(BY_LANDMARKS)({**batch, "landmarks": found})
