@@ -69,7 +69,7 @@ class NetworkFitter:
         Parameters
         ----------
         crops : (B, 3, 256, 256) float32 0 to 255
-        lens : what is known of their cameras; without it, faces are fitted as from far away
+        lens : what is known of their cameras; without it, what distances are usual
 
         Returns
         -------

@@ -10,7 +10,7 @@ from facerecon_ray.synthesis.model_building.blendshapes import SIDED, SIDES, UNS
 from facerecon_ray.synthesis.model_building.correspondence import halves
 from facerecon_ray.synthesis.model_building.scans_model import PARTS
 
-CAPS = [REGIONS.index(name) for name in ("right_eye", "left_eye", "mouth")]
+CAPS = [REGIONS.index(name) for name in ("right_eye", "left_eye")]
 WIDER, CENTIMETRES = np.array([1.06, 0.97, 1.02]), 100.0
 SMILE, JAW = "mouthSmileLeft", "jawOpen"
 
