@@ -24,10 +24,17 @@ def sick_hosts(seconds: float = ANSWER_SECONDS) -> list[str]:
     ----------
     seconds : to wait for the answers
     """
-    nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
-    asked = {_ask(node): host for node, host in nodes.items()}
-    answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=seconds)
-    return [found for reference, host in asked.items() if (found := _ailment(reference, reference in answered, host))]
+    asked = {node: _ask(node) for node in _live_nodes()}
+    answered, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=seconds)
+    # A node that is lost meanwhile is not sick.
+    found = [
+        _ailment(asked[node], asked[node] in answered, host) for node, host in _live_nodes().items() if node in asked
+    ]
+    return [ailment for ailment in found if ailment]
+
+
+def _live_nodes() -> dict[str, str]:
+    return {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
 
 
 def _ask(node: str) -> Any:

@@ -2,6 +2,7 @@ import os
 from errno import ENOSPC
 
 import pytest
+import ray
 from ray.exceptions import OutOfDiskError, RayTaskError, RpcError, RuntimeEnvSetupError
 
 from facerecon_ray.cluster import host_check as module
@@ -29,6 +30,10 @@ def test_each_host_is_asked_for_its_disk_and_named_when_it_is_full_or_starts_no_
     assert full.startswith(f"host {os.uname().nodename} has a full disk (") and "% of that of /" in full
     (silent,) = sick_hosts(seconds=0.0)
     assert silent.endswith("starts no process; look whether its disk or its memory is full")
+    seen, ask = iter([ray.nodes(), []]), ray.nodes
+    monkeypatch.setattr(module.ray, "nodes", lambda: next(seen))
+    assert sick_hosts(seconds=0.0) == [], "a host that is lost while it is asked"
+    monkeypatch.setattr(module.ray, "nodes", ask)
     monkeypatch.setattr(module, "_disk", no_space)
     assert sick_hosts()[0].endswith("; make room there")
     monkeypatch.setattr(module, "_disk", no_library)
