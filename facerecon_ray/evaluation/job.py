@@ -77,7 +77,7 @@ def run_evaluation(job: EvaluateJob, progress: Progress | None = None) -> Result
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     models = parse_models(job.models)
-    items = list_items(job.data)
+    items = list_items(job.data, job.protocol)
     for spec in models:
         Model(spec, "cpu")
     run = _Run(job, models, items, progress or (lambda done, total: None))
