@@ -115,10 +115,15 @@ def is_bearded(row: Row) -> bool:
     return bool(row["beard"] != "none")
 
 
+def turned_by(yaw: float) -> Callable[[Row], bool]:
+    """Whether a row's head is turned by so many degrees to either side."""
+    return lambda row: bool(abs(row["yaw"]) == yaw)
+
+
 POSES: dict[str, Callable[[Row], bool]] = {
     "all": lambda row: True,
     "yaw 0": lambda row: row["yaw"] == 0,
-    **{f"yaw ±{yaw}": lambda row, yaw=yaw: abs(row["yaw"]) == yaw for yaw in (20, 40, 60, 80)},
+    **{f"yaw ±{yaw}": turned_by(yaw) for yaw in (20, 40, 60, 80)},
 }
 FOREIGN_GROUPS: dict[str, Callable[[Row], bool]] = {
     **POSES,
