@@ -2,10 +2,11 @@
 
     python benchmarks/foreign_heads.py --heads FOLDER --scans-model ICT.npz [--portraits PORTRAITS] [--people 6]
     python benchmarks/foreign_heads.py --heads FOLDER [--models fitted,mean-face] [--subjects 12 --children 4]
+    python benchmarks/foreign_heads.py --heads FOLDER --set 'protocol.pitches=[0]'     # a third of the pictures
     python benchmarks/foreign_heads.py --run OUTPUT
 
 The heads are photographed into FOLDER once and scored from there ever after, whatever the models. --subjects and
---children add embedded held-out people. --run only prints the tables of a finished `facerecon evaluate`.
+--children add embedded held-out people. --set is handed on to `facerecon evaluate`, and --run only prints the tables of a finished one.
 
 NME is in percent of the mesh's size; "removed" is the share of the mean face's error that a model removes, over the
 pictures of which both gave a mesh.
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--models", default=f"fitted,{FLOOR}")
     parser.add_argument("--subjects", type=int, default=0, help="embedded adults")
     parser.add_argument("--children", type=int, default=0, help="embedded children")
+    parser.add_argument("--set", action="append", default=[], help="setting of the evaluation, NAME=VALUE")
     parser.add_argument("--output", type=Path, help="folder for the report")
     parser.add_argument("--run", type=Path, help="output of a finished evaluation")
     asked = parser.parse_args()
@@ -57,11 +59,10 @@ def main() -> None:
         facerecon("model", "people", "--output", str(asked.heads), *made_of)
     with tempfile.TemporaryDirectory() as folder:
         output = asked.output or Path(folder)
-        people = ["--subjects", str(asked.subjects), "--set", f"data.children={asked.children}"]
-        quick = ["--set", "protocol.recognition=false"]
-        facerecon(
-            "evaluate", "--foreign", str(asked.heads), "--models", asked.models, "-o", str(output), *people, *quick
-        )
+        data = ["--foreign", str(asked.heads), "--subjects", str(asked.subjects)]
+        settings = [f"data.children={asked.children}", "protocol.recognition=false", *asked.set]
+        assignments = [part for setting in settings for part in ("--set", setting)]
+        facerecon("evaluate", *data, "--models", asked.models, "--output", str(output), *assignments)
         print_tables(output)
 
 

@@ -81,7 +81,7 @@ def test_a_head_is_scored_as_it_lies_on_the_pictures_that_there_are(evaluator: S
     assert rows_table(rows).num_rows == 4
     made = evaluator.look(prepared, (30.0, 0.0), "fitted")
     assert made.error is not None
-    assert made.error.mean() == pytest.approx(rows[1]["nme"], rel=1e-4)
+    assert made.error.mean() == pytest.approx(rows[1]["nme"], rel=1e-2)
 
 
 def test_heads_are_made_once(folder: Path, scans_model: Path) -> None:
