@@ -6,7 +6,8 @@
     python benchmarks/foreign_heads.py --run OUTPUT
 
 The heads are photographed into FOLDER once and scored from there ever after, whatever the models. --subjects and
---children add embedded held-out people. --set is handed on to `facerecon evaluate`, and --run only prints the tables of a finished one.
+--children add embedded held-out people. --set is handed on to `facerecon evaluate`, and --run only prints the tables
+of a finished one.
 
 NME is in percent of the mesh's size; "removed" is the share of the mean face's error that a model removes, over the
 pictures of which both gave a mesh.
