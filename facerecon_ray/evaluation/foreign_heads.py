@@ -9,7 +9,8 @@ The pictures are made once, so that models of all kinds, whatever face model the
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 from facerecon_ray.config.evaluation import ProtocolSettings
 from facerecon_ray.config.photos import PhotoTextureSettings
 from facerecon_ray.config.synthesis import LightSettings
-from facerecon_ray.errors import InputError
+from facerecon_ray.errors import InputError, OutputError
 from facerecon_ray.evaluation.picture_crops import encode_png
 from facerecon_ray.evaluation.rows import LOOKS
 from facerecon_ray.evaluation.scan import Scan
@@ -98,11 +99,14 @@ def make_heads(
     Raises
     ------
     FaceReconError
-        when the folder has such heads already, the file is no model of scans, or no portrait can be used
+        when the folder has such heads already or cannot be written, the file is no model of scans, or no portrait
+        can be used
     """
     if (folder / CARD).exists():
         raise InputError(f"{folder}: there are foreign heads already; choose another folder, or delete this one")
     model, protocol = ScansModel.load(scans_model), protocol or ProtocolSettings()
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     sampler = SubjectSampler()
     settings = PhotoTextureSettings(most_photos=PORTRAITS_A_PERSON * people)
     library = PhotoLibrary.open(portraits, sampler.geometry, settings, report=report) if portraits else None
@@ -111,7 +115,8 @@ def make_heads(
     for number in range(people):
         for head in maker.heads(number):
             name = f"person_{number:02}_{head.expression.replace(' ', '_')}"
-            _photograph(folder / name, head, maker, protocol, renderer)
+            with _writing(folder):
+                _photograph(folder / name, head, maker, protocol, renderer)
             known.append({"name": name} | {look: head.scene.attributes[look] for look in LOOKS})
             report(f"{name}: head {len(known)} of {2 * people}")
     recipe = {
@@ -121,7 +126,8 @@ def make_heads(
         "distances": DISTANCES,
         "protocol": protocol.model_dump(mode="json", include={"yaws", "pitches", "size"}),
     }
-    (folder / CARD).write_text(json.dumps({"schema": SCHEMA, "recipe": recipe, "heads": known}, indent=1) + "\n")
+    with _writing(folder):
+        (folder / CARD).write_text(json.dumps({"schema": SCHEMA, "recipe": recipe, "heads": known}, indent=1) + "\n")
     return 2 * people * len(protocol.yaws) * len(protocol.pitches)
 
 
@@ -173,6 +179,14 @@ def read_head(head: HeadFolder) -> Scan:
         raise InputError(f"{head.path.name} cannot be read ({error}); make the heads again") from None
     attributes: dict[str, Any] = dict(head.looks)
     return Scan(vertices, triangles, MeshColours(), photos=photos, attributes=attributes)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from None
 
 
 def _photograph(

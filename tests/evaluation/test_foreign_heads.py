@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "synthesis"))
 from scans_stand_in import save_scans
 
 from facerecon_ray.config.evaluation import EvaluationData, ProtocolSettings
-from facerecon_ray.errors import InputError, SettingsError
+from facerecon_ray.errors import InputError, OutputError, SettingsError
 from facerecon_ray.evaluation.foreign_heads import CARD, DISTANCES, HEAD, HeadSet, list_heads, make_heads, read_head
 from facerecon_ray.evaluation.items import list_items, scan_checksum
 from facerecon_ray.evaluation.picture_crops import PictureCrops, was_found
@@ -89,6 +89,11 @@ def test_heads_are_made_once(folder: Path, scans_model: Path) -> None:
     with pytest.raises(InputError, match="there are foreign heads already"):
         make_heads(folder, scans_model, 2)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_made(scans_model: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot write .*heads: (Not a directory|File exists)"):
+        make_heads(scans_model / "heads", scans_model, 1)
 
 
 def test_a_folder_without_heads_or_without_the_protocols_sides_is_refused(folder: Path, tmp_path: Path) -> None:
