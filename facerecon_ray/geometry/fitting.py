@@ -24,6 +24,9 @@ DAMPING = 1e-3
 LEAST_TRUST, MOST_TRUST = 1.5, 0.2
 """Limits of the factor by which a face's landmarks may be noisier or cleaner than the model's landmark noise."""
 
+KNOWN = 1e-4
+"""Variance of a coefficient that is known: a hundredth of a standard deviation, squared."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -49,6 +52,14 @@ def box_size(landmarks: Tensor) -> Tensor:
     """(B,) square root of the area of the landmarks' bounding box; landmarks (B, 68, 2 or more)."""
     extent = landmarks[..., :2].amax(-2) - landmarks[..., :2].amin(-2)
     return extent.prod(-1).sqrt()
+
+
+def with_known_shape(coefficient_noise: Tensor, shape_size: int) -> Tensor:
+    """Covariance (S + E, S + E) of expected coefficients whose shape is known, from one where it is not."""
+    known = coefficient_noise.clone()
+    known[:shape_size], known[:, :shape_size] = 0.0, 0.0
+    known.diagonal()[:shape_size] = KNOWN
+    return known
 
 
 class LandmarkFitter:

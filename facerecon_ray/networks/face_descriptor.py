@@ -22,6 +22,11 @@ from facerecon_ray.networks.dlib_models import DlibReader, installed_model, on_r
 MODEL = "dlib_face_recognition_resnet_model_v1.dat"
 SAME_PERSON = 0.6
 
+OTHER_PERSON = 0.8
+"""Distance beyond which pictures are certainly of two persons: in 141 pairs of photos of one person, and in 109 pairs
+of a front and a side of up to 90 degrees of synthetic people, the largest is 0.70; 77 % of pairs of different people
+are further apart. Between 0.6 and this nothing is certain, least of all in profile."""
+
 CHIP_SIZE = 150
 CHIP_SCALE, CHIP_ORIGIN = 834.0, (74.8, 77.9)
 """How the mean head is seen from the front in the network's input: pixels a metre, and where the origin of its frame

@@ -30,7 +30,8 @@ class PlannedStage:
 
 
 def plan_stages(job: ReconstructJob, files: FaceFiles) -> list[PlannedStage]:
-    """The main job: photo -> crop -> rotate -> reconstruct -> export."""
+    """The main job: photo -> crop -> rotate -> reconstruct -> export; where photos are pairs, the side photo is the
+    rotated view."""
     steps = {
         "read": (partial(_reader, job),),
         "crop": (partial(_cropper, job),),
@@ -68,20 +69,23 @@ def _pool(settings: PoolSettings, device: str) -> PoolSettings:
 
 def _reader(job: ReconstructJob) -> Step:
     from facerecon_ray.stages.read import Reader
+    from facerecon_ray.stages.two_photos.read import TwoPhotoReader
 
-    return Reader(job.read, job.s3)
+    return (TwoPhotoReader if job.pairs else Reader)(job.read, job.s3)
 
 
 def _cropper(job: ReconstructJob) -> Step:
     from facerecon_ray.stages.crop import Cropper
+    from facerecon_ray.stages.two_photos.crop import TwoPhotoCropper
 
-    return Cropper(job.crop, job.read, job.fitter, job.face_model)
+    return (TwoPhotoCropper if job.pairs else Cropper)(job.crop, job.read, job.fitter, job.face_model)
 
 
 def _rotator(job: ReconstructJob) -> Step:
     from facerecon_ray.stages.rotate import Rotator
+    from facerecon_ray.stages.two_photos.fit import TwoPhotoFitter
 
-    return Rotator(job.rotate, job.face_model, job.fitter)
+    return (TwoPhotoFitter if job.pairs else Rotator)(job.rotate, job.face_model, job.fitter)
 
 
 def _reconstructor(job: ReconstructJob) -> Step:

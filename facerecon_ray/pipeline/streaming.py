@@ -98,4 +98,6 @@ def window(stages: list[SizedStage], works: Sequence[ShardWork]) -> int:
 def _table(work: ShardWork) -> pa.Table:
     photos, places = work.photos(), work.places()
     columns = {"photo_uri": photos, POSITION: places, "status": [OK] * len(photos), "error": [""] * len(photos)}
+    if sides := work.sides():
+        columns["side_photo_uri"] = sides
     return pa.table(columns)

@@ -16,7 +16,7 @@ from facerecon_ray.geometry.crop_transform import (
     square_transform,
 )
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.fitting import Fit, LandmarkFitter
+from facerecon_ray.geometry.fitting import Fit, LandmarkFitter, with_known_shape
 from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.fitter import FittedFaces, load_weights, shrink
 from facerecon_ray.networks.folded_norms import folded
@@ -55,7 +55,9 @@ class NetworkFitter:
         if self._mixed:
             network.round_convolutions()
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        known = with_known_shape(network.coefficient_noise, model.shape_size)
         self._fit = LandmarkFitter(model, network.landmark_noise, network.coefficient_noise)
+        self._fit_known = LandmarkFitter(model, network.landmark_noise, known)
 
     @torch.no_grad()
     def __call__(self, crops: Tensor) -> Fit:
@@ -76,6 +78,11 @@ class NetworkFitter:
         """What the network itself says of crops, and the fit to it: where the two disagree, one of them is wrong."""
         found = self.read(crops)
         return found, self._fit(found.landmarks, found.camera, torch.cat([found.shape, found.expression], 1))
+
+    @torch.no_grad()
+    def fit_known(self, found: FittedFaces, shape: Tensor) -> Fit:
+        """The fit to what the network has said of crops, of faces whose shape (B, S) is known."""
+        return self._fit_known(found.landmarks, found.camera, torch.cat([shape, found.expression], 1))
 
     @torch.no_grad()
     def read(self, crops: Tensor) -> FittedFaces:

@@ -1,0 +1,87 @@
+"""Two photos of a person to one fitted face: each photo's own pose and expression, and the shape of both."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from facerecon_ray.config.reconstruct import RotateSettings
+from facerecon_ray.geometry.crop_transform import CROP_SIZE
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.shape_of_person import ShapeEvidence
+from facerecon_ray.networks.device import resolve_device
+from facerecon_ray.stages.face_fitting import FaceFitting, fit_columns, fit_outputs
+from facerecon_ray.stages.fit_trust import trust
+from facerecon_ray.stages.stage import REASON, Batch, Column, Stage
+from facerecon_ray.stages.two_photos.side import as_side, side_of
+
+
+class TwoPhotoFitter(Stage):
+    """Stands where one photo is fitted and rotated: the side photo is the other view.
+
+    Input columns    crop, crop_transform, photo_width, photo_height, landmarks (photo pixels), and the same of the
+                     side photo with `side_` before their names; side_crop is dropped
+    Output columns   those of `Rotator`: pose, camera, expression, fit_error and quality are of the front photo, shape
+                     of both; rotated is the crop of the side photo, rotated_yaw its yaw, and visible_share 1
+                     side_pose, side_camera, side_expression    of the side photo
+    """
+
+    name: ClassVar[str] = "rotate"
+    drops: ClassVar[tuple[str, ...]] = ("side_crop",)
+
+    def __init__(
+        self, settings: RotateSettings, face_model: FaceModel | Path | None = None, fitter: Path | None = None
+    ) -> None:
+        """Load the face model, and the fitter where the settings ask for it.
+
+        Raises
+        ------
+        AssetError
+            when the face model is missing, of another kind, or the fitter's is for another face model
+        """
+        self._device = resolve_device(settings.device)
+        model = face_model if isinstance(face_model, FaceModel) else FaceModel.open(face_model)
+        self._model = model.to(self._device)
+        self._fit = FaceFitting(settings, self._model, fitter)
+        of_fit = fit_outputs(self._model)
+        self.outputs = {
+            **of_fit,
+            "rotated": Column(np.uint8, (CROP_SIZE, CROP_SIZE, 3)),
+            "rotated_yaw": Column(np.float32),
+            "visible_share": Column(np.float32),
+            "quality": Column(np.float32),
+            **as_side({name: of_fit[name] for name in ("pose", "camera", "expression")}),
+        }
+
+    @torch.inference_mode()
+    def process(self, batch: Batch) -> Batch:
+        """Fit the faces of a batch."""
+        side, count = side_of(batch), len(batch["crop"])
+        names = ("crop", "crop_transform", "photo_width", "photo_height", "landmarks")
+        both = {name: np.concatenate([batch[name], side[name]]) for name in names}
+        photos = torch.from_numpy(both["crop"]).to(self._device).permute(0, 3, 1, 2).float()
+        alone = self._fit(photos, both)
+        trusted = trust(alone.fit, both, alone.found)
+        person = torch.arange(count, device=self._device).repeat(2)
+        shape = ShapeEvidence.of(self._model, alone.fit).by_person(person).shape
+        fit = self._fit.with_shape(alone, shape[person])
+        columns = {name: values.cpu().numpy() for name, values in fit_columns(fit, both["crop_transform"]).items()}
+        front, of_side = ({name: values[part] for name, values in columns.items()} for part in _halves(count))
+        reasons = trusted.reasons[:count].copy()
+        good = reasons == ""
+        reasons[good] = [reason and f"side photo: {reason}" for reason in trusted.reasons[count:][good]]
+        return {
+            **front,
+            "shape": shape.cpu().numpy(),
+            "rotated": batch["side_crop"],
+            "rotated_yaw": of_side["pose"][:, 0],
+            "visible_share": np.ones(count, np.float32),
+            "quality": trusted.quality[:count],
+            **as_side({name: of_side[name] for name in ("pose", "camera", "expression")}),
+            REASON: reasons,
+        }
+
+
+def _halves(count: int) -> tuple[slice, slice]:
+    return slice(0, count), slice(count, 2 * count)
