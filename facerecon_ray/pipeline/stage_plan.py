@@ -44,11 +44,11 @@ def plan_stages(job: ReconstructJob, files: FaceFiles) -> list[PlannedStage]:
 
 def outline(job: ReconstructJob) -> list[PlannedStage]:
     """The stages in order without their steps: as much as a plan needs of a job that does not run."""
-    pools, method = job.pools, job.reconstruct.method
+    pools, method, of = job.pools, job.reconstruct.method, ".pairs" if job.pairs else ""
     return [
-        PlannedStage("read", (), pools.read, "read"),
-        PlannedStage("crop", (), _pool(pools.crop, job.crop.device), f"crop.{job.crop.detector}"),
-        PlannedStage("rotate", (), _pool(pools.rotate, job.rotate.device), "rotate"),
+        PlannedStage("read", (), pools.read, f"read{of}"),
+        PlannedStage("crop", (), _pool(pools.crop, job.crop.device), f"crop.{job.crop.detector}{of}"),
+        PlannedStage("rotate", (), _pool(pools.rotate, job.rotate.device), f"rotate{of}"),
         PlannedStage(
             "reconstruct",
             (),

@@ -160,9 +160,10 @@ def _problem(row: dict[str, Any]) -> str:
 
 
 def _facts(output: OutputFolder, totals: Totals) -> str:
-    facts = [(f"{totals.photos:,}", "photos"), (f"{totals.rows.get('ok', 0):,}", "faces")]
-    facts += [(f"{totals.rows.get(status, 0):,}", name) for status, name in _STATUS_NAMES.items()]
     record = load_record(output.store)
+    photos = "pairs" if record and record.settings.get("pairs") else "photos"
+    facts = [(f"{totals.photos:,}", photos), (f"{totals.rows.get('ok', 0):,}", "faces")]
+    facts += [(f"{totals.rows.get(status, 0):,}", name) for status, name in _STATUS_NAMES.items()]
     rates = [run.faces_per_second for run in record.runs if run.faces_per_second] if record else []
     if rates:
         facts.append((f"{rates[-1]:.1f}", "faces a second"))

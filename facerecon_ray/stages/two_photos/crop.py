@@ -10,7 +10,7 @@ from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks.device import resolve_device
-from facerecon_ray.networks.face_descriptor import OTHER_PERSON, SAME_PERSON, FaceDescriber
+from facerecon_ray.networks.face_descriptor import FaceDescriber
 from facerecon_ray.networks.landmark_predictor import LANDMARKS
 from facerecon_ray.stages.crop import Cropper
 from facerecon_ray.stages.stage import FAILED, OK, Batch, Column, attempt, describe_failure, select
@@ -25,7 +25,7 @@ class TwoPhotoCropper:
     """Find the face that both photos of a row show.
 
     Of faces at least half as large as the largest of their photo, those two are taken that the face recognition
-    network finds most alike. Where even these are certainly of two persons, the row fails.
+    network finds most alike.
 
     Input columns    photo_uri, photo_bytes, side_photo_uri, side_photo_bytes, status, error
     Output columns   those of `Cropper`, one row a pair, of the front photo; photo_width, photo_height, crop,
@@ -86,9 +86,6 @@ class TwoPhotoCropper:
                 status[index], error[index] = FAILED, describe_failure(self.name, outcome)
                 continue
             front[index], side[index], distance[index] = outcome["front"], outcome["side"], outcome["distance"]
-        others = (status == OK) & (distance > OTHER_PERSON)
-        status[others] = FAILED
-        error[others] = [_of_two_persons(value) for value in distance[others]]
         kept = {name: values for name, values in batch.items() if name not in self.drops}
         of_side = ("photo_width", "photo_height", "crop", "crop_transform", "landmarks")
         return {
@@ -146,10 +143,3 @@ def _candidates(faces: Batch, row: int) -> np.ndarray:
 def _spent(faces: Batch) -> np.ndarray:
     """(B,) milliseconds of each row's photo."""
     return np.bincount(faces["row"], faces["crop_ms"])
-
-
-def _of_two_persons(distance: float) -> str:
-    return (
-        f"side photo: it shows another person than the front photo (the faces are {distance:.2f} apart, those of one "
-        f"person less than {SAME_PERSON:g} mostly)"
-    )

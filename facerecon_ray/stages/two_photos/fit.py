@@ -11,6 +11,7 @@ from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.shape_of_person import ShapeEvidence
 from facerecon_ray.networks.device import resolve_device
+from facerecon_ray.networks.face_descriptor import OTHER_PERSON, OTHER_PERSON_IN_PROFILE, PROFILE_YAW
 from facerecon_ray.stages.face_fitting import FaceFitting, fit_columns, fit_outputs
 from facerecon_ray.stages.fit_trust import trust
 from facerecon_ray.stages.stage import REASON, Batch, Column, Stage
@@ -20,8 +21,10 @@ from facerecon_ray.stages.two_photos.side import as_side, side_of
 class TwoPhotoFitter(Stage):
     """Stands where one photo is fitted and rotated: the side photo is the other view.
 
+    A row fails where the side photo shows no face that can be fitted, or certainly another person.
+
     Input columns    crop, crop_transform, photo_width, photo_height, landmarks (photo pixels), and the same of the
-                     side photo with `side_` before their names; side_crop is dropped
+                     side photo with `side_` before their names; side_distance. side_crop is dropped
     Output columns   those of `Rotator`: pose, camera, expression, fit_error and quality are of the front photo, shape
                      of both; rotated is the crop of the side photo, rotated_yaw its yaw, and visible_share 1
                      side_pose, side_camera, side_expression    of the side photo
@@ -68,9 +71,11 @@ class TwoPhotoFitter(Stage):
         fit = self._fit.with_shape(alone, shape[person])
         columns = {name: values.cpu().numpy() for name, values in fit_columns(fit, both["crop_transform"]).items()}
         front, of_side = ({name: values[part] for name, values in columns.items()} for part in _halves(count))
+        yaws = np.abs([front["pose"][:, 0], of_side["pose"][:, 0]])
         reasons = trusted.reasons[:count].copy()
-        good = reasons == ""
-        reasons[good] = [reason and f"side photo: {reason}" for reason in trusted.reasons[count:][good]]
+        for of_sides in (trusted.reasons[count:], _of_two_persons(batch["side_distance"], yaws)):
+            good = reasons == ""
+            reasons[good] = [reason and f"side photo: {reason}" for reason in of_sides[good]]
         return {
             **front,
             "shape": shape.cpu().numpy(),
@@ -85,3 +90,17 @@ class TwoPhotoFitter(Stage):
 
 def _halves(count: int) -> tuple[slice, slice]:
     return slice(0, count), slice(count, 2 * count)
+
+
+def _of_two_persons(distance: np.ndarray, yaws: np.ndarray) -> np.ndarray:
+    """(B,) one sentence for each pair that shows two persons for certain, empty for the others.
+
+    Parameters
+    ----------
+    distance : (B,) between the faces' descriptors
+    yaws : (2, B) of the faces, degrees without sign
+    """
+    limits = np.where((yaws < PROFILE_YAW).all(0), OTHER_PERSON, OTHER_PERSON_IN_PROFILE)
+    sentence = "it shows another person than the front photo; their faces are {:.2f} apart, one person's at most {:g}"
+    rows = zip(distance, limits, strict=True)
+    return np.array([sentence.format(apart, limit) if apart > limit else "" for apart, limit in rows], object)

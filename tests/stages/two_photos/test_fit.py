@@ -9,7 +9,7 @@ from facerecon_ray.stages.reconstruct import Reconstructor
 from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import FAILED, OK, Batch, select
 from facerecon_ray.stages.two_photos.crop import TwoPhotoCropper
-from facerecon_ray.stages.two_photos.fit import TwoPhotoFitter
+from facerecon_ray.stages.two_photos.fit import TwoPhotoFitter, _of_two_persons
 
 ALONE = ("crop", "crop_transform", "photo_width", "photo_height", "landmarks", "status", "error")
 
@@ -45,6 +45,24 @@ def test_a_side_photo_in_which_no_face_can_be_fitted_fails_its_row_alone(cropped
     rows = TwoPhotoFitter(RotateSettings(device="cpu"))(cropped)
     assert rows["status"].tolist() == [OK, FAILED]
     assert rows["error"][1].startswith("side photo: no face can be fitted here")
+
+
+@pytest.mark.parametrize(("yaw", "limit"), [(0.0, 0.7), (60.0, 0.8)])
+def test_a_pair_of_two_persons_fails_where_that_is_certain(yaw: float, limit: float) -> None:
+    distances = np.array([limit - 0.01, limit + 0.01], np.float32)
+    reasons = _of_two_persons(distances, np.array([[5.0, 5.0], [yaw, yaw]]))
+    assert reasons[0] == ""
+    assert reasons[1] == (
+        f"it shows another person than the front photo; their faces are {limit + 0.01:.2f} apart, one person's at "
+        f"most {limit:g}"
+    )
+
+
+def test_the_row_of_two_persons_keeps_what_its_photo_shows(cropped: Batch) -> None:
+    batch = {**select(cropped, np.array([0])), "side_distance": np.array([0.9], np.float32)}
+    rows = TwoPhotoFitter(RotateSettings(device="cpu"))(batch)
+    assert rows["status"].tolist() == [FAILED] and rows["error"][0].startswith("side photo: it shows another person")
+    assert rows["landmarks"].any() and not rows["shape"].any()
 
 
 def test_every_method_takes_two_photos(cropped: Batch) -> None:
