@@ -68,8 +68,9 @@ def main() -> None:
 
 
 def facerecon(*arguments: str) -> None:
-    """Run a command of the product."""
-    subprocess.run([sys.executable, "-m", "facerecon_ray", *arguments], check=True)
+    """Run a command of the product, which says itself what is wrong."""
+    if code := subprocess.run([sys.executable, "-m", "facerecon_ray", *arguments], check=False).returncode:
+        sys.exit(code)
 
 
 def print_tables(output: Path) -> None:
