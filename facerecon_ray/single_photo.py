@@ -34,7 +34,7 @@ class Face:
 
     mesh             vertices, normals, triangles, uv and texture; metres, y up, the face looks along +z
     pose             (3,) yaw, pitch, roll in the photo, degrees
-    distance         metres from the camera; from the focal length that the photo's EXIF states, else a guess by the face
+    distance         metres from the camera: by the focal length that the photo states, else as the face looks
     landmarks        (68, 2) photo pixels
     landmarks_3d     (68, 3) photo pixels, z towards the camera in the same unit
     bbox             (4,) x0, y0, x1, y1 in photo pixels
