@@ -38,6 +38,7 @@ class Face:
 
     mesh             vertices, normals, triangles, uv and texture; metres, y up, the face looks along +z
     pose             (3,) yaw, pitch, roll in the photo, degrees
+    distance         metres from the camera: by the focal length that the photo states, else as the face looks
     landmarks        (68, 2) photo pixels
     landmarks_3d     (68, 3) photo pixels, z towards the camera in the same unit
     bbox             (4,) x0, y0, x1, y1 in photo pixels
@@ -50,6 +51,7 @@ class Face:
 
     mesh: TexturedMesh = field(repr=False)
     pose: np.ndarray
+    distance: float
     landmarks: np.ndarray = field(repr=False)
     landmarks_3d: np.ndarray = field(repr=False)
     bbox: np.ndarray
@@ -165,7 +167,9 @@ def reconstruct(
     batch = select(batch, good)
     columns = zip(
         exporter.meshes(batch, topology),
-        *(batch[name] for name in ("pose", "landmarks")),
+        batch["pose"],
+        (1 / batch["camera"][:, 3]).tolist(),
+        batch["landmarks"],
         exporter.landmarks(batch),
         batch["bbox"],
         batch["detection_score"].tolist(),

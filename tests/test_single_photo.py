@@ -90,6 +90,21 @@ def test_every_form_of_an_image_gives_the_same_face(
         assert np.abs(other.vertices - face.vertices).max() < 3e-4
 
 
+def test_the_focal_length_in_exif_decides_how_far_the_face_is(photo: np.ndarray) -> None:
+    distances = []
+    for film in (26, 104):
+        exif, contents = Image.Exif(), io.BytesIO()
+        exif.get_ifd(0x8769)[0xA405] = film
+        Image.fromarray(photo).save(contents, "JPEG", quality=95, exif=exif)
+        # A PIL image keeps its EXIF on its way through a file.
+        for image in (contents.getvalue(), Image.open(contents)):
+            (face,) = facerecon_ray.reconstruct(image, device="cpu")
+            distances.append(face.distance)
+    wide, wide_image, long, long_image = distances
+    assert 3.0 < long / wide < 5.0
+    assert wide_image == pytest.approx(wide, rel=0.02) and long_image == pytest.approx(long, rel=0.02)
+
+
 def test_model_topology_has_the_models_vertices(photo: np.ndarray) -> None:
     (face,) = facerecon_ray.reconstruct(photo, topology="model", device="cpu")
     assert 1000 < len(face.vertices) < 4000

@@ -1,28 +1,46 @@
-"""Fit the face model to 68 landmarks: pose, shape and expression by batched Gauss-Newton.
+"""Fit the face model to points in a picture: pose, distance, shape and expression by batched Gauss-Newton.
 
-The estimate is the most likely one under what is known of the face and the landmarks' noise (maximum a posteriori):
-minimise (q - p)^T C^-1 (q - p) / s^2 + (a - e)^T D^-1 (a - e), where q are the landmarks of the model seen through a
-scaled orthographic camera, p the given ones, and C the covariance of the predictor's errors, measured on pictures of
-known heads; a are the coefficients of shape and expression, e what is expected of them and D the covariance of that:
-0 and the identity, the model's own prior, unless something has looked at the face. Landmarks of one picture can be
-better or worse than usual: s is estimated from what the fit cannot explain (MacKay, Bayesian Interpolation, 1992).
+The estimate is the most likely one under what is known of the face, the camera and the points' errors (maximum a
+posteriori): minimise (q - p)^T C^-1 (q - p) / s^2 + (a - e)^T D^-1 (a - e), where q are the points of the model seen
+by a camera, p the given ones, and C the covariance of their errors, measured on pictures of known heads; a are the
+coefficients of shape and expression, e what is expected of them and D the covariance of that: 0 and the identity, the
+model's own prior, unless something has looked at the face. With a `Lens`, distance is one unknown more, with terms for
+how far people stand from cameras and for the focal length that a photo states. Points of one picture can be better or
+worse than usual: s is estimated from what the fit cannot explain (MacKay, Bayesian Interpolation, 1992).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.fit_state import DISTANCE, POSE, SCALE, FitState, FitView
 from facerecon_ray.geometry.landmarks import LandmarkModel
-from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from_rotation, rotation_from_angles
+from facerecon_ray.geometry.lens import Lens
+from facerecon_ray.geometry.model_points import ModelPoints
+from facerecon_ray.geometry.point_noise import PointNoise, Precision
+from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from_rotation
 
-RIGID_STEPS, FULL_STEPS, REFINING_STEPS = 3, 6, 4
+LANDMARKS = 68
+RIGID_STEPS, STARTED_RIGID_STEPS = 3, 1
+FULL_STEPS, STARTED_FULL_STEPS = 5, 2
+"""Linearisations, of all and of fits that begin with a known camera."""
+
+CHORD_STEPS = 2
+"""Steps with each linearisation: what the points are off is worked out anew, how they move is not."""
+
 DAMPING = 1e-3
+LENS = torch.tensor([[SCALE], [DISTANCE]])
+"""Rows of the unknowns of which a lens tells."""
 
 LEAST_TRUST, MOST_TRUST = 1.5, 0.2
-"""Limits of the factor by which a face's landmarks may be noisier or cleaner than the model's landmark noise."""
+"""Limits of the factor by which a face's points may be noisier or cleaner than usual."""
+
+MODEL_MISS = 0.0012
+"""Metres by which a landmark of a person lies beside that of the model that comes closest: what the model cannot say.
+So the found landmark counts beside the model's where it is known better than that."""
 
 KNOWN = 1e-4
 """Variance of a coefficient that is known: a hundredth of a standard deviation, squared."""
@@ -32,12 +50,14 @@ KNOWN = 1e-4
 class Fit:
     """Fitted faces.
 
-    camera      scaled orthographic cameras, in the pixels of the landmarks
+    camera      cameras, in the pixels of the points
     shape       (B, S) standard deviations
     expression  (B, E) standard deviations
     error       (B,) mean distance of the projected landmarks to the given ones over the landmarks' box size
-    noise       (B,) how much noisier the landmarks are than usual, as far as no face explains them; 1 is usual
-    landmarks   (B, 68, 3) projected landmarks, pixels
+    noise       (B,) how much noisier the points are than usual, as far as no face explains them; 1 is usual
+    projected   (B, 68, 3) the model's landmarks, pixels
+    landmarks   (B, 68, 3) the model's landmarks moved towards the given ones, each by the share that `MODEL_MISS` has
+                in the variance of their distance, pixels
     """
 
     camera: Camera
@@ -45,6 +65,7 @@ class Fit:
     expression: Tensor
     error: Tensor
     noise: Tensor
+    projected: Tensor
     landmarks: Tensor
 
 
@@ -63,38 +84,63 @@ def with_known_shape(coefficient_noise: Tensor, shape_size: int) -> Tensor:
 
 
 class LandmarkFitter:
-    """Fits one face model to batches of landmarks.
+    """Fits one face model to batches of points: the 68 landmarks, and the model's dense ones where the noise has them.
 
     Parameters
     ----------
     model : the face model; fits run on its device
-    landmark_noise : (136, 136) covariance of the landmarks' errors, in squared shares of their box size; without it
-        that of dlib's predictor, which the model has
+    noise : of the points' errors, for deviations of 1; without it that of dlib's predictor, which the model has
     coefficient_noise : (S + E, S + E) covariance of the errors of the coefficients that are expected; without it that
         of the model, which expects 0
+
+    Raises
+    ------
+    ValueError
+        when the noise is of another number of points
     """
 
     def __init__(
-        self, model: FaceModel, landmark_noise: Tensor | None = None, coefficient_noise: Tensor | None = None
+        self, model: FaceModel, noise: PointNoise | None = None, coefficient_noise: Tensor | None = None
     ) -> None:
-        self._model = LandmarkModel.of(model)
+        device = model.mean.device
+        noise = noise or PointNoise.of_covariance(model.landmark_noise)
+        dense = noise.points > LANDMARKS
+        landmarks = LandmarkModel.of(model, dense)
+        if noise.points != LANDMARKS + landmarks.dense:
+            raise ValueError(
+                f"the noise is of {noise.points} points, the face model has {LANDMARKS} landmarks and "
+                f"{len(model.dense_landmarks)} dense ones"
+            )
+        self._points = ModelPoints(landmarks)
+        self._size = model.shape_size + model.expression_size
         self._shape_size = model.shape_size
         self._range = model.expression_range.tolist()
-        noise = model.landmark_noise if landmark_noise is None else landmark_noise
-        self._whitening = torch.linalg.inv(torch.linalg.cholesky(noise.double())).float()
+        self._precision = Precision(noise, device)
+        self._variance = noise.variance[:LANDMARKS].float().to(device)
         if coefficient_noise is None:
-            coefficient_noise = torch.eye(len(self._model.basis), device=noise.device)
+            coefficient_noise = torch.eye(self._size, device=device)
         self._prior = torch.linalg.inv(coefficient_noise.double()).float()
 
     @torch.no_grad()
-    def __call__(self, landmarks: Tensor, start: Camera | None = None, expected: Tensor | None = None) -> Fit:
+    def __call__(
+        self,
+        points: Tensor,
+        deviation: Tensor | None = None,
+        start: Camera | None = None,
+        expected: Tensor | None = None,
+        lens: Lens | None = None,
+    ) -> Fit:
         """Fit.
 
         Parameters
         ----------
-        landmarks : (B, 68, 2) pixels, y down, in dlib's order
+        points : (B, P, 2) pixels, y down: the 68 landmarks in dlib's order, then the dense ones where the noise has
+            them
+        deviation : (B, P) standard deviations of the points, pixels; without them, the landmarks' box size, of which
+            the model's own noise is a share
         start : cameras to begin with, where they are known roughly
         expected : (B, S + E) coefficients that are expected, standard deviations; without them 0
+        lens : what is known of the camera; without it, faces are fitted as from far away
 
         Returns
         -------
@@ -103,40 +149,48 @@ class LandmarkFitter:
         Raises
         ------
         ValueError
-            when the landmarks of a face are not finite or all in one place
+            when the landmarks of a face are not finite or all in one place, or there are too few or too many points
         """
-        size = box_size(landmarks)
+        if points.shape[1] != self._precision.points:
+            raise ValueError(f"{points.shape[1]} points are given, the noise is of {self._precision.points}")
+        size = box_size(points[:, :LANDMARKS])
         if not bool((size.isfinite() & (size > 0.0)).all()):
             raise ValueError("landmarks are not finite, or all in one place")
-        noise = torch.ones_like(size)
+        deviation = size[:, None].expand(points.shape[:2]) if deviation is None else deviation
         if expected is None:
-            expected = landmarks.new_zeros(len(landmarks), len(self._model.basis))
-        state = self._initial(landmarks, expected) if start is None else _started(start, expected)
-        for step in range(RIGID_STEPS + FULL_STEPS + REFINING_STEPS):
-            refining = step >= RIGID_STEPS + FULL_STEPS
-            state, estimate = self._gauss_newton(state, landmarks, expected, size, noise, rigid=step < RIGID_STEPS)
-            noise = estimate.clamp(MOST_TRUST, LEAST_TRUST) if refining else noise
-        angles = angles_from_rotation(state.rotation)
-        camera = Camera(angles, state.scale, state.translation)
-        projected = camera.project(self._chosen(state)[0])
-        error = (projected[..., :2] - landmarks).norm(dim=-1).mean(-1) / size
-        shape, expression = state.coefficients.split([self._shape_size, self._expression_size], dim=1)
-        return Fit(camera, shape, expression, error, estimate, projected)
+            expected = points.new_zeros(len(points), self._size)
+        seen = _Seen(points, self._precision.weight(deviation), size, expected, lens)
+        state = FitState.of(self._initial(seen) if start is None else start, expected, lens)
+        rigid, full = (RIGID_STEPS, FULL_STEPS) if start is None else (STARTED_RIGID_STEPS, STARTED_FULL_STEPS)
+        for _ in range(rigid):
+            state = self._rigid(state, seen)
+        noise = estimate = torch.ones_like(size)
+        for _ in range(full):
+            state, estimate = self._full(state, seen, noise)
+            noise = estimate.clamp(MOST_TRUST, LEAST_TRUST)
+        return self._result(state, seen, deviation, estimate)
 
-    @property
-    def _expression_size(self) -> int:
-        return len(self._model.basis) - self._shape_size
+    def _result(self, state: FitState, seen: "_Seen", deviation: Tensor, noise: Tensor) -> Fit:
+        camera = state.camera
+        given = seen.points[:, :LANDMARKS]
+        chosen, _ = self._points.chosen(state.coefficients, camera.angles)
+        projected = camera.project(chosen[:, :LANDMARKS])
+        error = (projected[..., :2] - given).norm(dim=-1).mean(-1) / seen.size
+        misses = (MODEL_MISS * camera.scale).square()[:, None]
+        found = self._variance * (deviation[:, :LANDMARKS] * noise[:, None]).square()
+        towards = (misses / (misses + found))[..., None] * (given - projected[..., :2])
+        landmarks = projected + functional.pad(towards, (0, 1))
+        shape, expression = state.coefficients.tensor_split([self._shape_size], 1)
+        return Fit(camera, shape, expression, error, noise, projected, landmarks)
 
-    def _initial(self, landmarks: Tensor, coefficients: Tensor) -> "_State":
-        """A face under the affine camera that explains the landmarks best, made orthogonal."""
-        count, device = len(landmarks), landmarks.device
-        points = self._model.points(coefficients)
-        front = self._model.choose(points, torch.zeros(count, 3, device=device))
-        x = points.gather(1, front[..., None].expand(-1, -1, 3))
-        x_mean, p_mean = x.mean(1, keepdim=True), landmarks.mean(1, keepdim=True)
+    def _initial(self, seen: "_Seen") -> Camera:
+        """The affine cameras that explain the points best, made orthogonal."""
+        count, device = len(seen.points), seen.points.device
+        x, _ = self._points.chosen(seen.expected, torch.zeros(count, 3, device=device))
+        x_mean, p_mean = x.mean(1, keepdim=True), seen.points.mean(1, keepdim=True)
         centred = x - x_mean
         # Normal equations: torch.linalg.lstsq rounds differently from call to call.
-        affine = torch.linalg.solve(centred.mT @ centred, centred.mT @ (landmarks - p_mean)).mT
+        affine = torch.linalg.solve(centred.mT @ centred, centred.mT @ (seen.points - p_mean)).mT
         rows = affine * affine.new_tensor(MODEL_TO_IMAGE_AXES[:2])[:, None]
         scale = rows.norm(dim=-1).mean(-1)
         first = functional.normalize(rows[:, 0], dim=-1)
@@ -144,75 +198,77 @@ class LandmarkFitter:
         rotation = torch.stack([first, second, torch.linalg.cross(first, second)], 1)
         axes = rotation.new_tensor(MODEL_TO_IMAGE_AXES)
         offset = p_mean[:, 0] - ((x_mean @ rotation.mT) * axes)[:, 0, :2] * scale[:, None]
-        return _State(rotation, scale, offset, coefficients)
+        return Camera(angles_from_rotation(rotation), scale, offset)
 
-    def _chosen(self, state: "_State") -> tuple[Tensor, Tensor]:
-        """The 68 landmark points (B, 68, 3) in metres and their indices (B, 68) among the candidates."""
-        points = self._model.points(state.coefficients)
-        chosen = self._model.choose(points, angles_from_rotation(state.rotation))
-        return points.gather(1, chosen[..., None].expand(-1, -1, 3)), chosen
-
-    def _gauss_newton(
-        self, state: "_State", landmarks: Tensor, expected: Tensor, size: Tensor, noise: Tensor, rigid: bool
-    ) -> tuple["_State", Tensor]:
-        """The next state, and the landmarks' noise as the present state explains it, both for each face."""
-        x, chosen = self._chosen(state)
-        count = len(x)
-        axes = x.new_tensor(MODEL_TO_IMAGE_AXES)
-        project = state.scale[:, None, None] * axes[:, None] * state.rotation
-        turned = x @ state.rotation.mT
-        seen = (turned * axes * state.scale[:, None, None])[..., :2]
-        residual = landmarks - seen - state.translation[:, None]
-        zero = torch.zeros_like(turned[..., 0])
-        spin_x = torch.stack([zero, turned[..., 2], -turned[..., 1]], -1) * axes[0]
-        spin_y = torch.stack([-turned[..., 2], zero, turned[..., 0]], -1) * axes[1]
-        spin = torch.stack([spin_x, spin_y], 2) * state.scale[:, None, None, None]
-        unit = torch.eye(2, device=x.device).expand(count, 68, 2, 2) * size[:, None, None, None]
-        columns = [spin, seen[..., None], unit]
-        if not rigid:
-            basis = self._model.basis[:, chosen].permute(1, 2, 3, 0)
-            columns.append(project[:, None, :2] @ basis)
-        whitening = self._whitening / (size * noise)[:, None, None]
-        jacobian = whitening @ torch.cat(columns, -1).flatten(1, 2)
-        white = (whitening @ residual.flatten(1)[..., None])[..., 0]
-        explained = normal = jacobian.mT @ jacobian
-        gradient = (jacobian.mT @ white[..., None])[..., 0]
-        if not rigid:
-            normal = normal + functional.pad(self._prior, (6, 0, 6, 0))
-            gradient[:, 6:] += (expected - state.coefficients) @ self._prior
+    def _rigid(self, state: FitState, seen: "_Seen") -> FitState:
+        """One step of rotation, scale and place."""
+        x, _ = self._points.chosen(state.coefficients, state.camera.angles)
+        view = FitView.of(state, x)
+        jacobian = (view.by_pose(seen.size) * seen.weight[..., None]).flatten(1, 2)
+        residual, common = seen.residual(view), self._precision.common(jacobian)
+        normal = jacobian.mT @ jacobian - common.mT @ common
         normal = normal + DAMPING * torch.diag_embed(normal.diagonal(dim1=1, dim2=2))
-        solved = torch.linalg.solve(normal, torch.cat([gradient[..., None], explained], -1))
-        freedom = 136 - solved[..., 1:].diagonal(dim1=1, dim2=2).sum(-1)
-        estimate = noise * (white.square().sum(-1) / freedom).sqrt()
-        return self._updated(state, solved[..., 0], size), estimate
+        gradient = jacobian.mT @ residual - common.mT @ self._precision.common(residual)
+        return state.updated(torch.linalg.solve(normal, gradient)[..., 0], seen.size)
 
-    def _updated(self, state: "_State", update: Tensor, size: Tensor) -> "_State":
-        rotation = torch.linalg.matrix_exp(_skew(update[:, :3])) @ state.rotation
-        scale = state.scale * update[:, 3].clamp(-0.5, 0.5).exp()
-        translation = state.translation + update[:, 4:6] * size[:, None]
-        coefficients = state.coefficients
-        if update.shape[1] > 6:
-            coefficients = coefficients + update[:, 6:]
-            expression = coefficients[:, self._shape_size :].clamp(*self._range)
-            coefficients = torch.cat([coefficients[:, : self._shape_size], expression], 1)
-        return _State(rotation, scale, translation, coefficients)
+    def _full(self, state: FitState, seen: "_Seen", noise: Tensor) -> tuple[FitState, Tensor]:
+        """The state after steps with one linearisation, and the points' noise as it then explains it."""
+        x, paths = self._points.chosen(state.coefficients, state.camera.angles)
+        view = FitView.of(state, x)
+        jacobian = self._jacobian(view, paths, seen)
+        common = self._precision.common(jacobian)
+        explained = jacobian.mT @ jacobian - common.mT @ common
+        first = state.first_coefficient
+        precision = noise.square().reciprocal()[:, None]
+        normal = explained * precision[..., None]
+        normal[:, first:, first:] += self._prior
+        if seen.lens is not None:
+            normal[:, LENS, LENS.T] += seen.lens.precision()
+        # Unknowns of one size: they differ by thousands, more than numbers of 24 bits can take.
+        unit = normal.diagonal(dim1=1, dim2=2).rsqrt()
+        normal = normal * unit[..., None] * unit[:, None]
+        normal.diagonal(dim1=1, dim2=2).add_(DAMPING)
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(normal)) * unit[..., None] * unit[:, None]
+        for _ in range(CHORD_STEPS):
+            residual = seen.residual(view)
+            # The long matrix on the right: transposed, its product with a vector takes three times as long.
+            gradient = residual.mT @ jacobian - self._precision.common(residual).mT @ common
+            gradient = gradient[:, 0] * precision
+            gradient[:, first:] += (seen.expected - state.coefficients) @ self._prior
+            if seen.lens is not None and state.log_distance is not None:
+                gradient[:, LENS[:, 0]] += seen.lens.pull(state.scale, state.log_distance)
+            state = self._within_range(state.updated((inverse @ gradient[..., None])[..., 0], seen.size))
+            view = FitView.of(state, self._points.at(state.coefficients, paths))
+        residual = seen.residual(view)
+        left = residual.square().sum((1, 2)) - self._precision.common(residual).square().sum((1, 2))
+        freedom = 2 * self._precision.points - precision[:, 0] * (inverse * explained).sum((1, 2))
+        return state, (left / freedom).sqrt()
+
+    def _jacobian(self, view: FitView, paths: Tensor, seen: "_Seen") -> Tensor:
+        """(B, 2 P, U) by which the weighted points move with the unknowns."""
+        state, weight = view.state, seen.weight[..., None]
+        jacobian = view.turned.new_empty(*seen.points.shape, state.unknowns)
+        jacobian[..., :POSE] = view.by_pose(seen.size) * weight
+        if seen.lens is not None:
+            jacobian[..., DISTANCE] = view.by_log_distance * seen.weight
+        self._points.move(view.by_point * weight, paths, jacobian[..., state.first_coefficient :])
+        return jacobian.flatten(1, 2)
+
+    def _within_range(self, state: FitState) -> FitState:
+        shape, expression = state.coefficients.tensor_split([self._shape_size], 1)
+        return replace(state, coefficients=torch.cat([shape, expression.clamp(*self._range)], 1))
 
 
 @dataclass(frozen=True)
-class _State:
-    rotation: Tensor
-    scale: Tensor
-    translation: Tensor
-    coefficients: Tensor
+class _Seen:
+    """What is fitted: points (B, P, 2), their weights (B, P, 2), box sizes (B,), and what is known before."""
 
+    points: Tensor
+    weight: Tensor
+    size: Tensor
+    expected: Tensor
+    lens: Lens | None
 
-def _started(camera: Camera, coefficients: Tensor) -> _State:
-    """Faces under cameras."""
-    return _State(rotation_from_angles(camera.angles), camera.scale, camera.translation, coefficients)
-
-
-def _skew(vector: Tensor) -> Tensor:
-    x, y, z = vector.unbind(-1)
-    zero = torch.zeros_like(x)
-    rows = [torch.stack([zero, -z, y], -1), torch.stack([z, zero, -x], -1), torch.stack([-y, x, zero], -1)]
-    return torch.stack(rows, -2)
+    def residual(self, view: FitView) -> Tensor:
+        """(B, 2 P, 1) by which the weighted points lie beside those of a view."""
+        return ((self.points - view.places) * self.weight).flatten(1)[..., None]

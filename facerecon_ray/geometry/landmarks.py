@@ -43,25 +43,29 @@ MIRRORED_LANDMARKS = np.array(
 class LandmarkModel:
     """The face model restricted to the points that can be landmarks: a small linear model of its own.
 
-    mean          (Q, 3) metres: 51 fixed points, then 17 paths of P points
+    mean          (Q, 3) metres: 51 fixed points, 17 paths of P points, then D dense landmarks
     basis         (K, Q, 3) shape, then expression
     path_length   P
+    dense         D
     """
 
     mean: Tensor
     basis: Tensor
     path_length: int
+    dense: int = 0
 
     @staticmethod
-    def of(model: FaceModel) -> "LandmarkModel":
-        """Restrict a face model to its landmark points."""
+    def of(model: FaceModel, dense: bool = False) -> "LandmarkModel":
+        """Restrict a face model to its landmark points, with its dense landmarks or without."""
+        more = model.dense_landmarks if dense else model.dense_landmarks[:0]
         corners = torch.cat([model.landmark_corners, model.contour_corners.flatten(0, 1)])
         weights = torch.cat([model.landmark_weights, model.contour_weights.flatten(0, 1)])
         basis = torch.cat([model.shape_basis, model.expression_basis])
         return LandmarkModel(
-            torch.einsum("qkc,qk->qc", model.mean[corners], weights),
-            torch.einsum("bqkc,qk->bqc", basis[:, corners], weights),
+            torch.cat([torch.einsum("qkc,qk->qc", model.mean[corners], weights), model.mean[more]]),
+            torch.cat([torch.einsum("bqkc,qk->bqc", basis[:, corners], weights), basis[:, more]], 1),
             model.contour_corners.shape[1],
+            len(more),
         )
 
     def points(self, coefficients: Tensor) -> Tensor:
@@ -69,7 +73,7 @@ class LandmarkModel:
         return self.mean + torch.einsum("bk,kqc->bqc", coefficients, self.basis)
 
     def choose(self, points: Tensor, angles: Tensor) -> Tensor:
-        """Pick the 68 landmarks among the candidates at a pose.
+        """Pick the 68 landmarks, and after them the dense ones, among the candidates at a pose.
 
         Parameters
         ----------
@@ -78,17 +82,20 @@ class LandmarkModel:
 
         Returns
         -------
-        (B, 68) int64 indices into the candidates, in dlib's order: jaw, then brows, nose, eyes, mouth
+        (B, 68 + D) int64 indices into the candidates, in dlib's order: jaw, then brows, nose, eyes, mouth
         """
-        fixed = len(self.mean) - CONTOUR_LANDMARKS * self.path_length
+        paths = CONTOUR_LANDMARKS * self.path_length
+        fixed = len(self.mean) - self.dense - paths
         upright = angles * angles.new_tensor([1.0, 1.0, 0.0])
-        seen = points[:, fixed:] @ rotation_from_angles(upright).mT
+        seen = points[:, fixed : fixed + paths] @ rotation_from_angles(upright).mT
         across = seen[..., 0].unflatten(1, (CONTOUR_LANDMARKS, self.path_length))
         side = torch.ones(CONTOUR_LANDMARKS, device=points.device)
         side[:CHIN], side[CHIN] = -1.0, 0.0
         furthest = (across * side[:, None]).argmax(-1)
         contour = fixed + torch.arange(CONTOUR_LANDMARKS, device=points.device) * self.path_length + furthest
-        return torch.cat([contour, torch.arange(fixed, device=points.device).expand(len(points), -1)], 1)
+        others = torch.arange(len(self.mean), device=points.device)
+        others = torch.cat([others[:fixed], others[fixed + paths :]])
+        return torch.cat([contour, others.expand(len(points), -1)], 1)
 
 
 def landmarks_on_vertices(model: FaceModel, vertices: Tensor, angles: Tensor) -> Tensor:

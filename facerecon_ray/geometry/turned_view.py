@@ -89,7 +89,7 @@ def turn_view(
 ) -> TurnedView:
     """Render heads at new angles with the texture of their photos.
 
-    The scale stays; the picture is moved so that the middle of the face region stays where it was.
+    Scale and distance stay; the picture is moved so that the middle of the face region stays where it was.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def recentred(camera: Camera, angles: Tensor, face: Tensor, points: Tensor) -> C
     turned = camera.with_angles(angles)
     middle = (points.amax(1) + points.amin(1)) / 2
     moved = turned.project(face)
-    return Camera(angles, camera.scale, turned.translation + (middle - (moved.amax(1) + moved.amin(1)) / 2)[:, :2])
+    return turned.moved_to(turned.translation + (middle - (moved.amax(1) + moved.amin(1)) / 2)[:, :2])
 
 
 def facing_camera(points: Tensor, triangles: Tensor) -> Tensor:

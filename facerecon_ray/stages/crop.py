@@ -41,14 +41,15 @@ class Cropper:
 
     A photo with several faces becomes as many rows, the highest detection score first. A photo without a face, or one
     that cannot be used, is one row that says so. bbox, landmarks and crop_transform are in pixels of the upright
-    original, whatever the photo was scaled to; a bbox may reach beyond the photo. A face
-    stands upright in its crop, as far as the detector knows its roll.
+    original, whatever the photo was scaled to, and so is focal_length, 0 where the photo does not state it; a bbox may
+    reach beyond the photo. A face stands upright in its crop, as far as the detector knows its roll.
     """
 
     name: ClassVar[str] = "crop"
     outputs: ClassVar[dict[str, Column]] = {
         "photo_width": Column(np.int32),
         "photo_height": Column(np.int32),
+        "focal_length": Column(np.float32),
         "face_count": Column(np.int32),
         "face_index": Column(np.int32),
         "bbox": Column(np.float32, (4,)),
@@ -125,6 +126,7 @@ class Cropper:
             rows[name][:] = values
         if photo.photo is not None:
             rows["photo_width"][:], rows["photo_height"][:] = photo.photo.width, photo.photo.height
+            rows["focal_length"][:] = photo.photo.focal_length
         rows["face_count"][:], rows["face_index"][:] = count, np.arange(count)
         rows["status"] = np.full(count, photo.status, dtype=object)
         rows["error"] = np.full(count, photo.error, dtype=object)

@@ -17,6 +17,8 @@ from facerecon_ray.geometry.crop_transform import (
 )
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import Fit, LandmarkFitter, with_known_shape
+from facerecon_ray.geometry.lens import Lens
+from facerecon_ray.geometry.point_noise import PointNoise
 from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.fitter import FittedFaces, load_weights, shrink
 from facerecon_ray.networks.folded_norms import folded
@@ -55,34 +57,40 @@ class NetworkFitter:
         if self._mixed:
             network.round_convolutions()
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        noise = PointNoise.of_covariance(network.landmark_noise)
         known = with_known_shape(network.coefficient_noise, model.shape_size)
-        self._fit = LandmarkFitter(model, network.landmark_noise, network.coefficient_noise)
-        self._fit_known = LandmarkFitter(model, network.landmark_noise, known)
+        self._fit = LandmarkFitter(model, noise, network.coefficient_noise)
+        self._fit_known = LandmarkFitter(model, noise, known)
 
     @torch.no_grad()
-    def __call__(self, crops: Tensor) -> Fit:
+    def __call__(self, crops: Tensor, lens: Lens | None = None) -> Fit:
         """Fit.
 
         Parameters
         ----------
         crops : (B, 3, 256, 256) float32 0 to 255
+        lens : what is known of their cameras; without it, faces are fitted as from far away
 
         Returns
         -------
         Fit of B faces in crop pixels
         """
-        return self.read_and_fit(crops)[1]
+        return self.read_and_fit(crops, lens)[1]
 
     @torch.no_grad()
-    def read_and_fit(self, crops: Tensor) -> tuple[FittedFaces, Fit]:
+    def read_and_fit(self, crops: Tensor, lens: Lens | None = None) -> tuple[FittedFaces, Fit]:
         """What the network itself says of crops, and the fit to it: where the two disagree, one of them is wrong."""
         found = self.read(crops)
-        return found, self._fit(found.landmarks, found.camera, torch.cat([found.shape, found.expression], 1))
+        return found, self._fit(
+            found.landmarks, start=found.camera, expected=torch.cat([found.shape, found.expression], 1), lens=lens
+        )
 
     @torch.no_grad()
-    def fit_known(self, found: FittedFaces, shape: Tensor) -> Fit:
+    def fit_known(self, found: FittedFaces, shape: Tensor, lens: Lens | None = None) -> Fit:
         """The fit to what the network has said of crops, of faces whose shape (B, S) is known."""
-        return self._fit_known(found.landmarks, found.camera, torch.cat([shape, found.expression], 1))
+        return self._fit_known(
+            found.landmarks, start=found.camera, expected=torch.cat([shape, found.expression], 1), lens=lens
+        )
 
     @torch.no_grad()
     def read(self, crops: Tensor) -> FittedFaces:

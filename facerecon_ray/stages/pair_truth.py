@@ -33,8 +33,10 @@ class PairTruth(Stage):
                      surface   (N, 3) the same vertices in any right-handed frame and unit, without perspective
                      noise_seed   (2,) what the errors of landmarks and boxes are drawn from
     Output columns   crop, crop_transform, photo_width, photo_height (pixels)
+                     focal_length   0: as that of most photos, it is not known
                      pose      (3,) yaw, pitch, roll in degrees of the scaled orthographic camera that comes closest
-                     camera    (3,) its scale in crop pixels a metre, x and y of the model's origin in crop pixels
+                     camera    (6,) `Camera.row`: its scale in crop pixels a metre, x and y of the model's origin in
+                               crop pixels, and zeros
                      shape, expression   coefficients of the face model that come closest to the head
                      landmarks_3d     (68, 3) image frame, crop pixels
                      landmarks        (68, 2) what the rotate stage is to fit, photo pixels
@@ -56,8 +58,9 @@ class PairTruth(Stage):
             "crop_transform": Column(np.float32, (2, 3)),
             "photo_width": Column(np.int32),
             "photo_height": Column(np.int32),
+            "focal_length": Column(np.float32),
             "pose": Column(np.float32, (3,)),
-            "camera": Column(np.float32, (3,)),
+            "camera": Column(np.float32, (6,)),
             "shape": Column(np.float32, (self._model.shape_size,)),
             "expression": Column(np.float32, (self._model.expression_size,)),
             "landmarks_3d": Column(np.float32, (LANDMARKS, 3)),
@@ -73,16 +76,16 @@ class PairTruth(Stage):
         points[..., 2] -= depth[:, None]
         marked = landmarks_in_picture(self._model, torch.from_numpy(points), photo_camera.angles[:, 2]).numpy()
         transform = crop_transform(marked[..., :2])
-        scale = transform[:, 0, 0]
+        scale = torch.from_numpy(transform[:, 0, 0])
         in_crop = _to_crop(points, transform)
-        origin = apply_transform(transform, photo_camera.translation.numpy()[:, None])[:, 0]
         return {
             "crop": np.stack([cut_crop(photo, t) for photo, t in zip(batch["photo"], transform, strict=True)]),
             "crop_transform": transform,
             "photo_width": np.array([photo.shape[1] for photo in batch["photo"]], np.int32),
             "photo_height": np.array([photo.shape[0] for photo in batch["photo"]], np.int32),
+            "focal_length": np.zeros(len(batch["photo"]), np.float32),
             "pose": photo_camera.angles.numpy(),
-            "camera": np.concatenate([(photo_camera.scale.numpy() * scale)[:, None], origin], 1),
+            "camera": photo_camera.in_picture(scale, torch.from_numpy(transform[..., 2]).float()).row.numpy(),
             "shape": heads.shape,
             "expression": heads.expression,
             "landmarks_3d": _to_crop(marked, transform),

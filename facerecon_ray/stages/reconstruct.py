@@ -23,7 +23,7 @@ from facerecon_ray.stages.two_photos.side import side_of
 class Reconstructor(Stage):
     """Make a position map of each face.
 
-    Input columns   fitted    pose (3,), camera (3,), crop_transform (2, 3), shape (S,), expression (E,)
+    Input columns   fitted    pose (3,), camera (6,), crop_transform (2, 3), shape (S,), expression (E,)
                     two-view  crop, rotated : (256, 256, 3) uint8; also those of fitted, if it corrects the fit, and
                               where `rotated` is another photo, side_pose, side_camera, side_crop_transform and
                               side_expression

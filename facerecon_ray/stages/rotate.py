@@ -24,8 +24,8 @@ from facerecon_ray.stages.stage import REASON, Batch, Column, Stage
 class Rotator(Stage):
     """Fit, turn, render, fill and repair.
 
-    Input columns    crop, crop_transform, photo_width, photo_height, landmarks (photo pixels)
-    Output columns   pose, camera, shape, expression, fit_error    see `fit_columns`
+    Input columns    crop, crop_transform, photo_width, photo_height, focal_length, landmarks (photo pixels)
+    Output columns   landmarks, pose, camera, shape, expression, fit_error    see `fit_columns`
                      rotated        (256, 256, 3) the turned face
                      rotated_yaw    its yaw, degrees
                      visible_share  share of the turned face's pixels that the photo saw, 0 to 1
@@ -35,6 +35,7 @@ class Rotator(Stage):
     """
 
     name: ClassVar[str] = "rotate"
+    refines: ClassVar[tuple[str, ...]] = ("landmarks",)
 
     def __init__(
         self,

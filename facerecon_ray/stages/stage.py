@@ -36,11 +36,15 @@ class Column:
 
 
 class Stage:
-    """Base of the stages that keep the number of rows: subclasses declare `outputs` and implement `process`."""
+    """Base of the stages that keep the number of rows: subclasses declare `outputs` and implement `process`.
+
+    Of its outputs, those that it refines are columns that are there before; rows that it does not process keep them.
+    """
 
     name: ClassVar[str]
     outputs: dict[str, Column]
     drops: ClassVar[tuple[str, ...]] = ()
+    refines: ClassVar[tuple[str, ...]] = ()
 
     def process(self, batch: Batch) -> Batch:
         """Compute the columns of `outputs` for rows that are all ok.
@@ -54,7 +58,10 @@ class Stage:
         """Run `process` on the rows that are ok; a batch that raises is run again row by row to find the culprit."""
         rows = len(batch["status"])
         ok = np.flatnonzero(batch["status"] == OK)
-        result = {name: column.empty(rows) for name, column in self.outputs.items()}
+        result = {
+            name: batch[name].copy() if name in self.refines else column.empty(rows)
+            for name, column in self.outputs.items()
+        }
         status, error = batch["status"].copy(), batch["error"].copy()
         milliseconds = np.zeros(rows, np.float32)
         for index, outcome, seconds in attempt(self.process, batch, ok):

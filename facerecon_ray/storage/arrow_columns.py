@@ -7,6 +7,9 @@ from facerecon_ray.storage.uris import as_bytes
 
 FLOATS = pa.list_(pa.float32())
 
+CAMERA = ("scale", "x", "y", "nearness", "ray_x", "ray_y")
+"""Parts of a face's camera, as `geometry.pose.Camera.row` has them."""
+
 
 def matrix_type(*shape: int) -> pa.DataType:
     """Nested lists of fixed sizes of float32."""

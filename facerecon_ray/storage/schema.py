@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from facerecon_ray.storage.arrow_columns import FLOATS, matrix_type, named, numbers, struct_type, texts
+from facerecon_ray.storage.arrow_columns import CAMERA, FLOATS, matrix_type, named, numbers, struct_type, texts
 
 SCHEMA_VERSION = 1
 TIMED_STAGES = ("read", "crop", "rotate", "reconstruct", "export", "write")
@@ -25,9 +25,11 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("bbox", matrix_type(4)),  # x0, y0, x1, y1 in photo pixels, turned about its middle
         pa.field("detection_score", pa.float32()),
         pa.field("crop_transform", matrix_type(2, 3)),  # photo pixels -> crop pixels
-        pa.field("landmarks", matrix_type(68, 2)),  # photo pixels
+        pa.field("landmarks", matrix_type(68, 2)),  # photo pixels; as found, where the fit failed
         pa.field("pose", struct_type("yaw", "pitch", "roll")),  # degrees, in the photo
-        pa.field("camera", struct_type("scale", "x", "y")),  # crop pixels per metre, crop pixels
+        pa.field("camera", struct_type(*CAMERA)),  # crop pixels per metre, crop pixels, 1 / metre, none
+        pa.field("distance", pa.float32()),  # metres
+        pa.field("focal_length", pa.float32()),  # photo pixels
         pa.field("shape", FLOATS),  # standard deviations
         pa.field("expression", FLOATS),  # standard deviations
         pa.field("fit_error", pa.float32()),
@@ -78,9 +80,18 @@ def manifest_rows(batch: Mapping[str, np.ndarray]) -> pa.Table:
         **{name: numbers(batch[name], exported) for name in ("landmarks_3d", "quality")},
         "pose": named(batch["pose"], fitted, MANIFEST_SCHEMA.field("pose").type),
         "camera": named(batch["camera"], fitted, MANIFEST_SCHEMA.field("camera").type),
+        **_lens(batch["camera"], batch["crop_transform"], fitted),
         "timings": _timings(batch, rows),
     }
     return pa.table({name: columns[name] for name in MANIFEST_SCHEMA.names}, schema=MANIFEST_SCHEMA)
+
+
+def _lens(camera: np.ndarray, transform: np.ndarray, fitted: np.ndarray) -> dict[str, pa.Array]:
+    """Distances in metres and focal lengths in photo pixels, null where a face was seen without perspective."""
+    near = fitted & (camera[:, 3] > 0)
+    distance = 1 / np.where(near, camera[:, 3], 1.0)
+    scale = np.sqrt(np.abs(np.linalg.det(np.where(near[:, None, None], transform[..., :2], np.eye(2)))))
+    return {"distance": numbers(distance, near), "focal_length": numbers(camera[:, 0] * distance / scale, near)}
 
 
 def _timings(batch: Mapping[str, np.ndarray], rows: int) -> pa.Array:

@@ -36,7 +36,7 @@ def batch() -> Batch:
         "crop": rng.integers(0, 256, (2, CROP_SIZE, CROP_SIZE, 3), dtype=np.uint8),
         "rotated": rng.integers(0, 256, (2, CROP_SIZE, CROP_SIZE, 3), dtype=np.uint8),
         "pose": np.zeros((2, 3), np.float32),
-        "camera": np.array([[900.0, 128.0, 128.0]] * 2, np.float32),
+        "camera": np.array([[900.0, 128.0, 128.0, 0.0, 0.0, 0.0]] * 2, np.float32),
         "shape": rng.normal(size=(2, model.shape_size)).astype(np.float32),
         "expression": np.zeros((2, model.expression_size), np.float32),
         "crop_transform": np.tile(np.eye(2, 3, dtype=np.float32), (2, 1, 1)),

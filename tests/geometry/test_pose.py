@@ -1,11 +1,18 @@
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+import facerecon_ray
+from facerecon_ray.geometry.crop_camera import crop_camera, pose_in_photo
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.landmarks import landmarks_on_vertices
-from facerecon_ray.geometry.pose import Camera, angles_from_rotation, rotation_from_angles
+from facerecon_ray.geometry.pose import Camera, angles_from_rotation, rotation_from_angles, sight_rotation
 from facerecon_ray.geometry.rasterizer import rasterize
+from facerecon_ray.geometry.turned_view import recentred
 
 NOSE_TIP, CHIN, BROW = 30, 8, 21
 
@@ -24,15 +31,75 @@ def test_rotations_are_orthogonal_and_keep_handedness() -> None:
     assert torch.det(rotation).item() == pytest.approx(1.0)
 
 
-def test_unproject_undoes_project() -> None:
+ORTHOGRAPHIC = Camera(
+    torch.tensor([[30.0, 10.0, -5.0], [-70.0, 0.0, 20.0]]),
+    torch.tensor([900.0, 1200.0]),
+    torch.tensor([[128.0, 120.0], [100.0, 140.0]]),
+)
+NEAR = replace(ORTHOGRAPHIC, nearness=torch.tensor([2.5, 0.8]), ray=torch.tensor([[0.3, -0.1], [-0.4, 0.2]]))
+
+
+@pytest.mark.parametrize("camera", [ORTHOGRAPHIC, NEAR], ids=["orthographic", "near"])
+def test_unproject_undoes_project(camera: Camera) -> None:
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(2, 50, 3, generator=generator) * 0.1
-    camera = Camera(
-        torch.tensor([[30.0, 10.0, -5.0], [-70.0, 0.0, 20.0]]),
-        torch.tensor([900.0, 1200.0]),
-        torch.tensor([[128.0, 120.0], [100.0, 140.0]]),
-    )
     assert torch.allclose(camera.unproject(camera.project(points)), points, atol=1e-5)
+
+
+def test_a_camera_at_a_distance_sees_what_a_pinhole_sees() -> None:
+    points = torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(1)) * 0.07
+    distance, ray = 1 / NEAR.nearness, NEAR.ray
+    focal, middle = NEAR.scale * distance, NEAR.translation - (NEAR.scale * distance)[:, None] * ray
+    # The camera's frame: x right, y down, depth forward, its centre at 0.
+    head = torch.cat([ray, torch.ones(2, 1)], 1) * distance[:, None]
+    in_camera = (points @ NEAR.rotation.mT) * torch.tensor([1.0, -1.0, -1.0]) + head[:, None]
+    expected = focal[:, None, None] * in_camera[..., :2] / in_camera[..., 2:] + middle[:, None]
+    torch.testing.assert_close(NEAR.project(points)[..., :2], expected, atol=1e-3, rtol=0)
+
+
+def test_angles_are_to_the_line_of_sight_so_a_face_beside_the_axis_looks_as_one_on_it() -> None:
+    """What is nearest to the camera of a face that looks at it is seen at its middle, wherever it stands."""
+    ahead = torch.tensor([[[0.0, 0.0, 0.1], [0.05, 0.0, 0.0], [0.0, 0.05, 0.0]]])
+    camera = Camera(torch.zeros(1, 3), torch.tensor([1000.0]), torch.zeros(1, 2), torch.tensor([1.0]))
+    beside = replace(camera, ray=torch.tensor([[0.4, 0.3]]))
+    assert beside.project(ahead)[0, 0, :2].abs().max() < 1e-3
+    ways = [view.project(ahead)[0, 1:, :2] for view in (camera, beside)]
+    assert (ways[1] - ways[0]).norm(dim=-1).max() < 0.16 * ways[0].norm(dim=-1).max(), "a picture stretches sideways"
+
+
+def test_the_smallest_turn_onto_a_line_of_sight_turns_with_the_picture() -> None:
+    ray, roll = torch.tensor([0.4, -0.2]), torch.tensor([0.0, 0.0, 35.0])
+    about = rotation_from_angles(roll)
+    turned = (about[:2, :2].T @ ray[:, None])[:, 0]
+    torch.testing.assert_close(sight_rotation(turned), about @ sight_rotation(ray) @ about.T)
+
+
+def test_whatever_makes_a_camera_from_another_keeps_its_perspective() -> None:
+    """Points that are seen by the one are seen by the other where the picture's own change brings them."""
+    face = torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(2)) * 0.07
+    seen, transform = NEAR.project(face), np.array([[[0.9, 0.3, 5.0], [-0.3, 0.9, 2.0]]] * 2)
+    in_photo = pose_in_photo(NEAR.angles, transform)
+    derived = {
+        "from_row": Camera.from_row(NEAR.angles, NEAR.row),
+        "with_angles": NEAR.with_angles(NEAR.angles),
+        "moved_to": NEAR.moved_to(NEAR.translation),
+        "in_picture": NEAR.in_picture(torch.ones(2)),
+        "recentred": recentred(NEAR, NEAR.angles, face, seen),
+        "crop_camera": crop_camera(in_photo, NEAR.row, transform),
+    }
+    for name, camera in derived.items():
+        torch.testing.assert_close(camera.project(face), seen, atol=1e-3, rtol=0, msg=name)
+    shift = torch.tensor([3.0, -4.0])
+    larger = NEAR.in_picture(2.0, shift).project(face)
+    torch.testing.assert_close(larger, 2 * seen + torch.tensor([3.0, -4.0, 0.0]), atol=1e-3, rtol=0)
+
+
+def test_only_pose_and_what_makes_a_first_camera_name_the_class() -> None:
+    """A camera from another one is made by its methods, which a new field cannot escape."""
+    package = Path(facerecon_ray.__file__).parent
+    taken_apart = re.compile(r"Camera\([^()]*\b(\w+\.)*camera\.(scale|translation|angles)\b")
+    found = [str(file) for file in package.rglob("*.py") if taken_apart.search(file.read_text())]
+    assert found == []
 
 
 def _rendered_landmarks(yaw: float, pitch: float, roll: float) -> tuple[np.ndarray, np.ndarray]:

@@ -88,7 +88,7 @@ def _misbehave(text: str) -> None:
 
 ROTATED = {
     "pose": Column(np.float32, (3,)),
-    "camera": Column(np.float32, (3,)),
+    "camera": Column(np.float32, (6,)),
     "shape": Column(np.float32, (5,)),
     "expression": Column(np.float32, (4,)),
     "fit_error": Column(np.float32),

@@ -93,6 +93,15 @@ def test_results_are_in_pixels_of_the_original(cropper: Cropper, astronaut: np.n
     assert np.abs(large["crop"].astype(float) - small["crop"]).mean() < 8
 
 
+def test_the_focal_length_is_in_pixels_of_the_original_too(cropper: Cropper, astronaut: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = 26
+    buffer = io.BytesIO()
+    Image.fromarray(astronaut.repeat(4, 0).repeat(4, 1)).save(buffer, "JPEG", exif=exif)
+    rows = cropper(_batch(buffer.getvalue(), _encode(astronaut)))
+    assert rows["focal_length"].tolist() == [pytest.approx(26 / np.hypot(36, 24) * 2048 * np.sqrt(2)), 0.0]
+
+
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_exif_orientation_does_not_change_the_crop(cropper: Cropper, astronaut: np.ndarray, orientation: int) -> None:
     upright = astronaut[:, :400]

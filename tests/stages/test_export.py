@@ -17,10 +17,13 @@ from facerecon_ray.stages.stage import FAILED, OK, Batch
 RED, BLUE = (220, 20, 30), (20, 30, 220)
 
 
-def exported_batch(pose: tuple[float, float, float] = (10.0, -5.0, 15.0)) -> Batch:
+def exported_batch(
+    pose: tuple[float, float, float] = (10.0, -5.0, 15.0), nearness: float = 0.0, ray: tuple[float, float] = (0.0, 0.0)
+) -> Batch:
     """One mean head whose crop is red on the subject's right half of the face and blue on the left."""
     model = FaceModel.default()
-    camera = Camera(torch.tensor([pose]), torch.tensor([900.0]), torch.tensor([[128.0, 120.0]]))
+    place = (torch.tensor([900.0]), torch.tensor([[128.0, 120.0]]), torch.tensor([nearness]), torch.tensor([ray]))
+    camera = Camera(torch.tensor([pose]), *place)
     layout = UvLayout.of(model)
     maps = layout.position_map(camera.project(model.mean[None]))
     chin_and_brow = camera.project(torch.tensor([[[0.0, -0.2, 0.05], [0.0, 0.2, 0.05]]]))[0, :, :2].numpy()
@@ -38,7 +41,7 @@ def exported_batch(pose: tuple[float, float, float] = (10.0, -5.0, 15.0)) -> Bat
         "photo_width": np.array([600]),
         "photo_height": np.array([600]),
         "pose": np.float32([pose]),
-        "camera": np.float32([[900.0, 128.0, 120.0]]),
+        "camera": camera.row.numpy(),
     }
 
 
@@ -72,6 +75,13 @@ def test_pose_does_not_change_the_mesh() -> None:
     first, second = (exporter.meshes(exported_batch(pose), "dense")[0] for pose in ((0, 0, 0), (35, -20, 30)))
     assert np.linalg.norm(first.vertices - second.vertices, axis=1).max() < 0.0004
     np.testing.assert_allclose(np.linalg.norm(first.normals, axis=1), 1.0, atol=1e-5)
+
+
+def test_the_mesh_of_a_near_face_has_the_persons_form_and_not_the_pictures() -> None:
+    exporter = Exporter(ExportSettings(topology="model"))
+    selfie = exporter.meshes(exported_batch((20, -5, 10), 1 / 0.3, (0.3, -0.2)), "model")[0]
+    expected = FaceModel.default().mean[FaceModel.default().face_vertices].numpy()
+    assert np.linalg.norm(selfie.vertices - expected, axis=1).mean() < 0.0005
 
 
 def test_dense_mesh_has_one_vertex_for_each_pixel_of_the_mask() -> None:

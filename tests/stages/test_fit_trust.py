@@ -47,6 +47,7 @@ def cropped(finder: FaceFinder, photo: np.ndarray, found: Detections) -> Batch:
         "landmarks": landmarks,
         "photo_width": np.full(count, photo.shape[1]),
         "photo_height": np.full(count, photo.shape[0]),
+        "focal_length": np.zeros(count, np.float32),
     }
 
 
@@ -125,7 +126,7 @@ def test_landmarks_that_fit_a_face_in_an_impossible_pose_are_refused(yaw: float,
     model = FaceModel.default()
     camera = Camera(torch.tensor([[yaw, 0.0, roll]]), torch.tensor([900.0]), torch.tensor([[128.0, 128.0]]))
     marks = projected_landmarks(model, model.mean[None], camera)
-    fit = Fit(camera, torch.zeros(1, 1), torch.zeros(1, 1), torch.tensor([0.01]), torch.tensor([0.5]), marks)
+    fit = Fit(camera, torch.zeros(1, 1), torch.zeros(1, 1), torch.tensor([0.01]), torch.tensor([0.5]), marks, marks)
     batch = {"crop_transform": np.array([[[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]]), "landmarks": np.zeros((1, 68, 2))}
     (reason,) = trust(fit, batch).reasons
     assert words in reason and bool(words) == bool(reason)

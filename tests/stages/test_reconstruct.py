@@ -28,7 +28,7 @@ def fitted_batch(rows: int) -> Batch:
         "rotated": rng.integers(0, 256, (rows, 256, 256, 3), np.uint8),
         "pose": rng.uniform(-40, 40, (rows, 3)).astype(np.float32),
         "crop_transform": np.tile(np.float32([[0.5, 0.0, -20.0], [0.0, 0.5, -30.0]]), (rows, 1, 1)),
-        "camera": np.tile(np.float32([900, 130, 120]), (rows, 1)),
+        "camera": np.tile(np.float32([900, 130, 120, 0.8, 0.1, -0.05]), (rows, 1)),
         "shape": rng.normal(size=(rows, model.shape_size)).astype(np.float32),
         "expression": rng.uniform(0, 0.5, (rows, model.expression_size)).astype(np.float32),
     }

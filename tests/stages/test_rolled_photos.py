@@ -156,7 +156,12 @@ def test_manifest_row_projects_the_model_into_the_photo(rows: Batch) -> None:
         rotation = about_z @ about_x @ about_y
         linear, shift = np.split(np.array(row["crop_transform"]), [2], axis=1)
         origin = np.linalg.solve(linear, (row["camera"]["x"], row["camera"]["y"]) - shift[:, 0])
-        scale = row["camera"]["scale"] / np.sqrt(np.linalg.det(linear))
+        size = np.sqrt(np.linalg.det(linear))
+        ray = size * np.linalg.solve(linear, (row["camera"]["ray_x"], row["camera"]["ray_y"]))
+        a, b, c = (-ray[0], ray[1], 1) / np.sqrt((ray**2).sum() + 1)
+        sight = [[1 - a * a / (1 + c), -a * b / (1 + c), a], [-a * b / (1 + c), 1 - b * b / (1 + c), b], [-a, -b, c]]
+        seen = (points @ rotation.T @ np.array(sight).T) * (1, -1, 1)
+        nearer = 1 - row["camera"]["nearness"] * seen[:, 2:]
 
-        in_photo = origin + scale * (points @ rotation.T)[:, :2] * (1, -1)
+        in_photo = origin + row["camera"]["scale"] / size * (seen[:, :2] + ray * seen[:, 2:]) / nearer
         assert np.abs(in_photo - np.array(row["landmarks_3d"])[:, :2]).max() < 1.0

@@ -21,7 +21,7 @@ def _batch(yaws: list[float]) -> Batch:
     model = FaceModel.default()
     count = len(yaws)
     angles = torch.tensor([[yaw, 5.0, 0.0] for yaw in yaws])
-    camera = Camera(angles, torch.full((count,), 900.0), torch.full((count, 2), 128.0))
+    camera = Camera(angles, torch.full((count,), 900.0), torch.full((count, 2), 128.0), torch.full((count,), 1 / 1.2))
     in_crop = projected_landmarks(model, model.mean.expand(count, -1, -1), camera)[..., :2].numpy()
     transform = np.array([[PHOTO_SCALE, 0, PHOTO_OFFSET[0]], [0, PHOTO_SCALE, PHOTO_OFFSET[1]]], np.float32)
     return {
@@ -31,6 +31,7 @@ def _batch(yaws: list[float]) -> Batch:
         "crop_transform": np.broadcast_to(transform, (count, 2, 3)),
         "photo_width": np.full(count, 600),
         "photo_height": np.full(count, 600),
+        "focal_length": np.zeros(count, np.float32),
         "landmarks": ((in_crop - PHOTO_OFFSET) / PHOTO_SCALE).astype(np.float32),
     }
 
@@ -40,7 +41,7 @@ def test_pose_and_turned_yaw_are_reported() -> None:
     assert rows["status"].tolist() == [OK] * 3
     np.testing.assert_allclose(rows["pose"][:, 0], [0, 20, -50], atol=0.5)
     np.testing.assert_allclose(np.abs(rows["rotated_yaw"]), [30, 50, 20], atol=0.6)
-    np.testing.assert_allclose(rows["camera"], [[900, 128, 128]] * 3, atol=5)
+    np.testing.assert_allclose(rows["camera"][:, :3], [[900, 128, 128]] * 3, atol=5)
     assert rows["rotated"].shape == (3, 256, 256, 3)
     assert rows["rotated"].dtype == np.uint8
     assert (rows["visible_share"] > 0.3).all()
@@ -62,12 +63,36 @@ def test_amount_is_a_setting_and_nothing_turned_gives_the_crop_back() -> None:
     assert np.abs(rows["rotated"][middle].astype(int) - batch["crop"][middle]).mean() < 12
 
 
+def test_the_distance_follows_from_the_focal_length_that_the_photo_states() -> None:
+    batch = _batch([0.0, 0.0])
+    batch["focal_length"][:] = 900 / PHOTO_SCALE * np.float32([0.5, 2.0])
+    rows = Rotator(BY_LANDMARKS)(batch)
+    near, far = 1 / rows["camera"][:, 3]
+    assert 0.4 < near < 0.7 and 1.4 < far < 2.4
+    place = (128 - np.array(PHOTO_OFFSET)) / PHOTO_SCALE - 300
+    np.testing.assert_allclose(rows["camera"][:, 4:], place / batch["focal_length"][:, None], atol=1e-4)
+
+
+def test_landmarks_of_the_manifest_are_nearer_to_the_true_ones_than_those_that_were_found() -> None:
+    batch = _batch([-30.0, -10.0, 0.0, 20.0])
+    errors = np.linalg.cholesky(FaceModel.default().landmark_noise.numpy()) @ np.random.default_rng(1).normal(
+        size=(136, 4)
+    )
+    size = np.sqrt(np.ptp(batch["landmarks"], axis=1).prod(1))[:, None, None]
+    found = batch["landmarks"] + (errors.T.reshape(4, 68, 2) * size).astype(np.float32)
+    rows = Rotator(BY_LANDMARKS)({**batch, "landmarks": found})
+    assert rows["landmarks"].dtype == np.float32
+    off = [np.linalg.norm(marks - batch["landmarks"], axis=-1).mean() for marks in (found, rows["landmarks"])]
+    assert off[1] < 0.8 * off[0]
+
+
 def test_landmarks_that_cannot_be_fitted_fail_their_own_row_only() -> None:
     batch = _batch([0.0, 10.0])
     batch["landmarks"][0] = np.nan
     rows = Rotator(BY_LANDMARKS)(batch)
     assert rows["status"].tolist() == [FAILED, OK]
     assert "rotate" in rows["error"][0]
+    assert np.isnan(rows["landmarks"][0]).all()
     assert rows["rotated"][1].any()
 
 

@@ -19,6 +19,28 @@ class Halver(Stage):
         return {"half": batch["number"] / 2, "word": words, REASON: reasons}
 
 
+class Rounder(Stage):
+    """Rounds numbers where they stand."""
+
+    name = "round"
+    refines = ("number",)
+
+    def __init__(self) -> None:
+        self.outputs = {"number": Column(np.float32)}
+
+    def process(self, batch: Batch) -> Batch:
+        reasons = np.where(batch["number"] < 9, "", "the number is large").astype(object)
+        return {"number": batch["number"].round(), REASON: reasons}
+
+
+def test_a_column_that_a_stage_refines_keeps_what_it_was_in_rows_that_are_not_processed() -> None:
+    numbers = np.float32([1.2, 2.7, 9.4])
+    batch = {"status": np.array([OK, FAILED, OK], object), "error": np.full(3, "", object), "number": numbers}
+    rows = Rounder()(batch)
+    np.testing.assert_array_equal(rows["number"], np.float32([1.0, 2.7, 9.4]))
+    np.testing.assert_array_equal(numbers, np.float32([1.2, 2.7, 9.4]))
+
+
 def test_a_row_that_a_stage_finds_unfit_fails_with_its_reason_and_the_others_do_not() -> None:
     stage = Halver()
     status = np.array([OK, OK, FAILED, OK], object)

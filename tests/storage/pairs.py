@@ -7,9 +7,9 @@ def pair_batch(subject: int = 0, split: str = "train", status: tuple[str, ...] =
     """Columns of one subject: a row for each status; a failed row has a truth, but no rotated view."""
     rng, rows = np.random.default_rng([5, subject]), len(status)
     failed = np.array([one == "failed" for one in status])
-    shapes = {"crop_transform": (2, 3), "pose": (3,), "camera": (3,), "shape": (80,), "expression": (51,)}
+    shapes = {"crop_transform": (2, 3), "pose": (3,), "camera": (6,), "shape": (80,), "expression": (51,)}
     shapes |= {"landmarks_3d": (68, 3), "given_landmarks": (68, 2), "fitted_pose": (3,), "true_rotated_pose": (3,)}
-    shapes |= {"fitted_camera": (3,), "fitted_shape": (80,), "fitted_expression": (51,)}
+    shapes |= {"fitted_camera": (6,), "fitted_shape": (80,), "fitted_expression": (51,)}
     shapes |= dict.fromkeys(("fit_error", "rotated_yaw", "visible_share"), ())
     columns = {name: rng.uniform(0.1, 9.0, (rows, *shape)).astype(np.float32) for name, shape in shapes.items()}
     ramp = np.linspace(0, 255, 256).astype(np.uint8)

@@ -31,7 +31,7 @@ def batch(*photos: tuple[str, str]) -> dict[str, np.ndarray]:
         "face_count": np.ones(rows, np.int32),
         "face_index": np.zeros(rows, np.int32),
         "bbox": cropped[:, None] * np.array([10, 20, 30, 40], np.float32),
-        "camera": (status == "ok")[:, None] * np.array([900, 128, 130], np.float32),
+        "camera": (status == "ok")[:, None] * np.array([900, 128, 130, 0.8, 0.1, 0.0], np.float32),
         "mesh_uri": np.where(status == "ok", "meshes/a/0.glb", "").astype(object),
         "preview_uri": np.full(rows, "", object),
     }
@@ -52,6 +52,15 @@ def test_rows_come_back_from_parquet_as_the_arrays_they_were(manifest: Manifest,
     poses = [[pose[name] for name in ("yaw", "pitch", "roll")] for pose in table["pose"].to_pylist()]
     np.testing.assert_array_equal(np.array(poses, np.float32), columns["pose"])
     assert table["timings"][0]["rotate"].as_py() == columns["rotate_ms"][0]
+
+
+def test_distance_and_focal_length_follow_from_the_camera_and_are_null_without_perspective():
+    columns = batch(("/a.jpg", "ok"), ("/b.jpg", "ok"))
+    columns["crop_transform"][:] = np.float32([[0.3, 0.4, 9.0], [-0.4, 0.3, 7.0]])
+    columns["camera"][1, 3:] = 0.0
+    near, far = manifest_rows(columns).to_pylist()
+    assert near["distance"] == pytest.approx(1 / 0.8) and near["focal_length"] == pytest.approx(900 / 0.8 / 0.5)
+    assert far["distance"] is None and far["focal_length"] is None and far["camera"]["nearness"] == 0.0
 
 
 def test_no_number_is_written_that_is_none(manifest: Manifest, tmp_path: Path):
@@ -102,7 +111,8 @@ def test_what_a_row_does_not_have_is_null():
     assert all(row[name] is None for row in rows for name in of_pairs)
     nulls = [{name for name, value in row.items() if value is None} - of_pairs for row in rows]
     of_export = {"mesh_uri", "landmarks_3d", "quality"}
-    of_fit = of_export | {"pose", "camera", "shape", "expression", "fit_error", "rotated_yaw", "visible_share"}
+    of_fit = of_export | {"distance", "focal_length"}
+    of_fit |= {"pose", "camera", "shape", "expression", "fit_error", "rotated_yaw", "visible_share"}
     of_crop = of_fit | {"bbox", "detection_score", "crop_transform", "landmarks", "face_index"}
     assert nulls[0] == {"error", "preview_uri"}
     assert nulls[1] == of_fit | {"preview_uri"}

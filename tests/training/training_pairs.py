@@ -51,7 +51,7 @@ def face_rows(subject: int, rows: int = 2, split: str = "train") -> Rows:
     head = rasterize(turned.project(vertices), model.triangles, SIZE, SIZE).mask.numpy().astype(np.uint8)
     seen = np.where(np.arange(SIZE) < SIZE // 2, 220, 40).astype(np.uint8)
     landmarks = projected_landmarks(model, vertices, camera)
-    fit = torch.cat([camera.scale[:, None], camera.translation], 1).numpy()
+    fit = camera.row.numpy()
     return {
         "subject": np.full(rows, subject),
         "subject_seed": np.full(rows, 1000 + subject),

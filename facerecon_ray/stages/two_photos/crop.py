@@ -28,7 +28,7 @@ class TwoPhotoCropper:
     network finds most alike.
 
     Input columns    photo_uri, photo_bytes, side_photo_uri, side_photo_bytes, status, error
-    Output columns   those of `Cropper`, one row a pair, of the front photo; photo_width, photo_height, crop,
+    Output columns   those of `Cropper`, one row a pair, of the front photo; photo_width, photo_height, focal_length, crop,
                      crop_transform and landmarks of the side photo with `side_` before their names;
                      side_distance    of the two faces' descriptors; less than 0.6 is one person's, mostly
     """
@@ -38,6 +38,7 @@ class TwoPhotoCropper:
         **Cropper.outputs,
         "side_photo_width": Column(np.int32),
         "side_photo_height": Column(np.int32),
+        "side_focal_length": Column(np.float32),
         "side_crop": Column(np.uint8, (CROP_SIZE, CROP_SIZE, 3)),
         "side_crop_transform": Column(np.float32, (2, 3)),
         "side_landmarks": Column(np.float32, (LANDMARKS, 2)),
@@ -87,7 +88,7 @@ class TwoPhotoCropper:
                 continue
             front[index], side[index], distance[index] = outcome["front"], outcome["side"], outcome["distance"]
         kept = {name: values for name, values in batch.items() if name not in self.drops}
-        of_side = ("photo_width", "photo_height", "crop", "crop_transform", "landmarks")
+        of_side = ("photo_width", "photo_height", "focal_length", "crop", "crop_transform", "landmarks")
         return {
             **kept,
             **{name: fronts[name][front] for name in Cropper.outputs},

@@ -23,10 +23,10 @@ class TwoPhotoFitter(Stage):
 
     A row fails where the side photo shows no face that can be fitted, or certainly another person.
 
-    Input columns    crop, crop_transform, photo_width, photo_height, landmarks (photo pixels), and the same of the
-                     side photo with `side_` before their names; side_distance. side_crop is dropped
-    Output columns   those of `Rotator`: pose, camera, expression, fit_error and quality are of the front photo, shape
-                     of both; rotated is the crop of the side photo, rotated_yaw its yaw, and visible_share 1
+    Input columns    crop, crop_transform, photo_width, photo_height, focal_length, landmarks (photo pixels), and the
+                     same of the side photo with `side_` before their names; side_distance. side_crop is dropped
+    Output columns   those of `Rotator`: landmarks, pose, camera, expression, fit_error and quality are of the front
+                     photo, shape of both; rotated is the crop of the side photo, rotated_yaw its yaw, and visible_share 1
                      side_pose, side_camera, side_expression    of the side photo
     """
 
@@ -61,7 +61,7 @@ class TwoPhotoFitter(Stage):
     def process(self, batch: Batch) -> Batch:
         """Fit the faces of a batch."""
         side, count = side_of(batch), len(batch["crop"])
-        names = ("crop", "crop_transform", "photo_width", "photo_height", "landmarks")
+        names = ("crop", "crop_transform", "photo_width", "photo_height", "focal_length", "landmarks")
         both = {name: np.concatenate([batch[name], side[name]]) for name in names}
         photos = torch.from_numpy(both["crop"]).to(self._device).permute(0, 3, 1, 2).float()
         alone = self._fit(photos, both)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from facerecon_ray.storage.arrow_columns import FLOATS, matrix_type, named, numbers, struct_type, texts
+from facerecon_ray.storage.arrow_columns import CAMERA, FLOATS, matrix_type, named, numbers, struct_type, texts
 from facerecon_ray.storage.pairs.pair_codec import (
     pack_image,
     pack_map,
@@ -21,13 +21,14 @@ from facerecon_ray.storage.pairs.pair_codec import (
     unpack_mask,
 )
 
-PAIR_SCHEMA_VERSION = 2
-"""1: without fitted_camera, fitted_shape, fitted_expression, rotated_seen and rotated_head."""
+PAIR_SCHEMA_VERSION = 3
+"""1: without fitted_camera, fitted_shape, fitted_expression, rotated_seen and rotated_head. 2: cameras without
+perspective, which are read as such."""
 
 SPLITS = ("train", "validation", "test")
 
 _ANGLES = struct_type("yaw", "pitch", "roll")
-_CAMERA = struct_type("scale", "x", "y")
+_CAMERA = struct_type(*CAMERA)
 
 PAIR_SCHEMA = pa.schema(
     [
@@ -44,7 +45,7 @@ PAIR_SCHEMA = pa.schema(
         pa.field("crop_transform", matrix_type(2, 3)),  # photo pixels -> crop pixels
         pa.field("position_map", pa.binary()),  # float16, packed by pair_codec.pack_map
         pa.field("pose", _ANGLES),  # degrees
-        pa.field("camera", _CAMERA),  # crop pixels per metre, crop pixels
+        pa.field("camera", _CAMERA),  # crop pixels per metre, crop pixels, 1 / metre, none
         pa.field("shape", FLOATS),  # standard deviations
         pa.field("expression", FLOATS),  # standard deviations
         pa.field("landmarks_3d", matrix_type(68, 3)),  # crop pixels
@@ -146,6 +147,7 @@ def pair_arrays(rows: pa.Table, size: int) -> dict[str, np.ndarray]:
         elif pa.types.is_struct(column.type):
             valid = column.is_valid().to_numpy(zero_copy_only=False)
             fields = [column.field(i).to_numpy(zero_copy_only=False) for i in range(column.type.num_fields)]
+            fields += [np.zeros(len(column))] * (PAIR_SCHEMA.field(name).type.num_fields - len(fields))
             arrays[name] = np.where(valid[:, None], np.stack(fields, 1), np.nan).astype(np.float32)
         elif pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
             arrays[name] = column.to_numpy(zero_copy_only=False)

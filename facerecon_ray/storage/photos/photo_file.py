@@ -11,6 +11,7 @@ from facerecon_ray.config.reconstruct import ReadSettings
 from facerecon_ray.errors import PhotoError
 from facerecon_ray.storage.photos.photo_colours import to_srgb
 from facerecon_ray.storage.photos.photo_formats import Reading, format_of
+from facerecon_ray.storage.photos.photo_lens import focal_length, lens_exif
 
 ORIENTATION_TAG = 0x0112
 
@@ -39,11 +40,13 @@ class Photo:
 
     pixels          (h, w, 3) uint8 sRGB, upright, perhaps scaled down
     width, height   size of the upright original, pixels
+    focal_length    of its camera, as the file states it, pixels of the original; 0 where it is not known
     """
 
     pixels: np.ndarray
     width: int
     height: int
+    focal_length: float = 0.0
 
     @property
     def to_original(self) -> np.ndarray:
@@ -87,7 +90,7 @@ def decode_photo(data: bytes, settings: ReadSettings, longest_side: Callable[[in
 
 
 def encode_photo(image: Image.Image) -> bytes:
-    """An image that was opened by PIL as the contents of a file, upright, with its colour profile, without loss.
+    """An image that was opened by PIL as the contents of a file, upright, without loss, with its profile and lens.
 
     Raises
     ------
@@ -105,7 +108,7 @@ def encode_photo(image: Image.Image) -> bytes:
             upright = image
         turn = UPRIGHT.get(_orientation(image))
         upright = upright.transpose(turn) if turn is not None else upright
-        upright.save(contents, "TIFF", compression="raw")
+        upright.save(contents, "TIFF", compression="raw", exif=lens_exif(image))
     except AssertionError as error:
         raise PhotoError(f"the {image.format} image's file was closed before its pixels were read") from error
     except Exception as error:  # as above
@@ -137,11 +140,12 @@ def _decode(read: Reading, settings: ReadSettings, longest_side: Callable[[int],
         if reduced is None:
             width, height = image.size
         turn = UPRIGHT.get(_orientation(image))
+        focal = focal_length(image, width, height)
         box = reduced[1] if reduced else (0, 0, width, height)
         rgb = to_srgb(image, _bounded_size(width, height, most), box)
     if turn is not None:
         rgb = rgb.transpose(turn)
-    return Photo(np.asarray(rgb), *((height, width) if turn in SIDEWAYS else (width, height)))
+    return Photo(np.asarray(rgb), *((height, width) if turn in SIDEWAYS else (width, height)), focal)
 
 
 def _orientation(image: Image.Image) -> int:

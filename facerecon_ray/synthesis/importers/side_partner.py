@@ -79,8 +79,7 @@ def _middle(points: torch.Tensor) -> np.ndarray:
 def _in_crop(camera: Camera, transform: np.ndarray) -> Camera:
     """The camera in pixels of a crop that is scaled and moved, not turned."""
     scale = float(transform[0, 0])
-    moved = camera.translation * scale + torch.from_numpy(np.array(transform[:, 2], np.float32))
-    return Camera(camera.angles, camera.scale * scale, moved)
+    return camera.in_picture(scale, torch.from_numpy(np.array(transform[:, 2], np.float32)))
 
 
 def _pixels(crop: np.ndarray) -> torch.Tensor:

@@ -53,7 +53,7 @@ class HeadRenderer:
         (size, size, 3) uint8 RGB
         """
         model, fine = self._model, SUPERSAMPLING * size
-        fine_camera = Camera(camera.angles, camera.scale * SUPERSAMPLING, camera.translation * SUPERSAMPLING)
+        fine_camera = camera.in_picture(SUPERSAMPLING)
         points = fine_camera.project(vertices)
         fragments = rasterize(points, model.triangles, fine, fine, cull_back=True)
         surface = torch.cat([model.mean[None], vertex_normals(points, model.triangles), self._openness], -1)

@@ -19,6 +19,7 @@ from facerecon_ray.errors import AssetError, InputError, PhotoError
 from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, REGIONS, FaceModel
 from facerecon_ray.geometry.fitting import LandmarkFitter, box_size
 from facerecon_ray.geometry.landmarks import MIRRORED_LANDMARKS, projected_landmarks
+from facerecon_ray.geometry.point_noise import PointNoise
 from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, rotation_from_angles
 from facerecon_ray.geometry.rasterizer import interpolate, rasterize
 from facerecon_ray.networks.dlib_models import installed_model
@@ -160,9 +161,9 @@ def correct_landmarks(model: FaceModel, landmarks: np.ndarray) -> FaceModel:
 
 def _usual_residual(model: FaceModel, landmarks: torch.Tensor, noise: torch.Tensor) -> np.ndarray:
     """(68, 3) metres on the head by which landmarks (B, 68, 2) usually lie beside those of fits to them."""
-    fit = LandmarkFitter(model, noise)(landmarks)
+    fit = LandmarkFitter(model, PointNoise.of_covariance(noise))(landmarks)
     near_frontal = (fit.camera.angles[:, 0].abs() < 15) & (fit.error < 0.05)
-    residual = torch.nn.functional.pad(landmarks - fit.landmarks[..., :2], (0, 1))
+    residual = torch.nn.functional.pad(landmarks - fit.projected[..., :2], (0, 1))
     metres = residual * residual.new_tensor(MODEL_TO_IMAGE_AXES) / fit.camera.scale[:, None, None]
     return (metres @ rotation_from_angles(fit.camera.angles))[near_frontal].median(0).values.numpy()
 

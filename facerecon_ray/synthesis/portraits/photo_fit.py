@@ -98,7 +98,7 @@ class PhotoFitter:
         if error > self._settings.most_fit_error:
             raise PhotoError(f"the face model fits badly (error {error:.1%} of the face)")
         fitted = self._model.vertices(fit.shape, fit.expression)
-        vertices = meet_landmarks(fit.camera.project(fitted), fit.landmarks[..., :2], found)
+        vertices = meet_landmarks(fit.camera.project(fitted), fit.projected[..., :2], found)
         return FittedPhoto(
             pixels, vertices[0], fitted[0], fit.camera, fit.shape[0], fit.expression[0], landmarks, error
         )

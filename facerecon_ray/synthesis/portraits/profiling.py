@@ -140,8 +140,7 @@ class ProfiledPhoto:
         shift = PICTURE_SIZE / 2 - scale * (low + high) / 2
         pixels = _resample(photo.pixels, scale, shift)
         picture = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
-        old = photo.camera
-        camera = Camera(old.angles, old.scale * scale, old.translation * scale + torch.from_numpy(shift).float())
+        camera = photo.camera.in_picture(scale, torch.from_numpy(shift).float())
         points = photo.vertices * scale + functional.pad(torch.from_numpy(shift).float(), (0, 1))
         fragments = rasterize(points[None], model.triangles, PICTURE_SIZE, PICTURE_SIZE, cull_back=True)
         outside = (~fragments.mask[:, None]).float()

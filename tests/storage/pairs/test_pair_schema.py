@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from facerecon_ray.storage.pairs.pair_schema import PAIR_SCHEMA, pair_arrays, pair_rows
 
@@ -29,6 +30,18 @@ def test_what_a_failed_row_does_not_have_is_null_and_its_truth_is_kept() -> None
     assert np.isnan(arrays["rotated_yaw"]).tolist() == [False, True]
     assert not arrays["rotated"][1].any()
     assert np.isnan(arrays["fitted_pose"][1]).all()
+
+
+def test_cameras_of_data_sets_from_before_perspective_have_none() -> None:
+    rows = pair_rows(pair_batch(status=("ok", "failed")), "jpeg").select(["camera", "fitted_camera"])
+    for name in rows.column_names:
+        column = rows[name].combine_chunks()
+        parts = [column.field(part) for part in ("scale", "x", "y")]
+        old = pa.StructArray.from_arrays(parts, ["scale", "x", "y"], mask=column.is_null())
+        rows = rows.set_column(rows.column_names.index(name), name, old)
+    arrays = pair_arrays(rows, 256)
+    assert arrays["camera"].shape == (2, 6) and not arrays["camera"][:, 3:].any() and arrays["camera"][:, :3].all()
+    assert np.isnan(arrays["fitted_camera"][1]).all()
 
 
 def test_a_row_without_a_truth_has_no_numbers_at_all() -> None:
