@@ -28,8 +28,8 @@ class TwoPhotoCropper:
     network finds most alike.
 
     Input columns    photo_uri, photo_bytes, side_photo_uri, side_photo_bytes, status, error
-    Output columns   those of `Cropper`, one row a pair, of the front photo; photo_width, photo_height, focal_length, crop,
-                     crop_transform and landmarks of the side photo with `side_` before their names;
+    Output columns   those of `Cropper`, one row a pair, of the front photo; photo_width, photo_height, focal_length,
+                     crop, crop_transform and landmarks of the side photo with `side_` before their names;
                      side_distance    of the two faces' descriptors; less than 0.6 is one person's, mostly
     """
 
