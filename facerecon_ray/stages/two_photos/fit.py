@@ -26,7 +26,8 @@ class TwoPhotoFitter(Stage):
     Input columns    crop, crop_transform, photo_width, photo_height, focal_length, landmarks (photo pixels), and the
                      same of the side photo with `side_` before their names; side_distance. side_crop is dropped
     Output columns   those of `Rotator`: landmarks, pose, camera, expression, fit_error and quality are of the front
-                     photo, shape of both; rotated is the crop of the side photo, rotated_yaw its yaw, and visible_share 1
+                     photo, shape of both; rotated is the crop of the side photo, rotated_yaw its yaw, and
+                     visible_share 1
                      side_pose, side_camera, side_expression    of the side photo
     """
 
