@@ -87,6 +87,7 @@ def test_a_face_whose_shape_is_known_keeps_it() -> None:
     fit = fits(truth, 30.0, 7)
     size = MODEL.shape_size + MODEL.expression_size
     fitter = LandmarkFitter(MODEL, None, with_known_shape(torch.eye(size), MODEL.shape_size))
-    again = fitter(fit.landmarks[..., :2], fit.camera, torch.cat([truth, torch.zeros_like(fit.expression)], 1))
+    expected = torch.cat([truth, torch.zeros_like(fit.expression)], 1)
+    again = fitter(fit.landmarks[..., :2], start=fit.camera, expected=expected)
     assert (again.shape - truth).abs().max() < 0.05
     assert again.error.max() < 0.03

@@ -33,6 +33,7 @@ class TwoPhotoFitter(Stage):
 
     name: ClassVar[str] = "rotate"
     drops: ClassVar[tuple[str, ...]] = ("side_crop",)
+    refines: ClassVar[tuple[str, ...]] = ("landmarks",)
 
     def __init__(
         self, settings: RotateSettings, face_model: FaceModel | Path | None = None, fitter: Path | None = None

@@ -11,7 +11,7 @@ from facerecon_ray.stages.stage import FAILED, OK, Batch, select
 from facerecon_ray.stages.two_photos.crop import TwoPhotoCropper
 from facerecon_ray.stages.two_photos.fit import TwoPhotoFitter, _of_two_persons
 
-ALONE = ("crop", "crop_transform", "photo_width", "photo_height", "landmarks", "status", "error")
+ALONE = ("crop", "crop_transform", "photo_width", "photo_height", "focal_length", "landmarks", "status", "error")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,6 @@ def test_the_network_sees_the_side_photo_by_its_own_camera(cropped: Batch, tmp_p
     fitted = TwoPhotoFitter(RotateSettings(device="cpu"))(select(cropped, np.array([0])))
     network = Reconstructor(ReconstructSettings(method="two-view", device="cpu"))
     moved = {**fitted, "rotated": np.roll(fitted["rotated"], 12, axis=2)}
-    followed = {**moved, "side_camera": moved["side_camera"] + np.float32([0, 12, 0])}
+    followed = {**moved, "side_camera": moved["side_camera"] + np.float32([0, 12, 0, 0, 0, 0])}
     right, wrong, again = (network(batch)["position_map"].astype(np.float32) for batch in (fitted, moved, followed))
     assert np.abs(again - right).mean() < 0.2 * np.abs(wrong - right).mean()
