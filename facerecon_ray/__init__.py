@@ -1,4 +1,8 @@
-"""3D face meshes from single photos. `reconstruct(image)` does one photo; the `facerecon` command does collections."""
+"""3D face meshes from photos.
+
+`reconstruct(image)` does one photo, `reconstruct(front, side)` two photos of a person; the `facerecon` command does
+collections.
+"""
 
 from typing import TYPE_CHECKING, Any
 

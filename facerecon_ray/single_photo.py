@@ -1,4 +1,4 @@
-"""Faces of one photo, in this process: the job's stages without Ray."""
+"""Faces of one photo, or of two photos of a person, in this process: the job's stages without Ray."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,26 +22,30 @@ from facerecon_ray.stages.export import Exporter
 from facerecon_ray.stages.reconstruct import Reconstructor
 from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import NO_FACE, OK, Batch, select
+from facerecon_ray.stages.two_photos.crop import TwoPhotoCropper
+from facerecon_ray.stages.two_photos.fit import TwoPhotoFitter
 from facerecon_ray.storage.photos.photo_file import encode_photo
 
 LOADED_SETTINGS = 2
 """Sets of stages that stay in memory, one for each combination of settings that was used."""
 
+AnyImage = str | Path | bytes | np.ndarray | Image.Image
+
 
 @dataclass(frozen=True)
 class Face:
-    """One face of a photo.
+    """One face of a photo; of two photos of a person, what is said of the photo is said of the front one.
 
     mesh             vertices, normals, triangles, uv and texture; metres, y up, the face looks along +z
     pose             (3,) yaw, pitch, roll in the photo, degrees
-    distance         metres from the camera; from the focal length that the photo's EXIF states, else a guess by the face
+    distance         metres from the camera: by the focal length that the photo states, else as the face looks
     landmarks        (68, 2) photo pixels
     landmarks_3d     (68, 3) photo pixels, z towards the camera in the same unit
     bbox             (4,) x0, y0, x1, y1 in photo pixels
     detection_score  of the face detector
     quality          0 to 1, how far the mesh can be trusted
     crop             (256, 256, 3) uint8
-    rotated          (256, 256, 3) uint8, the turned face
+    rotated          (256, 256, 3) uint8, the turned face, or the crop of the side photo
     position_map     (256, 256, 3) float16 UV position map, crop pixels / 256
     """
 
@@ -97,7 +101,8 @@ class Face:
 
 
 def reconstruct(
-    image: str | Path | bytes | np.ndarray | Image.Image,
+    image: AnyImage,
+    side: AnyImage | None = None,
     *,
     method: Literal["fitted", "two-view", "prnet"] = "fitted",
     topology: Literal["dense", "model"] = "dense",
@@ -106,13 +111,14 @@ def reconstruct(
     fitter: Path | None = None,
     device: str = "auto",
 ) -> list[Face]:
-    """Reconstruct every face in a photo.
+    """Reconstruct every face in a photo, or with a photo from the side too the face that both show.
 
     The first call loads the models, which takes seconds; later ones with the same settings use them again.
 
     Parameters
     ----------
     image : path of a photo, contents of a photo file, (H, W, 3) or (H, W) uint8 array, or PIL image
+    side : another photo of the same person, from another side, in place of the view that is made of the first
     method : fitted, two-view or prnet
     topology : dense, a vertex for each pixel of the UV position map, its border smooth, or model, the face model's own
     weights : weights of the network (.safetensors); without them, those that come with the package
@@ -124,14 +130,15 @@ def reconstruct(
     Returns
     -------
     The faces, the highest detection score first; none when the photo has no face. Faces that cannot be fitted are left
-    out where others can
+    out where others can. With `side` one face: of faces at least half as large as their photo's largest, the two that
+    are most alike
 
     Raises
     ------
     InputError
         when there is no such file, or the array is no photo
     PhotoError
-        when the photo cannot be used, or none of its faces
+        when the photo cannot be used, or none of its faces; when `side` shows no face or another person
     AssetError, SettingsError
         when a model file is missing or of another kind, or there is no such device
     """
@@ -141,6 +148,7 @@ def reconstruct(
         ReconstructSettings(method=method, weights=weights, device=device),
         face_model,
         fitter,
+        side is not None,
     )
     photo: Batch = {
         "photo_uri": np.array([""], object),
@@ -148,6 +156,8 @@ def reconstruct(
         "status": np.array([OK], object),
         "error": np.array([""], object),
     }
+    if side is not None:
+        photo["side_photo_bytes"] = np.array([_contents(side)], object)
     batch = rebuild(rotate(crop(photo)))
     if (batch["status"] == NO_FACE).all():
         return []
@@ -177,16 +187,17 @@ def _stages(
     reconstruct: ReconstructSettings,
     face_model: Path | None,
     fitter: Path | None,
-) -> tuple[Cropper, Rotator, Reconstructor, Exporter]:
+    has_side: bool,
+) -> tuple[Cropper | TwoPhotoCropper, Rotator | TwoPhotoFitter, Reconstructor, Exporter]:
     return (
-        Cropper(crop, ReadSettings(), fitter, face_model),
-        Rotator(rotate, face_model, fitter),
+        (TwoPhotoCropper if has_side else Cropper)(crop, ReadSettings(), fitter, face_model),
+        (TwoPhotoFitter if has_side else Rotator)(rotate, face_model, fitter),
         Reconstructor(reconstruct, face_model, rotate),
         Exporter(ExportSettings(), face_model),
     )
 
 
-def _contents(image: str | Path | bytes | np.ndarray | Image.Image) -> bytes:
+def _contents(image: AnyImage) -> bytes:
     """The photo as the contents of a file, whatever form it has."""
     if isinstance(image, bytes):
         return image

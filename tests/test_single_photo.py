@@ -172,3 +172,16 @@ def test_a_face_model_that_no_fitter_knows_is_fitted_to_the_landmarks(photo: np.
     assert np.abs(other.pose - usual.pose).max() < 6.0
     with pytest.raises(AssetError, match="for another face model"):
         Rotator(RotateSettings(), tmp_path / "larger.npz")
+
+
+def test_two_photos_of_a_person_give_one_face_in_the_first(face: facerecon_ray.Face, photo: np.ndarray) -> None:
+    side = np.ascontiguousarray(photo[:, ::-1])
+    (both,) = facerecon_ray.reconstruct(photo, side, device="cpu")
+    assert both.pose == pytest.approx(face.pose, abs=2.5) and both.bbox == pytest.approx(face.bbox)
+    assert np.array_equal(both.crop, face.crop) and not np.array_equal(both.rotated, face.rotated)
+    assert 1e-4 < np.abs(both.vertices - face.vertices).max() < 0.02
+    with pytest.raises(PhotoError, match="side photo: no face was found"):
+        facerecon_ray.reconstruct(photo, skimage.data.page(), device="cpu")
+    assert facerecon_ray.reconstruct(skimage.data.page(), photo, device="cpu") == []
+    with pytest.raises(InputError, match="No such file"):
+        facerecon_ray.reconstruct(photo, "missing.jpg", device="cpu")

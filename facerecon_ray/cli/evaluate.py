@@ -27,6 +27,8 @@ facerecon evaluate --models fitted,mean-face,two-view=weights.safetensors --subj
 
 facerecon evaluate --scans MICC_Florence --output s3://bucket/evaluation/today
 
+facerecon evaluate --data embedded,foreign=heads --models fitted,mean-face
+
 facerecon evaluate --data embedded,landmarks=AFLW2000-3D --output out/evaluation
 
 facerecon evaluate --config jobs/evaluate_nightly.yaml --history s3://bucket/history --gates jobs/evaluation_gates.yaml
@@ -46,9 +48,12 @@ def evaluate(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Data sets, with commas between them: embedded, scans=DIR, landmarks=DIR."),
+        typer.Option(help="Data sets, with commas between them: embedded, foreign=DIR, scans=DIR, landmarks=DIR."),
     ] = None,
     subjects: Annotated[int | None, typer.Option(help="Embedded held-out subjects.")] = None,
+    foreign: Annotated[
+        Path | None, typer.Option(help="Foreign heads, a folder that `facerecon model people` made.")
+    ] = None,
     scans: Annotated[Path | None, typer.Option(help="Textured scans in the layout of MICC Florence.")] = None,
     landmarks: Annotated[Path | None, typer.Option(help="Photos with landmarks in the layout of AFLW2000-3D.")] = None,
     output: Annotated[
@@ -63,7 +68,7 @@ def evaluate(
     assignments: AssignmentsOption = None,
     address: AddressOption = None,
 ) -> None:
-    """Evaluate the models on embedded subjects, scans or photos with landmarks, and write a report."""
+    """Evaluate the models on embedded subjects, foreign heads, scans or photos with landmarks, and write a report."""
     from facerecon_ray.config.evaluation import EvaluateJob
     from facerecon_ray.config.settings import load_job
     from facerecon_ray.errors import InputError
@@ -77,7 +82,12 @@ def evaluate(
         **_data_options(data),
         **{
             name: value
-            for name, value in (("data.subjects", subjects), ("data.scans", scans), ("data.landmarks", landmarks))
+            for name, value in (
+                ("data.subjects", subjects),
+                ("data.foreign", foreign),
+                ("data.scans", scans),
+                ("data.landmarks", landmarks),
+            )
             if value is not None
         },
     }
@@ -99,10 +109,10 @@ def _data_options(text: str | None) -> dict[str, Any]:
             from facerecon_ray.evaluation.items import DEFAULT_SUBJECTS
 
             options["data.subjects"] = DEFAULT_SUBJECTS
-        elif name in ("scans", "landmarks") and folder:
+        elif name in ("foreign", "scans", "landmarks") and folder:
             options[f"data.{name}"] = folder
         else:
-            raise SettingsError(f"--data {part!r}: write embedded, scans=DIR or landmarks=DIR")
+            raise SettingsError(f"--data {part!r}: write embedded, foreign=DIR, scans=DIR or landmarks=DIR")
     return options
 
 

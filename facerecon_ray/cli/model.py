@@ -65,6 +65,23 @@ def model_heads(
     out.print(f"Wrote {output}", markup=False)
 
 
+@model_app.command("people")
+def model_people(
+    scans_model: Annotated[Path, typer.Option(help="Model of scans (ICT-FaceKit as .npz).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
+    people: Annotated[int, typer.Option(help="People, each with and without an expression.", min=1)] = 6,
+    portraits: Annotated[
+        str | None,
+        typer.Option(help="Folder or s3://BUCKET/PREFIX of near-frontal portraits for skins; painted without."),
+    ] = None,
+) -> None:
+    """Photograph people of a model of scans, for `facerecon evaluate --foreign`: heads that are no face model's."""
+    from facerecon_ray.evaluation.foreign_heads import make_heads
+
+    count = make_heads(output, scans_model, people, portraits, report=lambda line: err.print(line, markup=False))
+    out.print(f"Wrote {count} pictures of {people} people to {output}", markup=False)
+
+
 @model_app.command("export")
 def model_export(
     network: Annotated[str, typer.Argument(help="detector, fitter, two-view, prnet or rotator.")],

@@ -8,6 +8,7 @@ import typer
 
 from facerecon_ray.cli.app import EXIT_STOPPED, app, err, out
 from facerecon_ray.cli.options import AddressOption, AssignmentsOption, ConfigOption, EndpointOption, overrides_of
+from facerecon_ray.errors import InputError
 
 if TYPE_CHECKING:
     from facerecon_ray.pipeline.preparation import PreparedJob
@@ -23,6 +24,8 @@ facerecon reconstruct photos/ --output out --limit 100
 facerecon reconstruct 'photos/**/*.png' --output out --format obj --topology model
 
 facerecon reconstruct list.csv --output out --set rotate.yaw_change=20 --set pools.crop.workers=4
+
+facerecon reconstruct --pairs pairs.csv --output out
 
 facerecon reconstruct s3://bucket/photos --output s3://bucket/meshes
 
@@ -46,6 +49,13 @@ def reconstruct(
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", help="Folder or s3://bucket/prefix for the results."),
+    ] = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PAIRS.csv",
+            help="In place of INPUT: a list with the columns front and side, two photos of one person a row.",
+        ),
     ] = None,
     method: Annotated[
         Literal["fitted", "two-view", "prnet"] | None,
@@ -73,8 +83,11 @@ def reconstruct(
     address: AddressOption = None,
 ) -> None:
     """Reconstruct every face in photos: meshes, previews, a manifest in Parquet, and a page to look at."""
+    if source is not None and pairs is not None:
+        raise InputError(f"both {source} and --pairs {pairs} are given; name an INPUT or a list of pairs")
     options = {
-        "input": source,
+        "input": source if pairs is None else pairs,
+        "pairs": None if pairs is None else True,
         "output": output,
         "reconstruct.method": method,
         "reconstruct.weights": weights,
@@ -146,8 +159,6 @@ def _run(prepared: "PreparedJob", address: str | None) -> None:
 
 def _summarise(result: "JobResult") -> None:
     from rich.table import Table
-
-    from facerecon_ray.errors import InputError
 
     rows, run = result.totals.rows, result.run
     table = Table(show_header=False)

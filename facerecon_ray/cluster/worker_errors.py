@@ -8,9 +8,19 @@ import ray
 import ray.data
 from ray.data.exceptions import ExecutionTimeoutError, SystemException
 
+from facerecon_ray.cluster.host_check import sick_hosts
 from facerecon_ray.errors import FaceReconError
 
 _LONGEST_REASON = 400
+UNUSABLE_HOST = (ray.exceptions.RuntimeEnvSetupError, ray.exceptions.OutOfDiskError)
+"""What Ray raises where whatever is done on a host fails."""
+
+_OF_A_HOST = (
+    *UNUSABLE_HOST,
+    ray.exceptions.ObjectStoreFullError,
+    ray.exceptions.WorkerCrashedError,
+    ray.exceptions.ActorDiedError,
+)
 
 
 class WorkerError(Exception):
@@ -57,5 +67,7 @@ def arriving(dataset: "ray.data.Dataset") -> Iterator[pa.Table]:
 
 
 def _failure(error: Exception, advice: str) -> FaceReconError:
+    if isinstance(error, _OF_A_HOST) and ray.is_initialized() and (hosts := sick_hosts()):
+        return FaceReconError(f"{'; '.join(hosts)}; {advice}")
     reason = " ".join(str(error).split())[:_LONGEST_REASON]
     return FaceReconError(f"Ray failed ({type(error).__name__}): {reason}; {advice}")

@@ -13,15 +13,19 @@ from facerecon_ray.config.storage import Location, S3Settings
 
 class EvaluationData(Settings):
     subjects: int | None = Field(default=None, ge=0)
-    """Embedded held-out subjects; without a number 4 when neither scans nor landmarks are given, else none."""
+    """Embedded held-out subjects; without a number 4 when no other data are given, else none."""
     first_subject: int = Field(default=0, ge=0)
     """Number of the first of them; other numbers are other people."""
+    children: int = Field(default=0, ge=0)
+    """Embedded held-out children beside them."""
+    foreign: AbsolutePath | None = None
+    """Folder of foreign heads that `facerecon model people` made."""
     scans: AbsolutePath | None = None
     """Folder of textured scans in the layout of MICC Florence, or just of meshes."""
     landmarks: AbsolutePath | None = None
     """Folder in the layout of AFLW2000-3D: photos, each with a .mat file that has pt3d_68."""
     limit: int | None = Field(default=None, ge=1)
-    """At most this many scans, and this many photos with landmarks."""
+    """At most this many foreign heads, scans, and photos with landmarks each."""
 
 
 class ProtocolSettings(Settings):

@@ -110,6 +110,8 @@ class ReconstructJob(Settings):
 
     input: Annotated[str, Names.FILE]
     """A photo, a folder, a glob pattern, or a list of photos (.txt, .csv, .parquet); a path or s3://bucket/..."""
+    pairs: bool = False
+    """Whether the input is a list of pairs: a CSV with the columns front and side, two photos of one person each."""
     output: Location
     """Folder or s3://bucket/prefix for meshes, manifest and gallery."""
     limit: int | None = Field(default=None, ge=1)

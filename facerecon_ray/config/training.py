@@ -130,8 +130,10 @@ class FitterLosses(Settings):
     """Squared distance of the vertices of the face without pose and expression."""
     expression: float = Field(default=0.5, ge=0.0)
     """Squared distance that the expression moves vertices wrongly."""
+    landmarks: float = Field(default=1.0, ge=0.0)
+    """Distance of the landmarks that are found by themselves, besides that of all points."""
     points: float = Field(default=1.0, ge=0.0)
-    """Distance of the points that are found by themselves."""
+    """Distance of all points that are found by themselves, landmarks and dense ones."""
     likelihood: float = Field(default=1.0, ge=0.0)
     """Negative log-likelihood of their errors under their own deviations."""
     maps: float = Field(default=3.0, ge=0.0)

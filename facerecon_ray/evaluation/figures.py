@@ -96,6 +96,8 @@ METRICS = {
 
 YAW_BINS = ((0.0, 30.0), (30.0, 60.0), (60.0, 90.0))
 AGE_LIMITS = (0.0, 18.0, 35.0, 60.0, 200.0)
+NEAR = 1.0
+"""Metres from the camera below which perspective shows in a face."""
 ANCESTRIES = ("african", "asian", "caucasian")
 PREDICTORS = {
     "fit_error": "fit error: how far the fitted landmarks are from the found ones",
@@ -139,7 +141,7 @@ def figures_of(rows: Iterable[dict[str, Any]], protocol: ProtocolSettings) -> li
 
 
 def groups_of(row: dict[str, Any]) -> list[str]:
-    """Groups to which a row belongs: all, its pose, and the subject's attributes."""
+    """Groups to which a row belongs: all, its pose, the subject's attributes, the camera's distance."""
     groups = [ALL]
     if row["yaw"] is not None:
         groups += [name for name, inside in _yaw_bins(row["yaw"]) if inside]
@@ -154,6 +156,11 @@ def groups_of(row: dict[str, Any]) -> list[str]:
     if all(share is not None for share in shares.values()):
         main = max(shares, key=lambda name: shares[name] or 0.0)
         groups.append(f"ancestry {main}" if (shares[main] or 0.0) > 0.5 else "ancestry mixed")
+    for look, without in (("expression", "neutral"), ("beard", "none")):
+        if row.get(look) is not None:
+            groups.append(f"{look} {without if row[look] == without else 'any'}")
+    if row.get("distance") is not None:
+        groups.append(f"distance {'below' if row['distance'] < NEAR else 'from'} {NEAR:g} m")
     return groups
 
 

@@ -75,6 +75,12 @@ class FrontalPose:
         return np.asarray(self.landmarks[NOSE_TIP])
 
 
+def known_pose(landmarks: np.ndarray) -> FrontalPose:
+    """Of a scan that lies in the head frame, in metres, with landmarks (51, 3) that are known."""
+    as_it_lies = Similarity(1.0, np.eye(3), np.zeros(3))
+    return FrontalPose(as_it_lies, landmarks, zoom=1.0, unit="metres", rounds=0, residual=0.0, misfit=0.0)
+
+
 class FrontalAligner:
     """Finds the frontal pose of scans.
 

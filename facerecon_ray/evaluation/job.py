@@ -14,6 +14,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from facerecon_ray.cluster.nodes import live_cluster
 from facerecon_ray.cluster.placement import Demand, check_room
+from facerecon_ray.cluster.worker_errors import UNUSABLE_HOST
 from facerecon_ray.config.evaluation import EvaluateJob
 from facerecon_ray.errors import AssetError, FaceReconError, SettingsError
 from facerecon_ray.evaluation import tasks
@@ -76,7 +77,7 @@ def run_evaluation(job: EvaluateJob, progress: Progress | None = None) -> Result
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     models = parse_models(job.models)
-    items = list_items(job.data)
+    items = list_items(job.data, job.protocol)
     for spec in models:
         Model(spec, "cpu")
     run = _Run(job, models, items, progress or (lambda done, total: None))
@@ -200,7 +201,7 @@ class _Run:
         """Rows of a task that has ended, and the tasks that follow from it."""
         try:
             result = _result(reference)
-        except (AssetError, SettingsError):
+        except (AssetError, SettingsError, *UNUSABLE_HOST):
             raise
         except (FaceReconError, RayError) as error:
             return task.failure(_reason(error)), []

@@ -58,7 +58,7 @@ def check_requirements(job: EvaluateJob) -> None:
     FaceReconError
         with what to do about it
     """
-    if list_items(job.data).scans:
+    if list_items(job.data, job.protocol).scans:
         require_open3d()
 
 

@@ -15,15 +15,18 @@ SCHEMA_VERSION = 1
 OK, NOT_RECONSTRUCTED, UNUSABLE = "ok", "not_reconstructed", "unusable"
 """A row is ok; or the model gave nothing for a good picture, which counts against it; or the data itself is bad."""
 
-EMBEDDED, SCANS, LANDMARKS = "embedded", "scans", "landmarks"
+EMBEDDED, FOREIGN, SCANS, LANDMARKS = "embedded", "foreign", "scans", "landmarks"
 
 ATTRIBUTES = ("gender", "age", "african", "asian", "caucasian")
+
+LOOKS = ("expression", "beard")
+"""Names of the expression, "neutral" without one, and of the beard, "none" without one."""
 
 _number = pa.float32()
 
 ROW_SCHEMA = pa.schema(
     [
-        pa.field("data", pa.string(), nullable=False),  # embedded, scans, landmarks
+        pa.field("data", pa.string(), nullable=False),  # embedded, foreign, scans, landmarks
         pa.field("item", pa.string(), nullable=False),  # subject or photo
         pa.field("model", pa.string()),  # null for a scan or photo that could not be used
         pa.field("yaw", _number),  # degrees by which the scan was turned, or the photo's own
@@ -55,6 +58,8 @@ ROW_SCHEMA = pa.schema(
         pa.field("rotated_yaw", _number),
         pa.field("pose_error", _number),  # degrees between the pose the fit says and the true one
         *(pa.field(name, _number) for name in ATTRIBUTES),
+        *(pa.field(name, pa.string()) for name in LOOKS),
+        pa.field("distance", _number),  # metres from the camera to the head, where it is known
         pa.field("unit", pa.string()),  # of the scan's file, as guessed
         pa.field("frontal_rounds", pa.int32()),
         pa.field("frontal_residual", _number),  # degrees

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from facerecon_ray.errors import InputError
+from facerecon_ray.evaluation.stored_photos import StoredPhotos
 from facerecon_ray.geometry.mesh_picture import MeshColours
 from facerecon_ray.synthesis.rendering.head_scene import HeadScene
 
@@ -25,6 +26,7 @@ class Scan:
     colours         of the mesh
     correspondence  (M, 3) float64 the face model's vertices on the same head, same frame, where they are known
     scene           the dressed head that the scan is of, same frame; pictures show it instead of the bare mesh
+    photos          the pictures there are of the scan, whose frame is the head frame; no others are drawn
     attributes      what is known of the subject
     notes           what was wrong with the file and could be put up with
     """
@@ -34,6 +36,7 @@ class Scan:
     colours: MeshColours
     correspondence: np.ndarray | None = None
     scene: HeadScene | None = None
+    photos: StoredPhotos | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

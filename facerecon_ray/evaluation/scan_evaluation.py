@@ -10,11 +10,11 @@ import torch
 
 from facerecon_ray.config.evaluation import ProtocolSettings
 from facerecon_ray.config.reconstruct import ExportSettings, RotateSettings
-from facerecon_ray.evaluation.frontal_alignment import FrontalAligner, FrontalPose
+from facerecon_ray.evaluation.frontal_alignment import FrontalAligner, FrontalPose, known_pose
 from facerecon_ray.evaluation.models import Model, ModelSpec
 from facerecon_ray.evaluation.picture_crops import PictureCrops, was_found
 from facerecon_ray.evaluation.recognition import MeshRecognition
-from facerecon_ray.evaluation.rows import ATTRIBUTES, NOT_RECONSTRUCTED, OK
+from facerecon_ray.evaluation.rows import ATTRIBUTES, LOOKS, NOT_RECONSTRUCTED, OK
 from facerecon_ray.evaluation.scan import Scan, decimated
 from facerecon_ray.evaluation.scan_pictures import Framing, pictures_of
 from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, FaceModel
@@ -91,7 +91,7 @@ class ScanEvaluator:
         self._recognition = MeshRecognition(self._face_model, self._layout) if protocol.recognition else None
 
     def prepare(self, data: str, name: str, scan: Scan) -> PreparedScan:
-        """Turn a scan to the front.
+        """Turn a scan to the front, unless it is known how it lies.
 
         Raises
         ------
@@ -99,7 +99,8 @@ class ScanEvaluator:
             when there is no face on it
         """
         drawn = decimated(scan, self._protocol.most_triangles)
-        return PreparedScan(data, name, scan, drawn, self._frontal(drawn))
+        pose = self._frontal(drawn) if scan.photos is None else known_pose(scan.photos.landmarks)
+        return PreparedScan(data, name, scan, drawn, pose)
 
     def rows(self, prepared: PreparedScan, angles: list[tuple[float, float]]) -> list[dict[str, Any]]:
         """Score all models on pictures of a scan.
@@ -233,8 +234,10 @@ class _Views:
             "unit": prepared.pose.unit or None,
             "frontal_rounds": prepared.pose.rounds,
             "frontal_residual": prepared.pose.residual,
-            **{name: prepared.scan.attributes.get(name) for name in ATTRIBUTES},
+            **{name: prepared.scan.attributes.get(name) for name in (*ATTRIBUTES, *LOOKS)},
         }
+        if prepared.scan.photos is not None:
+            row["distance"] = prepared.scan.photos.standpoints[yaw, pitch].distance
         if was_found(faces)[index]:
             estimated = faces["pose"][index].astype(float)
             row |= {name: float(faces[name][index]) for name in _ROTATION_MEASURES}

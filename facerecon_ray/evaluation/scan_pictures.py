@@ -1,6 +1,6 @@
 """Pictures of scans from given sides, and where their points are in them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Protocol
 
@@ -64,7 +64,11 @@ class ScanPictures(Protocol):
 
 
 def pictures_of(scan: Scan) -> ScanPictures:
-    """The way to draw a scan: lit and before a background where it is a dressed head, else as its colours are."""
+    """The way to draw a scan: the pictures that there are of it; without any, lit and before a background where it is
+    a dressed head, else as its colours are.
+    """
+    if scan.photos is not None:
+        return KeptPictures(scan)
     return MeshPictures(scan) if scan.scene is None else ScenePictures(scan)
 
 
@@ -122,6 +126,21 @@ class ScenePictures:
             camera=CameraEffects(),
             background_seed=self._background,
         )
+
+
+class KeptPictures:
+    """Shows the pictures that there are of a scan; from where none was taken, the bare surface."""
+
+    def __init__(self, scan: Scan) -> None:
+        assert scan.photos is not None
+        self._photos, self._bare = scan.photos, replace(scan, photos=None)
+
+    def draw(self, framing: Framing) -> np.ndarray:
+        side = framing.angles[:2]
+        return self._photos.picture(side) if side in self._photos.files else MeshPictures(self._bare).draw(framing)
+
+    def project(self, points: np.ndarray, framing: Framing) -> np.ndarray:
+        return self._photos.standpoints[framing.angles[:2]].project(np.asarray(points, np.float32))
 
 
 def _smooth_normals(scan: Scan) -> torch.Tensor:

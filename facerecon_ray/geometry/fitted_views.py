@@ -1,8 +1,9 @@
 """Two views of a face laid out in its UV square by the fitted face: what a network sees that corrects the fit.
 
 Where the fit is right, a feature of the face lies at its own place of the UV square whatever the pose; where it is
-wrong, the feature is shifted, and by how much is what the network has to say at that very place. As the rotated view
-is drawn from the same fit, it differs from the crop there by what was filled and repaired.
+wrong, the feature is shifted, and by how much is what the network has to say at that very place. A rotated view that
+is drawn from the same fit differs from the crop there by what was filled and repaired; another photo of the person, by
+what is wrong in depth.
 """
 
 from dataclasses import dataclass
@@ -36,28 +37,37 @@ class FittedViews:
     keep_pitch: bool
 
     @torch.no_grad()
-    def __call__(self, views: Tensor, camera: Camera, vertices: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, views: Tensor, camera: Camera, vertices: Tensor, other: tuple[Camera, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The fitted faces' position maps, and what a network sees of them.
 
         Parameters
         ----------
-        views : (B, 6, 256, 256) in [0, 1], the crop and its rotated view
+        views : (B, 6, 256, 256) in [0, 1], the crop and its rotated view or the other photo's crop
         camera : fitted cameras, pixels of the crop
         vertices : (B, N, 3) fitted heads, metres
+        other : cameras and heads of the second views where these are photos too; without them, views that the rotate
+            stage has made of the first
 
         Returns
         -------
         (B, 3, 256, 256) position maps, crop pixels / 256; and (B, 9, 256, 256) in [0, 1], in the UV square: the crop's
         colours, the rotated view's, and the fitted map about its middle; 0 outside the face region
         """
-        points, face = camera.project(vertices), self.model.face_vertices
+        points = camera.project(vertices)
         maps = self._map(points)
-        angles = target_angles(camera.angles, self.yaw_change, self.keep_pitch)
-        turned = self._map(recentred(camera, angles, vertices[:, face], points[:, face]).project(vertices))
+        turned_camera, turned_vertices = other or (self._turned(camera, vertices, points), vertices)
+        turned = self._map(turned_camera.project(turned_vertices))
         middle = maps.sum((2, 3), keepdim=True) / self.layout.mask.sum()
         about_middle = (SHAPE_SCALE * (maps - middle) + 0.5).clamp(0.0, 1.0)
         seen = torch.cat([_colours(views[:, :3], maps), _colours(views[:, 3:], turned), about_middle], 1)
         return maps, seen * self.layout.mask
+
+    def _turned(self, camera: Camera, vertices: Tensor, points: Tensor) -> Camera:
+        """Cameras of the views that the rotate stage has made."""
+        angles, face = target_angles(camera.angles, self.yaw_change, self.keep_pitch), self.model.face_vertices
+        return recentred(camera, angles, vertices[:, face], points[:, face])
 
     def _map(self, points: Tensor) -> Tensor:
         return self.layout.position_map(points).permute(0, 3, 1, 2)

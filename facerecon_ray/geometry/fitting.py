@@ -42,6 +42,9 @@ MODEL_MISS = 0.0012
 """Metres by which a landmark of a person lies beside that of the model that comes closest: what the model cannot say.
 So the found landmark counts beside the model's where it is known better than that."""
 
+KNOWN = 1e-4
+"""Variance of a coefficient that is known: a hundredth of a standard deviation, squared."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -70,6 +73,14 @@ def box_size(landmarks: Tensor) -> Tensor:
     """(B,) square root of the area of the landmarks' bounding box; landmarks (B, 68, 2 or more)."""
     extent = landmarks[..., :2].amax(-2) - landmarks[..., :2].amin(-2)
     return extent.prod(-1).sqrt()
+
+
+def with_known_shape(coefficient_noise: Tensor, shape_size: int) -> Tensor:
+    """Covariance (S + E, S + E) of expected coefficients whose shape is known, from one where it is not."""
+    known = coefficient_noise.clone()
+    known[:shape_size], known[:, :shape_size] = 0.0, 0.0
+    known.diagonal()[:shape_size] = KNOWN
+    return known
 
 
 class LandmarkFitter:

@@ -20,6 +20,7 @@ _LOSSES_ALONE = 2
 _STARTS = 4
 _WATCH_SECONDS = 1.0
 _STALLED_SECONDS = 60.0
+_LONGEST_START = 120.0
 
 
 class Ledger:
@@ -47,6 +48,8 @@ class Ledger:
         self._overdue: set[tuple[str, Item]] = set()
         self._running: dict[str, tuple[float, tuple[str, Item], bytes]] = {}
         self._starts: dict[str, int] = {}
+        self._starting: dict[str, tuple[str, float]] = {}
+        self._last_event = time.monotonic()
         self._lock = threading.Lock()
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -65,6 +68,7 @@ class Ledger:
             if self._in_flight and self._in_flight + photos > self._window and not is_stalled:
                 return False
             del self._waiting[first]
+            self._last_event = now
             self._admitted.add(first)
             self._in_flight += photos
         return True
@@ -72,18 +76,34 @@ class Ledger:
     def record(self, photos: int) -> None:
         """Make room: so many photos are in the manifest."""
         self._in_flight -= photos
-        self._last_record = time.monotonic()
+        self._last_record = self._last_event = time.monotonic()
 
-    def start(self, worker: str) -> bool:
-        """Whether a worker may load its models; not when it has died of that several times."""
+    def start(self, worker: str, node: str) -> bool:
+        """Whether a worker on this node may load its models; not when it has died of that several times."""
         with self._lock:
             self._running.pop(worker, None)
+        self._last_event = time.monotonic()
+        self._starting[worker] = node, self._last_event
         self._starts[worker] = self._starts.get(worker, 0) + 1
         return self._starts[worker] <= _STARTS
 
     def started(self, worker: str) -> None:
         """Say that a worker has loaded its models."""
         self._starts.pop(worker, None)
+        self._starting.pop(worker, None)
+        self._last_event = time.monotonic()
+
+    def quiet_seconds(self) -> float:
+        """For how long nothing has been begun or ended, 0 while a worker that runs starts or has something in hand."""
+        now = time.monotonic()
+        with self._lock:
+            busy = list(self._running)
+        # One that died of its start, and found no room again, never says that it has started.
+        starting = {node for node, begun in self._starting.values() if now - begun < _LONGEST_START}
+        nodes = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        if any(map(is_alive, busy)) or nodes & starting:
+            return 0.0
+        return now - self._last_event
 
     def begin(self, stage: str, items: list[Item], worker: str, handle: bytes) -> tuple[bool, str]:
         """Say what a worker, of this name and with this pickled handle, is about to do.
@@ -93,6 +113,7 @@ class Ledger:
         GO, ONE_BY_ONE when some of the items were lost before, or (False, reason) when an item is to be given up
         """
         keys = [(stage, item) for item in items]
+        self._last_event = time.monotonic()
         with self._lock:
             if len(keys) > 1:
                 if any(key in self._lost for key in keys):
@@ -108,6 +129,7 @@ class Ledger:
 
     def end(self, stage: str, items: list[Item], worker: str) -> None:
         """Say that it is done."""
+        self._last_event = time.monotonic()
         with self._lock:
             self._running.pop(worker, None)
             for item in items:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from facerecon_ray.pipeline.shard_work import ShardWork
 from facerecon_ray.storage.manifest import Manifest, part_name
 from facerecon_ray.storage.photos.inputs import PhotoListing
-from facerecon_ray.storage.photos.known_photos import KnownPhotos
+from facerecon_ray.storage.photos.known_photos import KnownPairs, PlannedPhoto
 from facerecon_ray.storage.photos.photo_plan import PhotoPlan, PlanObject, Shard
 
 LARGEST_WAVE = 1 << 16
@@ -144,7 +144,7 @@ class PhotoSource:
 
     def _list(self) -> None:
         try:
-            known = KnownPhotos()
+            known = KnownPairs()
             for part, shards in self._plan.stored():
                 self._count(part, shards, known)
             self._add_new(known)
@@ -153,9 +153,9 @@ class PhotoSource:
         except BaseException as error:  # noqa: BLE001 - raised by the thread that asks for photos
             self._queue.put(error)
 
-    def _count(self, part: PlanObject, shards: list[Shard], known: KnownPhotos) -> None:
+    def _count(self, part: PlanObject, shards: list[Shard], known: KnownPairs) -> None:
         for shard in shards:
-            known.add_new(shard.photos)
+            known.add_new(shard.planned)
             if shard.number in self._earlier.open:
                 self.done += len(shard.photos) - len(self._rest(shard, retry_failed=False).todo)
             elif shard.number in self._earlier.shards:
@@ -165,8 +165,8 @@ class PhotoSource:
         self.planned += part.photos
         self._queue.put(part)
 
-    def _add_new(self, known: KnownPhotos) -> None:
-        pending: list[str] = []
+    def _add_new(self, known: KnownPairs) -> None:
+        pending: list[PlannedPhoto] = []
         last = time.monotonic()
         for chunk in self._chunks():
             pending += known.add_new(chunk)
@@ -180,20 +180,21 @@ class PhotoSource:
                 return
         self._flush(pending)
 
-    def _chunks(self) -> Iterator[list[str]]:
+    def _chunks(self) -> Iterator[list[PlannedPhoto]]:
         """Photos of the listing, some at a time."""
-        chunk: list[str] = []
+        chunk: list[PlannedPhoto] = []
         last = time.monotonic()
-        for photo in self._listing:
+        for photo in self._listing.planned():
             chunk.append(photo)
             if len(chunk) >= _CHUNK or time.monotonic() - last >= _FLUSH_SECONDS:
                 yield chunk
                 chunk, last = [], time.monotonic()
         yield chunk
 
-    def _flush(self, photos: list[str]) -> None:
+    def _flush(self, photos: list[PlannedPhoto]) -> None:
         if photos and not self._stopped:
-            part = self._plan.add(photos)
+            uris, sides = zip(*photos, strict=True)
+            part = self._plan.add(uris, sides if any(sides) else ())
             self.planned += part.photos
             self.todo += part.photos
             self._queue.put(part)

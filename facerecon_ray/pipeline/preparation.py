@@ -15,7 +15,7 @@ from facerecon_ray.pipeline.face_files import FaceFiles
 from facerecon_ray.storage.layout import PLAN
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
-from facerecon_ray.storage.photos.inputs import PhotoListing, canonical_input, list_photos
+from facerecon_ray.storage.photos.inputs import PhotoListing, canonical_input, list_pairs, list_photos
 from facerecon_ray.storage.photos.known_photos import KnownPhotos
 from facerecon_ray.storage.photos.photo_lists import is_list
 from facerecon_ray.storage.photos.photo_plan import PhotoPlan
@@ -79,7 +79,11 @@ class PreparedJob:
 def describe_photos(console: Console, prepared: PreparedJob, photos: int, done: int) -> None:
     """Say what the input holds and how much of it is done."""
     others = f"; other files passed over: {prepared.listing.ignored}" if prepared.listing.ignored else ""
-    console.print(f"{photos} photos in {prepared.job.input}{others}", markup=False, soft_wrap=True)
+    console.print(
+        f"{photos} {'pairs' if prepared.job.pairs else 'photos'} in {prepared.job.input}{others}",
+        markup=False,
+        soft_wrap=True,
+    )
     if done:
         rest = "those that failed are done again" if prepared.retry_failed else f"{photos - done} to do"
         console.print(f"Continuing: {done} of them are done, {rest}", markup=False, soft_wrap=True)
@@ -101,7 +105,7 @@ def prepare(job: ReconstructJob, overwrite: bool = False, retry_failed: bool = F
     """
     assets = _checked_assets(job)
     output = OutputFolder(job.output, job.s3)
-    listing = list_photos(job.input, job.s3, output.uri)
+    listing = _listing(job, output)
     listing.require_one()
     output.check_writable()
     settings = _result_settings(job)
@@ -126,11 +130,17 @@ def prepare(job: ReconstructJob, overwrite: bool = False, retry_failed: bool = F
     return PreparedJob(job, output, listing, earlier, record, retry_failed)
 
 
+def _listing(job: ReconstructJob, output: OutputFolder) -> PhotoListing:
+    return (list_pairs if job.pairs else list_photos)(job.input, job.s3, output.uri)
+
+
 def _result_settings(job: ReconstructJob) -> dict[str, Any]:
     """Settings that decide what comes out for a photo, as JSON values; model files count by their contents."""
     settings = job.model_dump(mode="json", exclude=set(_FREE_SETTINGS))
     for name in _FREE_READ_SETTINGS:
         del settings["read"][name]
+    if not job.pairs:
+        del settings["pairs"]  # runs of earlier versions have none
     del settings["face_model"], settings["fitter"]
     del settings["crop"]["landmark_model"], settings["rotate"]["weights"], settings["reconstruct"]["weights"]
     return {**settings, "input": canonical_input(job.input)}
@@ -154,7 +164,7 @@ def _check_known_list(job: ReconstructJob, output: OutputFolder, earlier: str) -
         return
     stored = PhotoPlan(output.store, job.shard_photos).stored()
     planned = {photo for _, shards in islice(stored, 1) for shard in shards for photo in shard.photos}
-    if planned and planned.isdisjoint(list_photos(job.input, job.s3, output.uri)):
+    if planned and planned.isdisjoint(_listing(job, output)):
         raise OutputError(
             f"output {output.uri} holds photos of the list {earlier}, of which {job.input} has none; "
             "choose another output, or add --overwrite to delete that run"
@@ -186,13 +196,17 @@ def _uses_fitter(job: ReconstructJob) -> bool:
     return job.crop.landmarks == "network" or job.rotate.fit == "network"
 
 
+def _repairs(job: ReconstructJob) -> bool:
+    return job.rotate.repair == "network" and not job.pairs
+
+
 def _checked_assets(job: ReconstructJob) -> dict[str, str]:
     """SHA-256 of the model files that the results depend on, by setting; those of installed packages have versions."""
     assets = {
         "crop.landmark_model": job.crop.landmark_model,
         "face_model": job.face_model or FACE_MODEL,
         "fitter": (job.fitter or FITTER_WEIGHTS) if _uses_fitter(job) else None,
-        "rotate.weights": (job.rotate.weights or ROTATOR_WEIGHTS) if job.rotate.repair == "network" else None,
+        "rotate.weights": (job.rotate.weights or ROTATOR_WEIGHTS) if _repairs(job) else None,
         "reconstruct.weights": job.reconstruct.weights or SHIPPED_WEIGHTS.get(job.reconstruct.method),
     }
     checksums = {}

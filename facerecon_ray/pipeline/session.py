@@ -20,6 +20,7 @@ import ray.data
 from facerecon_ray.cluster.ray_internals import NO_TOKEN, be_silent, get_shared_memory_bytes, get_system_memory
 from facerecon_ray.cluster.scratch import scratch_folder
 from facerecon_ray.cluster.tokens import token_advice
+from facerecon_ray.cluster.worker_errors import explained
 from facerecon_ray.errors import FaceReconError
 from facerecon_ray.waiting import announced
 
@@ -28,6 +29,7 @@ _OBJECT_STORE_SHARE = 1 / 8
 _SHARED_MEMORY_SHARE = 0.9
 _CONNECT_SECONDS = 10.0
 _CLIENT = "ray://"
+_AGAIN = "start the same command again"
 _NOT_A_NODE = "; from a machine that is no node of the cluster, its address is ray://HOST:10001"
 # Without a token of its own, Ray writes one into the home folder.
 _TOKEN = secrets.token_hex(32)
@@ -46,7 +48,7 @@ def ray_session(address: str | None = None) -> Iterator[None]:
     Raises
     ------
     FaceReconError
-        when the cluster does not answer, or Ray cannot start
+        when the cluster does not answer, Ray cannot start, or fails later
     """
     if ray.is_initialized():
         yield
@@ -55,7 +57,8 @@ def ray_session(address: str | None = None) -> Iterator[None]:
     with nullcontext(None) if address else scratch_folder() as folder:
         try:
             _start(address, folder)
-            yield
+            with explained(_AGAIN):
+                yield
         finally:
             ray.shutdown()
 

@@ -49,3 +49,7 @@ class ShardWork:
     def photos(self) -> list[str]:
         """URIs of the photos that are to be done."""
         return [self.shard.photos[number] for number in self.todo]
+
+    def sides(self) -> list[str]:
+        """URIs of their side photos; none if they are no pairs."""
+        return [self.shard.sides[number] for number in self.todo] if self.shard.sides else []

@@ -30,7 +30,8 @@ class PlannedStage:
 
 
 def plan_stages(job: ReconstructJob, files: FaceFiles) -> list[PlannedStage]:
-    """The main job: photo -> crop -> rotate -> reconstruct -> export."""
+    """The main job: photo -> crop -> rotate -> reconstruct -> export; where photos are pairs, the side photo is the
+    rotated view."""
     steps = {
         "read": (partial(_reader, job),),
         "crop": (partial(_cropper, job),),
@@ -43,11 +44,11 @@ def plan_stages(job: ReconstructJob, files: FaceFiles) -> list[PlannedStage]:
 
 def outline(job: ReconstructJob) -> list[PlannedStage]:
     """The stages in order without their steps: as much as a plan needs of a job that does not run."""
-    pools, method = job.pools, job.reconstruct.method
+    pools, method, of = job.pools, job.reconstruct.method, ".pairs" if job.pairs else ""
     return [
-        PlannedStage("read", (), pools.read, "read"),
-        PlannedStage("crop", (), _pool(pools.crop, job.crop.device), f"crop.{job.crop.detector}"),
-        PlannedStage("rotate", (), _pool(pools.rotate, job.rotate.device), "rotate"),
+        PlannedStage("read", (), pools.read, f"read{of}"),
+        PlannedStage("crop", (), _pool(pools.crop, job.crop.device), f"crop.{job.crop.detector}{of}"),
+        PlannedStage("rotate", (), _pool(pools.rotate, job.rotate.device), f"rotate{of}"),
         PlannedStage(
             "reconstruct",
             (),
@@ -68,20 +69,23 @@ def _pool(settings: PoolSettings, device: str) -> PoolSettings:
 
 def _reader(job: ReconstructJob) -> Step:
     from facerecon_ray.stages.read import Reader
+    from facerecon_ray.stages.two_photos.read import TwoPhotoReader
 
-    return Reader(job.read, job.s3)
+    return (TwoPhotoReader if job.pairs else Reader)(job.read, job.s3)
 
 
 def _cropper(job: ReconstructJob) -> Step:
     from facerecon_ray.stages.crop import Cropper
+    from facerecon_ray.stages.two_photos.crop import TwoPhotoCropper
 
-    return Cropper(job.crop, job.read, job.fitter, job.face_model)
+    return (TwoPhotoCropper if job.pairs else Cropper)(job.crop, job.read, job.fitter, job.face_model)
 
 
 def _rotator(job: ReconstructJob) -> Step:
     from facerecon_ray.stages.rotate import Rotator
+    from facerecon_ray.stages.two_photos.fit import TwoPhotoFitter
 
-    return Rotator(job.rotate, job.face_model, job.fitter)
+    return (TwoPhotoFitter if job.pairs else Rotator)(job.rotate, job.face_model, job.fitter)
 
 
 def _reconstructor(job: ReconstructJob) -> Step:

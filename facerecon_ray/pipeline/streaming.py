@@ -10,10 +10,12 @@ import ray.data
 
 from facerecon_ray.cluster.worker_errors import arriving
 from facerecon_ray.pipeline.capacity.actor_pools import pool_options
+from facerecon_ray.pipeline.capacity.pools import Pools
 from facerecon_ray.pipeline.capacity.sized_stage import Pool, SizedStage
 from facerecon_ray.pipeline.ledger import start_ledger
 from facerecon_ray.pipeline.manifest_writer import POSITION, Arrived, ManifestWriter
 from facerecon_ray.pipeline.shard_work import ShardWork
+from facerecon_ray.pipeline.stalls import StallWatch
 from facerecon_ray.pipeline.workers import worker_class
 from facerecon_ray.stages.stage import OK
 from facerecon_ray.storage.run_lock import Check
@@ -24,7 +26,7 @@ _SHARDS_IN_HAND = 2
 
 def stream(
     works: Sequence[ShardWork],
-    stages: list[SizedStage],
+    pools: Pools,
     writer: ManifestWriter,
     count: Callable[[Arrived], None],
     check: Check,
@@ -35,23 +37,27 @@ def stream(
     Parameters
     ----------
     works : announced to the writer
+    pools : of the stages
     count : is told of what has arrived
     check : raises when the output is not this run's any more
     batch_seconds : time limit of a worker for a batch
 
     Raises
     ------
+    StalledError
+        when some of the workers find no room and the others have nothing to do
     FaceReconError
         as a worker raised it
     """
     photos = pa.concat_tables(map(_table, works))
-    ledger = start_ledger(window(stages, works), batch_seconds)
-    for rows in arriving(build_dataset(photos, stages, ledger)):
-        check()
-        arrived = writer.add(rows)
-        if arrived.recorded:
-            ledger.record.remote(arrived.recorded)
-        count(arrived)
+    ledger = start_ledger(window(pools.stages, works), batch_seconds)
+    with StallWatch(ledger, pools).watching():
+        for rows in arriving(build_dataset(photos, pools.stages, ledger)):
+            check()
+            arrived = writer.add(rows)
+            if arrived.recorded:
+                ledger.record.remote(arrived.recorded)
+            count(arrived)
 
 
 def build_dataset(photos: pa.Table, stages: list[SizedStage], ledger: Any) -> "ray.data.Dataset":
@@ -92,4 +98,6 @@ def window(stages: list[SizedStage], works: Sequence[ShardWork]) -> int:
 def _table(work: ShardWork) -> pa.Table:
     photos, places = work.photos(), work.places()
     columns = {"photo_uri": photos, POSITION: places, "status": [OK] * len(photos), "error": [""] * len(photos)}
+    if sides := work.sides():
+        columns["side_photo_uri"] = sides
     return pa.table(columns)

@@ -4,12 +4,11 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from facerecon_ray.cluster.nodes import live_cluster
+from facerecon_ray.cluster.worker_errors import StalledError
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.errors import FaceReconError
 from facerecon_ray.pipeline.capacity.actor_pools import pools_record
-from facerecon_ray.pipeline.capacity.sized_stage import SizedStage
-from facerecon_ray.pipeline.capacity.sizing import size_stages
+from facerecon_ray.pipeline.capacity.pools import Pools
 from facerecon_ray.pipeline.face_files import FaceFiles
 from facerecon_ray.pipeline.manifest_writer import Arrived, ManifestWriter
 from facerecon_ray.pipeline.metrics import watch_queues
@@ -22,6 +21,7 @@ from facerecon_ray.pipeline.stage_plan import PlannedStage
 from facerecon_ray.pipeline.streaming import stream
 from facerecon_ray.storage.run_lock import Check
 from facerecon_ray.storage.run_record import Run
+from facerecon_ray.waiting import say
 
 _ROUNDS = 3
 
@@ -57,12 +57,12 @@ class Waves:
             return
         job = self._prepared.job
         with ray_session(address):
-            stages = size_stages(plan(job, self._prepared.files), live_cluster())
-            self._run.pools = pools_record(stages)
+            self._pools = Pools(plan(job, self._prepared.files))
+            self._run.pools = pools_record(self._pools.stages)
             watch_queues()
             with show_progress(None, self._console, job.report.progress_seconds) as progress:
                 while wave:
-                    self._complete(wave, stages, progress)
+                    self._complete(wave, progress)
                     wave = self._next()
 
     def _next(self) -> list[ShardWork]:
@@ -72,8 +72,8 @@ class Waves:
             describe_photos(self._console, self._prepared, self._source.planned, self._source.done)
         return wave
 
-    def _complete(self, wave: list[ShardWork], stages: list[SizedStage], progress: JobProgress) -> None:
-        """Do a wave, and again what has got lost of it on the way."""
+    def _complete(self, wave: list[ShardWork], progress: JobProgress) -> None:
+        """Do a wave, and again what has got lost of it on the way, with other pools where the cluster has changed."""
 
         def count(arrived: Arrived) -> None:
             progress.total = self._source.todo if self._source.counted else None
@@ -83,12 +83,23 @@ class Waves:
             if rates := progress.rates():
                 run.faces_per_second = round(rates[1], 2)
 
-        for _ in range(_ROUNDS):
+        rounds = 0
+        while rounds < _ROUNDS:
             for work in wave:
                 self._writer.expect(work)
-            stream(wave, stages, self._writer, count, self._check, self._prepared.job.faults.batch_seconds)
+            try:
+                self._stream(wave, count)
+                rounds += 1
+            except StalledError as stalled:
+                self._pools.size_anew()
+                self._run.pools = pools_record(self._pools.stages)
+                say(f"{stalled}: the pools were sized anew for {self._pools.cluster.describe()}")
             wave = self._writer.unfinished()
             if not wave:
                 return
             self._writer.forget([work.shard.number for work in wave])
         raise FaceReconError("some photos came back from no worker; the same command continues the run")
+
+    def _stream(self, wave: list[ShardWork], count: Callable[[Arrived], None]) -> None:
+        seconds = self._prepared.job.faults.batch_seconds
+        stream(wave, self._pools, self._writer, count, self._check, seconds)

@@ -41,7 +41,7 @@ class StageWorker:
         # As bytes: a handle that is a handle on its way makes Ray count who holds it, with several messages each time.
         self._handle, self._worker = pickle.dumps(context.current_actor), context.get_actor_id()
         self._error: Exception | None = None
-        if ray.get(ledger.start.remote(self._worker)):
+        if ray.get(ledger.start.remote(self._worker, context.get_node_id())):
             try:
                 self._steps = [build() for build in stage.steps]
             except Exception as error:  # noqa: BLE001 - raised by the first call

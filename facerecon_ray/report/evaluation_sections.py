@@ -9,6 +9,7 @@ from facerecon_ray.report.evaluation_figures import FigureTable
 
 DATA_NAMES = {
     "embedded": "Embedded subjects",
+    "foreign": "Foreign heads",
     "scans": "Scans",
     "landmarks": "Photos with known landmarks",
 }
@@ -16,6 +17,9 @@ DATA_MEANINGS = {
     "embedded": "Synthetic heads that no training ever sees. Each is photographed from every pose, reconstructed, and "
     "compared with the true head. Because the heads share the face model's topology, it is also known which point is "
     "which, and an error that does without ICP can be given.",
+    "foreign": "People of a model of scans, on a mesh that is not the face model's, each with and without an "
+    "expression. They were photographed once from every pose, half a metre to two metres away; each picture is "
+    "reconstructed, laid onto the true surface by ICP, and compared with it.",
     "scans": "Laser scans of real heads. Each is first turned to look straight ahead, then drawn from every pose, "
     "reconstructed, laid onto the scan by ICP, and compared with it.",
     "landmarks": "Photos whose 68 landmarks are known; the reconstructed ones are compared with them in the picture.",
@@ -34,7 +38,7 @@ TABLE_METRICS = (
     "recognition",
     "recognised",
 )
-ATTRIBUTE_GROUPS = ("gender", "age", "ancestry")
+ATTRIBUTE_GROUPS = ("gender", "age", "ancestry", "expression", "beard", "distance")
 STRONG, WEAK = 0.5, 0.2
 
 FLOOR_MODEL, AS_GOOD = "mean-face", 1.01

@@ -33,7 +33,10 @@ from facerecon_ray.storage.uris import as_bytes, name_of
 
 VIEWER_PAGE = f"{VIEWER}/viewer.html"
 
-_COLUMNS = ["photo_uri", "face_index", "status", "error", "pose", "fit_error", "quality", "mesh_uri", "preview_uri"]
+_COLUMNS = [
+    *("photo_uri", "face_index", "status", "error", "pose", "fit_error", "quality", "mesh_uri", "preview_uri"),
+    *("side_photo_uri", "rotated_yaw", "side_distance"),
+]
 _STATUS_NAMES = {"no_face": "no face", "unreadable": "unreadable", "failed": "failed"}
 _WIDE_PREVIEW = 2.5
 _PNG_HEADER = struct.Struct(">16xII")
@@ -114,7 +117,7 @@ def _face_name(mesh_uri: str | None) -> str:
 
 def _card(output: OutputFolder, row: dict[str, Any]) -> str:
     pose, fit_error = row["pose"] or {}, row["fit_error"]
-    name = _photo_name(row["photo_uri"])
+    name = _row_name(row)
     target = f"#face={quote(row['name'])}" if row["viewable"] else _link(row["preview_uri"] or row["mesh_uri"])
     values = {
         "face": row["name"] if row["viewable"] else "",
@@ -131,9 +134,9 @@ def _card(output: OutputFolder, row: dict[str, Any]) -> str:
     fit = _number(fit_error * 100, 1, " %") if fit_error is not None else ""
     return f"""<a class="card" href="{html.escape(target)}" {data}>
 {_picture(output, row["preview_uri"])}
-<span class="name" title="{html.escape(row["photo_uri"])}">{html.escape(name)}<i>face {row["face_index"]}</i></span>
+<span class="name" title="{html.escape(_row_title(row))}">{html.escape(name)}<i>face {row["face_index"]}</i></span>
 <span class="values">{angles}
-<span>quality <b>{_number(row["quality"], 2)}</b></span> <span>fit error <b>{fit}</b></span>
+<span>quality <b>{_number(row["quality"], 2)}</b></span> <span>fit error <b>{fit}</b></span>{_side(row)}
 </span></a>"""
 
 
@@ -147,19 +150,20 @@ def _picture(output: OutputFolder, uri: str | None) -> str:
 
 
 def _problem(row: dict[str, Any]) -> str:
-    name = _photo_name(row["photo_uri"])
+    name = _row_name(row)
     face = f"<i>face {row['face_index']}</i>" if row["face_index"] is not None else ""
     status = _STATUS_NAMES.get(row["status"], row["status"])
     return (
-        f'<tr><td title="{html.escape(row["photo_uri"])}">{html.escape(name)}{face}</td>'
+        f'<tr><td title="{html.escape(_row_title(row))}">{html.escape(name)}{face}</td>'
         f"<td>{html.escape(status)}</td><td>{html.escape(row['error'] or '')}</td></tr>"
     )
 
 
 def _facts(output: OutputFolder, totals: Totals) -> str:
-    facts = [(f"{totals.photos:,}", "photos"), (f"{totals.rows.get('ok', 0):,}", "faces")]
-    facts += [(f"{totals.rows.get(status, 0):,}", name) for status, name in _STATUS_NAMES.items()]
     record = load_record(output.store)
+    photos = "pairs" if record and record.settings.get("pairs") else "photos"
+    facts = [(f"{totals.photos:,}", photos), (f"{totals.rows.get('ok', 0):,}", "faces")]
+    facts += [(f"{totals.rows.get(status, 0):,}", name) for status, name in _STATUS_NAMES.items()]
     rates = [run.faces_per_second for run in record.runs if run.faces_per_second] if record else []
     if rates:
         facts.append((f"{rates[-1]:.1f}", "faces a second"))
@@ -168,6 +172,23 @@ def _facts(output: OutputFolder, totals: Totals) -> str:
 
 def _note(shown: int, total: int, what: str) -> str:
     return f"Showing {shown:,} of {total:,} {what}; the manifest lists all." if shown < total else ""
+
+
+def _row_name(row: dict[str, Any]) -> str:
+    """Name of a row's photo, of a pair those of both."""
+    return " + ".join(_photo_name(uri) for uri in (row["photo_uri"], row["side_photo_uri"]) if uri)
+
+
+def _row_title(row: dict[str, Any]) -> str:
+    return "\n".join(filter(None, (row["photo_uri"], row["side_photo_uri"])))
+
+
+def _side(row: dict[str, Any]) -> str:
+    """Values of a pair's side photo."""
+    if not row["side_photo_uri"]:
+        return ""
+    yaw, apart = _number(row["rotated_yaw"], 0, "°"), _number(row["side_distance"], 2)
+    return f" <span>side yaw <b>{yaw}</b></span> <span>faces apart <b>{apart}</b></span>"
 
 
 def _photo_name(uri: str) -> str:

@@ -16,7 +16,7 @@ from facerecon_ray.geometry.crop_transform import (
     square_transform,
 )
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.fitting import Fit, LandmarkFitter
+from facerecon_ray.geometry.fitting import Fit, LandmarkFitter, with_known_shape
 from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.geometry.point_noise import PointNoise
 from facerecon_ray.geometry.pose import angles_from_rotation
@@ -58,9 +58,10 @@ class NetworkFitter:
         if self._mixed:
             network.round_convolutions()
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._fit = LandmarkFitter(
-            model, PointNoise(network.noise_factors, network.noise_own), network.coefficient_noise
-        )
+        noise = PointNoise(network.noise_factors, network.noise_own)
+        known = with_known_shape(network.coefficient_noise, model.shape_size)
+        self._fit = LandmarkFitter(model, noise, network.coefficient_noise)
+        self._fit_known = LandmarkFitter(model, noise, known)
 
     @torch.no_grad()
     def __call__(self, crops: Tensor, lens: Lens | None = None) -> Fit:
@@ -89,6 +90,17 @@ class NetworkFitter:
             lens=lens or Lens.unknown(len(crops), self.device),
         )
         return found, fit
+
+    @torch.no_grad()
+    def fit_known(self, found: FittedFaces, shape: Tensor, lens: Lens | None = None) -> Fit:
+        """The fit to what the network has said of crops, of faces whose shape (B, S) is known."""
+        return self._fit_known(
+            found.points,
+            found.deviation,
+            start=found.camera,
+            expected=torch.cat([shape, found.expression], 1),
+            lens=lens or Lens.unknown(len(shape), self.device),
+        )
 
     @torch.no_grad()
     def read(self, crops: Tensor) -> FittedFaces:

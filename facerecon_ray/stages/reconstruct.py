@@ -17,13 +17,16 @@ from facerecon_ray.geometry.position_map import MAP_SIZE, UvLayout
 from facerecon_ray.networks import prnet, two_view
 from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.stages.stage import Batch, Column, Stage
+from facerecon_ray.stages.two_photos.side import side_of
 
 
 class Reconstructor(Stage):
     """Make a position map of each face.
 
     Input columns   fitted    pose (3,), camera (6,), crop_transform (2, 3), shape (S,), expression (E,)
-                    two-view  crop, rotated : (256, 256, 3) uint8; also those of fitted, if it corrects the fit
+                    two-view  crop, rotated : (256, 256, 3) uint8; also those of fitted, if it corrects the fit, and
+                              where `rotated` is another photo, side_pose, side_camera, side_crop_transform and
+                              side_expression
                     prnet     crop
     Output column   position_map : (256, 256, 3) float16, crop pixels / 256
     """
@@ -120,5 +123,7 @@ class _Corrected:
 
     def __call__(self, batch: Batch) -> Tensor:
         """(B, 256, 256, 3) position maps."""
-        maps, seen = self._lay_out(self._regressed.views(batch), *self._fitted.heads(batch))
+        side = side_of(batch)
+        other = self._fitted.heads({**side, "shape": batch["shape"]}) if side else None
+        maps, seen = self._lay_out(self._regressed.views(batch), *self._fitted.heads(batch), other)
         return two_view.corrected(maps, self._regressed.output(seen)).permute(0, 2, 3, 1)

@@ -9,17 +9,14 @@ from torch import Tensor
 
 from facerecon_ray.config.assets import ROTATOR_WEIGHTS
 from facerecon_ray.config.reconstruct import RotateSettings
-from facerecon_ray.geometry.crop_camera import crop_lens, pose_in_photo
-from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform, invert_transform
+from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.fitting import LANDMARKS, Fit, LandmarkFitter
-from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.geometry.turned_view import TurnedView, target_angles, turn_view
 from facerecon_ray.geometry.view_filling import fill_view
 from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.networks.view_generator import load_weights
+from facerecon_ray.stages.face_fitting import FaceFitting, fit_columns, fit_outputs
 from facerecon_ray.stages.fit_trust import trust
-from facerecon_ray.stages.network_fitting import NetworkFitter
 from facerecon_ray.stages.photo_cover import shown_bounds
 from facerecon_ray.stages.stage import REASON, Batch, Column, Stage
 
@@ -28,12 +25,7 @@ class Rotator(Stage):
     """Fit, turn, render, fill and repair.
 
     Input columns    crop, crop_transform, photo_width, photo_height, focal_length, landmarks (photo pixels)
-    Output columns   landmarks      (68, 2) photo pixels, by what was found and the fitted face together
-                     pose           (3,) yaw, pitch, roll of the face in the photo, degrees
-                     camera         (6,) `Camera.row`, crop pixels: scale, x, y, nearness, ray's x and y
-                     shape, expression   (S,), (E,) coefficients in standard deviations
-                     fit_error      mean distance of the fitted face's landmarks to those that were found, share of
-                                    their box size
+    Output columns   landmarks, pose, camera, shape, expression, fit_error    see `fit_columns`
                      rotated        (256, 256, 3) the turned face
                      rotated_yaw    its yaw, degrees
                      visible_share  share of the turned face's pixels that the photo saw, 0 to 1
@@ -63,18 +55,12 @@ class Rotator(Stage):
         self._device = resolve_device(settings.device)
         model = face_model if isinstance(face_model, FaceModel) else FaceModel.open(face_model)
         self._model = model.to(self._device)
-        self._by_network = NetworkFitter(fitter, self._model) if settings.fit == "network" else None
-        self._by_landmarks = LandmarkFitter(self._model) if settings.fit == "landmarks" else None
+        self._fit = FaceFitting(settings, self._model, fitter)
         self._generator = load_weights(settings.weights or ROTATOR_WEIGHTS) if settings.repair == "network" else None
         if self._generator is not None:
             self._generator.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.outputs = {
-            "landmarks": Column(np.float32, (LANDMARKS, 2)),
-            "pose": Column(np.float32, (3,)),
-            "camera": Column(np.float32, (6,)),
-            "shape": Column(np.float32, (self._model.shape_size,)),
-            "expression": Column(np.float32, (self._model.expression_size,)),
-            "fit_error": Column(np.float32),
+            **fit_outputs(self._model),
             "rotated": Column(np.uint8, (CROP_SIZE, CROP_SIZE, 3)),
             "rotated_yaw": Column(np.float32),
             "visible_share": Column(np.float32),
@@ -88,14 +74,8 @@ class Rotator(Stage):
     def process(self, batch: Batch) -> Batch:
         """Fit and turn the faces of a batch."""
         photos = torch.from_numpy(batch["crop"]).to(self._device).permute(0, 3, 1, 2).float()
-        known = (batch[name] for name in ("focal_length", "photo_width", "photo_height", "crop_transform"))
-        lens = crop_lens(*known).to(self._device)
-        found, fit = (
-            self._by_network.read_and_fit(photos, lens)
-            if self._by_network
-            else (None, self._fitted_landmarks(batch, lens))
-        )
-        trusted = trust(fit, batch, found)
+        fitted = self._fit(photos, batch)
+        fit, trusted = fitted.fit, trust(fitted.fit, batch, fitted.found)
         vertices = self._model.vertices(fit.shape, fit.expression)
         angles = target_angles(fit.camera.angles, self._settings.yaw_change, self._settings.keep_pitch)
         view = turn_view(self._model, photos, vertices, fit.camera, angles, shown_bounds(batch).to(self._device))
@@ -104,11 +84,7 @@ class Rotator(Stage):
             rotated = self._repaired(rotated, view)
         visible = (view.seen * view.face).sum((1, 2, 3)) / view.face.sum((1, 2, 3)).clamp(min=1)
         columns = {
-            "pose": pose_in_photo(fit.camera.angles, batch["crop_transform"]),
-            "camera": fit.camera.row,
-            "shape": fit.shape,
-            "expression": fit.expression,
-            "fit_error": fit.error,
+            **fit_columns(fit, batch["crop_transform"]),
             "rotated": rotated.round().clamp(0, 255).byte().permute(0, 2, 3, 1),
             "rotated_yaw": angles[:, 0],
             "visible_share": visible,
@@ -117,14 +93,7 @@ class Rotator(Stage):
             columns["rotated_seen"] = (255 * view.seen[:, 0]).round().byte()
             columns["rotated_head"] = 255 * view.head[:, 0].byte()
         arrays = {name: column.cpu().numpy() for name, column in columns.items()}
-        in_crop = fit.landmarks[..., :2].double().cpu().numpy()
-        arrays["landmarks"] = apply_transform(invert_transform(batch["crop_transform"]), in_crop)
         return {**arrays, "quality": trusted.quality, REASON: trusted.reasons}
-
-    def _fitted_landmarks(self, batch: Batch, lens: Lens) -> Fit:
-        assert self._by_landmarks is not None
-        landmarks = apply_transform(batch["crop_transform"], batch["landmarks"]).astype(np.float32)
-        return self._by_landmarks(torch.from_numpy(landmarks).to(self._device), lens=lens)
 
     def _repaired(self, filled: Tensor, view: TurnedView) -> Tensor:
         """(B, 3, 256, 256) 0 to 255, what the generator makes of a filled view."""

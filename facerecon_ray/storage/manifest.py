@@ -75,7 +75,9 @@ class Manifest:
             when it is damaged
         """
         try:
-            return pq.read_table(io.BytesIO(self._output.store.read(name)), columns=columns)
+            contents = io.BytesIO(self._output.store.read(name))
+            # By the schema: parts of earlier versions lack newer columns, which are null then.
+            return pq.read_table(contents, columns=columns, schema=MANIFEST_SCHEMA)
         except (OSError, pa.ArrowException) as error:
             reason, where = str(error).splitlines()[0], self._output.store.describe(name)
             raise OutputError(

@@ -40,6 +40,8 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("landmarks_3d", matrix_type(68, 3)),  # photo pixels
         pa.field("quality", pa.float32()),
         pa.field("timings", struct_type(*TIMED_STAGES)),  # milliseconds
+        pa.field("side_photo_uri", pa.string()),  # of a pair
+        pa.field("side_distance", pa.float32()),  # between the descriptors of the two photos' faces
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )
@@ -52,12 +54,15 @@ def manifest_rows(batch: Mapping[str, np.ndarray]) -> pa.Table:
 
     Parameters
     ----------
-    batch : columns of the stages with B rows, and mesh_uri, preview_uri ("" where there is none)
+    batch : columns of the stages with B rows, and mesh_uri, preview_uri ("" where there is none); those of pairs have
+        side_photo_uri and side_distance (0 where it is not known)
     """
     cropped = batch["bbox"][:, 2] > batch["bbox"][:, 0]
     fitted = cropped & (batch["camera"][:, 0] > 0)
     exported = fitted & (batch["status"] == "ok")
     rows = len(cropped)
+    sides = batch.get("side_photo_uri", np.full(rows, "", object))
+    apart = batch.get("side_distance", np.zeros(rows, np.float32))
     of_crop = ("bbox", "detection_score", "crop_transform", "landmarks")
     columns = {
         "photo_uri": pa.array(batch["photo_uri"], pa.string()),
@@ -67,6 +72,8 @@ def manifest_rows(batch: Mapping[str, np.ndarray]) -> pa.Table:
         "face_index": pa.array(batch["face_index"], pa.int32(), mask=~cropped),
         "status": pa.array(batch["status"], pa.string()),
         **{name: texts(batch[name]) for name in ("error", "mesh_uri", "preview_uri")},
+        "side_photo_uri": texts(sides),
+        "side_distance": numbers(apart, apart > 0),
         **{name: numbers(batch[name], cropped) for name in of_crop},
         **{name: numbers(batch[name], fitted) for name in ("fit_error", "rotated_yaw", "visible_share")},
         **{name: numbers(batch[name], fitted).cast(FLOATS) for name in ("shape", "expression")},

@@ -15,6 +15,7 @@ import ray
 import ray.train
 from ray.train.torch import TorchTrainer
 
+from facerecon_ray.cluster.host_check import sick_hosts
 from facerecon_ray.cluster.nodes import live_cluster
 from facerecon_ray.cluster.placement import Demand, check_room, describe_amounts, unplaced
 from facerecon_ray.cluster.scratch import scratch_folder
@@ -162,6 +163,8 @@ def _explained(board: Any, error: Exception | None) -> FaceReconError:
     standing = ray.get(board.standing.remote())
     if standing.error is not None:
         return standing.error
+    if hosts := sick_hosts():
+        return TrainingError(f"training failed: {'; '.join(hosts)}; the last checkpoint is intact")
     cause = error
     failures = getattr(error, "worker_failures", None) or {}
     if failures:

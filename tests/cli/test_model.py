@@ -58,6 +58,7 @@ def test_compressed_weights_are_smaller_and_are_loaded_as_others(model, tmp_path
             ["calibrate", "rotator.safetensors", "-o", "fitter.safetensors", "--data", "pairs"],
             "they are rotator's; only a fitter",
         ),
+        (["people", "--scans-model", "none.npz", "--output", "heads"], "the model of scans none.npz does not exist"),
         (["compress", "rotator.safetensors", "-o", "nowhere/small.safetensors"], "cannot write nowhere/small"),
     ],
 )

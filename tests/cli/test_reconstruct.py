@@ -78,6 +78,11 @@ def test_version_is_printed(tmp_path: Path):
         (["photos", "-o", "n" * 300], "output "),
         (["photos", "-o", "photos/notes.txt/out"], "is not a folder"),
         (["photos", "-o", "out", "--set", "fitter=" + "n" * 300], "File name too long"),
+        (["photos", "--pairs", "pairs.csv", "-o", "out"], "name an INPUT or a list of pairs"),
+        (["--pairs", "missing.csv", "-o", "out"], "missing.csv: no such file"),
+        (["--pairs", "photos", "-o", "out"], "photos: no such file; a list of pairs is a .csv file"),
+        (["pairs.csv", "-o", "out"], "it is a list of pairs; name it with --pairs"),
+        (["--pairs", "pairs.csv", "-o", "out"], "a.jpg is front and side of one pair"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2_and_writes_nothing(
@@ -93,6 +98,7 @@ def test_a_mistake_is_one_line_and_exit_code_2_and_writes_nothing(
     (tmp_path / "nothing").mkdir()
     (tmp_path / "taken" / "meshes").mkdir(parents=True)
     (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "pairs.csv").write_text("front,side\na.jpg,a.jpg\n")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SystemExit) as exit:
         main()
@@ -111,6 +117,34 @@ def test_dry_run_says_what_would_happen_and_writes_nothing(photos: Path, tmp_pat
     assert all(stage in result.stdout for stage in ("read", "crop", "rotate", "reconstruct", "export"))
     assert f"Would write to {tmp_path / 'out'}" in result.stdout
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_pairs_become_a_mesh_each_and_say_what_is_wrong_with_their_sides(photos: Path, tmp_path: Path):
+    from PIL import Image
+
+    front = sorted(PHOTOS.glob("*.jpg"))[0].name
+    Image.open(photos / front).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(photos / "side.png")
+    Image.new("RGB", (400, 300), "grey").save(photos / "wall.png")
+    shutil.copy(photos / front, photos / "again.jpg")
+    shutil.copy(photos / front, photos / "third.jpg")
+    rows = [f"{front},side.png", "again.jpg,wall.png", "third.jpg,missing.png"]
+    (photos / "pairs.csv").write_text("\n".join(["front,side", *rows]))
+    result = facerecon("reconstruct", "--pairs", "photos/pairs.csv", "--output", "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "3 pairs in" in result.stderr
+    manifest = {Path(row["photo_uri"]).name: row for row in pq.read_table(tmp_path / "out" / "manifest").to_pylist()}
+    assert {name: (row["status"], row["error"]) for name, row in manifest.items()} == {
+        front: ("ok", None),
+        "again.jpg": ("failed", "side photo: no face was found"),
+        "third.jpg": ("unreadable", "side photo: the file does not exist"),
+    }
+    good = manifest[front]
+    assert good["side_photo_uri"] == str(photos / "side.png") and 0 < good["side_distance"] < 0.6
+    assert (tmp_path / "out" / good["mesh_uri"]).read_bytes()[:4] == b"glTF"
+    assert good["rotated_yaw"] == pytest.approx(-good["pose"]["yaw"], abs=3)
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert f"{front} + side.png" in page and "faces apart" in page
+    assert manifest["again.jpg"]["landmarks"] is not None
 
 
 def test_photos_become_meshes_without_a_word_from_ray(photos: Path, tmp_path: Path):

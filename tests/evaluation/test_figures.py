@@ -65,6 +65,13 @@ def test_subjects_are_grouped_by_who_they_are() -> None:
     assert not any(group.startswith(("gender", "age", "ancestry")) for group in groups_of(row(0.01)))
 
 
+def test_pictures_are_grouped_by_expression_beard_and_the_cameras_distance() -> None:
+    near = groups_of(row(0.01, expression="smile", beard="none", distance=0.6))
+    assert {"expression any", "beard none", "distance below 1 m"} <= set(near)
+    far = groups_of(row(0.01, expression="neutral", beard="stubble", distance=1.0))
+    assert {"expression neutral", "beard any", "distance from 1 m"} <= set(far)
+
+
 def test_a_measure_that_orders_the_faces_as_their_errors_do_has_the_correlation_one() -> None:
     rng = np.random.default_rng(0)
     rows = [

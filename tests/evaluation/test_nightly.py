@@ -2,11 +2,14 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import ray
 import yaml
+from ray.exceptions import RuntimeEnvSetupError
 from scipy import io as matlab
 
 from facerecon_ray.config.evaluation import EvaluateJob
@@ -173,6 +176,17 @@ def test_the_second_night_is_compared_with_the_first(
 def test_a_mistake_in_the_gates_is_found_before_the_work(ray_cluster: None, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no metric"):
         evaluate(job(tmp_path, gates=write_gates(tmp_path, {"metric": "speed", "max": 1})))
+
+
+def test_a_host_on_which_no_task_runs_ends_the_evaluation_and_makes_no_scan_unusable(
+    ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unusable(self: object, function: Callable[..., object], results: int = 1) -> object:
+        return ray.remote(function).options(num_returns=results, runtime_env={"conda": "no-such-environment"})
+
+    monkeypatch.setattr("facerecon_ray.evaluation.job._Run._remote", unusable)
+    with pytest.raises(RuntimeEnvSetupError):
+        evaluate(job(tmp_path))
 
 
 def test_nothing_to_evaluate_is_an_error(ray_cluster: None, tmp_path: Path) -> None:

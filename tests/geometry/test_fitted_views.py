@@ -33,6 +33,13 @@ def well_seen(camera: Camera) -> Tensor:
     return LAYOUT.over_pixels(facing)[..., 0] > 0.6
 
 
+def well_seen_map(camera: Camera) -> Tensor:
+    """(B, 256, 256) the same as a map."""
+    seen = torch.zeros(len(camera.scale), *LAYOUT.mask.shape, dtype=torch.bool)
+    seen[:, LAYOUT.mask] = well_seen(camera)
+    return seen
+
+
 def test_both_views_show_each_point_of_the_face_at_its_place_of_the_uv_square() -> None:
     colours = (MODEL.mean - MODEL.mean.amin(0)) / (MODEL.mean.amax(0) - MODEL.mean.amin(0))
     expected = LAYOUT.over_pixels(colours[LAYOUT.vertices][None])
@@ -47,6 +54,17 @@ def test_both_views_show_each_point_of_the_face_at_its_place_of_the_uv_square() 
             # A pixel of the crop is a hundredth of the head; lips and lids hide some points.
             assert error.median() < 0.004
             assert (error < 0.02).float().mean() > 0.97
+
+
+def test_another_photo_is_laid_out_by_its_own_camera_and_head() -> None:
+    other = Camera(ANGLES.flip(0), CAMERA.scale * 1.1, CAMERA.translation - 9.0)
+    views = torch.cat([painted(CAMERA), painted(other)], 1)
+    maps, seen = FittedViews(MODEL, LAYOUT, 30.0, False)(views, CAMERA, HEADS, (other, HEADS))
+    alone, _ = FittedViews(MODEL, LAYOUT, 30.0, False)(views, CAMERA, HEADS)
+    assert torch.equal(maps, alone)
+    both = LAYOUT.mask & well_seen_map(CAMERA) & well_seen_map(other)
+    difference = (seen[:, :3] - seen[:, 3:6]).norm(dim=1)[both]
+    assert len(difference) > 5000 and difference.median() < 0.004
 
 
 def test_a_shifted_fit_shifts_what_is_seen() -> None:

@@ -168,6 +168,24 @@ def test_a_node_that_vanishes_loses_no_photo(nodes: subprocess.Popen[str], toy_p
     assert faces(OutputFolder(tmp_path / "out")) == expected(60)
 
 
+def test_workers_that_a_lost_node_leaves_without_room_are_sized_anew(
+    nodes: subprocess.Popen[str], toy_photos: Photos, tmp_path: Path
+):
+    assert nodes.stdin is not None
+    address = _line(nodes, "address ")
+    log = tmp_path / "log"
+    photos = toy_photos(**many(60))
+    job = driver(photos, tmp_path / "out", 0.5, log, RAY_ADDRESS=address, TOY_PLAN="sized")
+    wait_for(lambda: _begun(log) >= 8, job)
+    nodes.stdin.write("\n")
+    nodes.stdin.flush()
+    _line(nodes, "removed")
+    _, errors = job.communicate(timeout=280)
+    assert job.returncode == 0, errors
+    assert "do not run, and the others have nothing to do: the pools were sized anew for 1 x (1 CPUs)" in errors
+    assert faces(OutputFolder(tmp_path / "out")) == expected(60)
+
+
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_job_on_s3_survives_a_store_that_fails_for_a_while(s3_photos, seaweed: S3Server, tmp_path: Path):
     source, target = s3_photos(40)

@@ -38,7 +38,7 @@ def test_a_worker_that_takes_too_long_is_killed_and_one_that_ends_in_time_is_not
     ledger.begin("crop", [C], "died by itself and started again", HANDLE)
     ledger.begin("crop", [D], "starting", HANDLE)
     ledger.end("crop", [B], "fast")
-    ledger.start("died by itself and started again")
+    ledger.start("died by itself and started again", "node")
     while not killed:
         time.sleep(0.02)
     time.sleep(0.3)
@@ -75,7 +75,32 @@ def test_no_block_waits_for_ever(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_worker_that_dies_each_time_it_starts_is_not_started_for_ever():
     ledger = Ledger(window=10, seconds=600)
-    assert [ledger.start("w") for _ in range(5)] == [True] * 4 + [False]
-    assert ledger.start("other")
+    assert [ledger.start("w", "node") for _ in range(5)] == [True] * 4 + [False]
+    assert ledger.start("other", "node")
     ledger.started("other")
-    assert [ledger.start("other") for _ in range(4)] == [True] * 4
+    assert [ledger.start("other", "node") for _ in range(4)] == [True] * 4
+
+
+def test_a_run_is_quiet_while_no_worker_that_runs_starts_or_has_anything_in_hand(monkeypatch: pytest.MonkeyPatch):
+    alive, nodes = {"w"}, ["here"]
+    monkeypatch.setattr(module, "is_alive", alive.__contains__)
+    monkeypatch.setattr(module.ray, "nodes", lambda: [{"NodeID": node, "Alive": True} for node in nodes])
+    ledger = Ledger(window=100, seconds=600)
+    ledger.start("w", "here")
+    assert ledger.quiet_seconds() == 0.0
+    ledger.started("w")
+    time.sleep(0.02)
+    assert ledger.quiet_seconds() >= 0.02
+    ledger.begin("crop", [A], "w", HANDLE)
+    assert ledger.quiet_seconds() == 0.0
+    alive.clear()
+    time.sleep(0.02)
+    assert ledger.quiet_seconds() >= 0.02, "what a dead worker had in hand does not count"
+    ledger.start("x", "here")
+    nodes.clear()
+    time.sleep(0.02)
+    assert ledger.quiet_seconds() >= 0.02, "a worker that started on a lost node does not start any more"
+    nodes.append("here")
+    assert ledger.quiet_seconds() == 0.0
+    monkeypatch.setattr(module, "_LONGEST_START", 0.0)
+    assert ledger.quiet_seconds() >= 0.02, "a worker that died of its start may never start again"

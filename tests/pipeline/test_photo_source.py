@@ -10,6 +10,7 @@ from facerecon_ray.pipeline.photo_source import Earlier, PhotoSource
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.photos.inputs import PhotoListing
+from facerecon_ray.storage.photos.known_photos import PlannedPhoto
 from facerecon_ray.storage.photos.photo_plan import PhotoPlan
 from facerecon_ray.storage.schema import MANIFEST_SCHEMA
 
@@ -73,6 +74,18 @@ def test_waves_are_bounded_and_together_complete(tmp_path: Path, monkeypatch: py
             sizes.append(sum(len(work.todo) for work in wave))
             photos += [photo for work in wave for photo in work.photos()]
     assert photos == uris(450) and max(sizes) <= 116
+
+
+def test_pairs_keep_their_side_photos_in_the_plan_and_another_side_is_refused(tmp_path: Path):
+    pairs = [PlannedPhoto(front, f"/side{front}") for front in uris(40)]
+    source = source_of(tmp_path, iter([*pairs, *pairs[:5]]))
+    assert hand_out(source) == uris(40)
+    again = source_of(tmp_path, iter(pairs))
+    with again.listing():
+        works = again.next_wave()
+    assert [pair for work in works for pair in zip(work.photos(), work.sides(), strict=True)] == pairs
+    with pytest.raises(InputError, match=r"00003\.jpg: it is the front of two pairs"):
+        hand_out(source_of(tmp_path, iter([PlannedPhoto("/photos/00003.jpg", "/other.jpg")])))
 
 
 def test_a_photo_that_comes_twice_is_done_once(tmp_path: Path):

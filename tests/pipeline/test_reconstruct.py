@@ -21,7 +21,7 @@ from toy_stages import run_toy, separate_plan, toy_plan
 from facerecon_ray.cluster.nodes import live_cluster
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.config.settings import PoolSettings, load_job
-from facerecon_ray.errors import AssetError, OutputError, SettingsError
+from facerecon_ray.errors import AssetError, InputError, OutputError, SettingsError
 from facerecon_ray.pipeline.capacity.sized_stage import Pool
 from facerecon_ray.pipeline.capacity.sizing import size_stages
 from facerecon_ray.pipeline.ledger import start_ledger
@@ -125,6 +125,25 @@ def test_a_job_without_any_usable_photo_ends_cleanly(toy_photos: Photos, tmp_pat
     result = run_toy(toy_photos(a="unreadable", b="faces=0"), tmp_path / "out")
     assert result.totals.rows == {"unreadable": 1, "no_face": 1}
     assert result.run.outcome == "finished" and (tmp_path / "out" / "index.html").is_file()
+
+
+def test_pairs_keep_their_side_photos_through_the_job_and_its_continuation(toy_photos: Photos, tmp_path: Path):
+    folder, out = toy_photos(a="faces=1", b="rotate-fails", c="faces=1", x="faces=1"), tmp_path / "out"
+    listing = tmp_path / "pairs.csv"
+    listing.write_text("front,side\nphotos/a.jpg,photos/x.jpg\nphotos/b.jpg,photos/a.jpg\n")
+    assert run_toy(listing, out, pairs=True).totals.rows == {"ok": 1, "failed": 1}
+    with listing.open("a") as file:
+        file.write("photos/c.jpg,photos/x.jpg\n")
+    assert run_toy(listing, out, pairs=True).run.photos == 1
+    sides = {Path(row["photo_uri"]).name: row["side_photo_uri"] for row in manifest(out)}
+    assert sides == {
+        name: str(folder / side) for name, side in (("a.jpg", "x.jpg"), ("b.jpg", "a.jpg"), ("c.jpg", "x.jpg"))
+    }
+    listing.write_text("front,side\nphotos/a.jpg,photos/c.jpg\n")
+    with pytest.raises(InputError, match=r"a\.jpg: it is the front of two pairs"):
+        run_toy(listing, out, pairs=True)
+    with pytest.raises(OutputError, match="other settings"):
+        run_toy(folder, out)
 
 
 def test_the_same_job_again_redoes_nothing_and_adds_what_is_new(toy_photos: Photos, tmp_path: Path):

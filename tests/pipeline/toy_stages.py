@@ -3,13 +3,15 @@
 A toy photo is a text file: "faces=2", "faces=0", "unreadable", "rotate-fails", "crash MARKER" (its process is killed
 unless the file MARKER exists), "crash" (its process is always killed), "hang" (it is never done), "disk-full" (its
 export cannot be written). With a log, the crop stage adds a line with the name of each photo that it begins. Run as a
-script it is a driver: toy_stages.py INPUT OUTPUT SECONDS-A-PHOTO [LOG] [NAME=VALUE of a setting]...
+script it is a driver: toy_stages.py INPUT OUTPUT SECONDS-A-PHOTO [LOG] [NAME=VALUE of a setting]... Its pools
+fill the cluster with TOY_PLAN=sized.
 """
 
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -149,6 +151,12 @@ def toy_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0, log: s
     ]
 
 
+def sized_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0, log: str = "") -> list[PlannedStage]:
+    """All stages in two pools of equal costs, which are sized to fill the cluster: one node of two for each."""
+    pool = PoolSettings(batch_size=4)
+    return [PlannedStage(stage.name, stage.steps, pool, "crop.mmod") for stage in toy_plan(job, files, seconds, log)]
+
+
 def separate_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0, log: str = "") -> list[PlannedStage]:
     pool = PoolSettings(workers=1, cpus=0.1, batch_size=4)
     return [
@@ -168,13 +176,15 @@ def run_toy(
     seconds: float = 0.0,
     log: str = "",
     address: str | None = None,
+    plan: Callable[..., list[PlannedStage]] = toy_plan,
     **settings: object,
 ) -> JobResult:
     job = load_job(ReconstructJob, None, {"input": str(source), "output": str(output), **settings})
-    plan = partial(toy_plan, seconds=seconds, log=log)
-    return run_reconstruct(prepare(job, overwrite, retry_failed), Console(stderr=True), address, plan)
+    steps = partial(plan, seconds=seconds, log=log)
+    return run_reconstruct(prepare(job, overwrite, retry_failed), Console(stderr=True), address, steps)
 
 
 if __name__ == "__main__":
     source, output, seconds, log, *assignments = [*sys.argv[1:4], *(sys.argv[4:] or [""])]
-    run_toy(source, output, seconds=float(seconds), log=log, **dict(map(parse_assignment, assignments)))
+    chosen = sized_plan if os.environ.get("TOY_PLAN") == "sized" else toy_plan
+    run_toy(source, output, seconds=float(seconds), log=log, plan=chosen, **dict(map(parse_assignment, assignments)))

@@ -102,6 +102,18 @@ def test_header_counts_faces_photos_and_what_failed(job: Path) -> None:
     }
 
 
+def test_pairs_show_both_names_and_how_alike_their_faces_are(tmp_path: Path) -> None:
+    pair = {"side_photo_uri": "/photos/ada side.jpg", "rotated_yaw": 61.6, "side_distance": 0.41}
+    failed = _row("/photos/bob.jpg", "failed", error="side photo: no face was found") | pair
+    output = _job(tmp_path, [_face("ada.jpg", 3.0, 0.9) | pair, failed])
+    save_record(output, new_record({"pairs": True}, "/photos"))
+    write_gallery(output, gallery_faces=200)
+    page = (tmp_path / "index.html").read_text()
+    assert ">ada.jpg + ada side.jpg<i>" in page and ">bob.jpg + ada side.jpg<" in page
+    assert "side yaw <b>62°</b>" in page and "faces apart <b>0.41</b>" in page
+    assert "<dt>pairs</dt><dd>2</dd>" in page
+
+
 def test_text_of_the_manifest_never_becomes_markup(job: Path) -> None:
     page = (job / "index.html").read_text()
     assert "<img src=x" not in page

@@ -107,7 +107,9 @@ def test_a_part_without_a_byte_is_a_shard_to_do_again_and_other_files_are_none(m
 
 def test_what_a_row_does_not_have_is_null():
     rows = manifest_rows(batch(("/a", "ok"), ("/b", "failed"), ("/c", "no_face"), ("/d", "unreadable"))).to_pylist()
-    nulls = [{name for name, value in row.items() if value is None} for row in rows]
+    of_pairs = {"side_photo_uri", "side_distance"}
+    assert all(row[name] is None for row in rows for name in of_pairs)
+    nulls = [{name for name, value in row.items() if value is None} - of_pairs for row in rows]
     of_export = {"mesh_uri", "landmarks_3d", "quality"}
     of_fit = of_export | {"distance", "focal_length"}
     of_fit |= {"pose", "camera", "shape", "expression", "fit_error", "rotated_yaw", "visible_share"}
@@ -150,3 +152,23 @@ def test_a_damaged_part_is_named(manifest: Manifest, tmp_path: Path):
 def test_rows_of_another_schema_are_refused(manifest: Manifest):
     with pytest.raises(ValueError, match="schema"):
         manifest.write(0, pa.table({"photo_uri": ["/a"]}))
+
+
+def test_parts_of_earlier_versions_have_nulls_in_newer_columns(manifest: Manifest, tmp_path: Path):
+    table = manifest_rows(batch(("/a.jpg", "ok")))
+    (tmp_path / "manifest").mkdir()
+    pq.write_table(
+        table.drop_columns(["side_photo_uri", "side_distance"]), tmp_path / "manifest" / "part-00000000.parquet"
+    )
+    rows = manifest.read("manifest/part-00000000.parquet")
+    assert rows.schema.equals(MANIFEST_SCHEMA) and rows.to_pylist() == table.to_pylist()
+    assert rows["side_photo_uri"].null_count == rows["side_distance"].null_count == 1
+
+
+def test_rows_of_pairs_name_their_side_photos(manifest: Manifest):
+    columns = batch(("/a.jpg", "ok"), ("/b.jpg", "failed"))
+    columns["side_photo_uri"] = np.array(["/x.jpg", "/y.jpg"], object)
+    columns["side_distance"] = np.array([0.5, 0.0], np.float32)
+    rows = manifest_rows(columns)
+    assert rows["side_photo_uri"].to_pylist() == ["/x.jpg", "/y.jpg"]
+    assert rows["side_distance"].to_pylist() == [0.5, None]

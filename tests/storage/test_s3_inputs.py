@@ -9,7 +9,7 @@ from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import InputError, StorageError
 from facerecon_ray.storage.layout import photo_key
 from facerecon_ray.storage.objects import open_store
-from facerecon_ray.storage.photos.inputs import list_photos
+from facerecon_ray.storage.photos.inputs import list_pairs, list_photos
 
 NAMES = ("b.JPG", "a.png", "notes.txt", "sub/deep/c.webp", ".hidden.jpg", ".trash/d.jpg", "sub/list.csv", "a[1].jpg")
 
@@ -90,6 +90,18 @@ def test_lists_in_a_bucket_name_photos_beside_them_and_elsewhere(root: str, sett
     ]
     found = list_photos(f"{root}/list.parquet", settings)
     assert list(found) == [f"{root}/b.JPG", f"{root}/missing.jpg"] and found.root == root
+
+
+def test_pairs_in_a_bucket_name_photos_beside_them_and_elsewhere(root: str, settings: S3Settings):
+    open_store(root, settings).write("sub/pairs.csv", b"front,side\na.jpg,s3://elsewhere/x.jpg\nb.jpg,/local/y.jpg\n")
+    found = list_pairs(f"{root}/sub/pairs.csv", settings)
+    assert found.root == f"{root}/sub"
+    assert list(found.planned()) == [
+        (f"{root}/sub/a.jpg", "s3://elsewhere/x.jpg"),
+        (f"{root}/sub/b.jpg", "/local/y.jpg"),
+    ]
+    with pytest.raises(InputError, match="no such object"):
+        list_pairs(f"{root}/missing.csv", settings)
 
 
 def test_inputs_that_are_not_there_are_named(root: str, settings: S3Settings):

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import torch
+from scipy.spatial import ConvexHull, KDTree
 
 from facerecon_ray.geometry.face_model import REGIONS, FaceModel
+from facerecon_ray.geometry.landmarks import landmarks_on_vertices
 from facerecon_ray.geometry.mesh_topology import boundary_loops
 from facerecon_ray.synthesis.model_building.blendshapes import SIDED, SIDES, UNSIDED
 from facerecon_ray.synthesis.model_building.correspondence import halves
@@ -36,7 +39,7 @@ def save_scans(path: Path) -> None:
     """Write the file, with landmarks and parts in it; every triangle is cut in four and the vertices are shuffled."""
     vertices, triangles, rims = skin_of_the_embedded_model()
     points, faces = _cut_in_four(vertices * WIDER, triangles)
-    landmarks = np.zeros(68, int)
+    landmarks = KDTree(points).query(_landmarks_of_the_embedded_model() * WIDER)[1]
     for name, rim in rims.items():
         upper, lower = (rim[half] for half in halves(vertices[rim]))
         steps = 4 if name == "mouth" else 3
@@ -48,6 +51,8 @@ def save_scans(path: Path) -> None:
     landmarks[30] = between[vertices[between, 2].argmax()]
     balls = [_ball(points[rims[name]]) for name in ("right_eye", "left_eye")]
     everything = np.concatenate([points, *balls])
+    first = len(points) + np.cumsum([0, len(balls[0])])
+    faces = np.concatenate([faces, *(start + _hull(ball) for start, ball in zip(first, balls, strict=True))])
     parts = np.repeat([PARTS.index("skin"), PARTS.index("eyes")], [len(points), sum(map(len, balls))])
     names = [*UNSIDED - {"tongueOut"}, *(name + mark for name in SIDED for mark in SIDES.values())]
     expression = np.zeros((len(names), len(everything), 3))
@@ -69,6 +74,19 @@ def save_scans(path: Path) -> None:
         landmarks=place[landmarks],
         parts=parts[shuffled],
     )
+
+
+def _landmarks_of_the_embedded_model() -> np.ndarray:
+    model = FaceModel.default()
+    return landmarks_on_vertices(model, model.mean[None], torch.zeros(1, 3))[0].numpy()
+
+
+def _hull(points: np.ndarray) -> np.ndarray:
+    """Triangles around points of a ball, counter-clockwise seen from outside."""
+    faces = ConvexHull(points).simplices
+    a, b, c = (points[corner] - points.mean(0) for corner in faces.T)
+    inward = (np.cross(b - a, c - a) * a).sum(1) < 0
+    return np.where(inward[:, None], faces[:, ::-1], faces)
 
 
 def _cut_in_four(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ from facerecon_ray.config.settings import (
 )
 from facerecon_ray.config.training import TrainJob, training_kind
 from facerecon_ray.errors import SettingsError
-from facerecon_ray.storage.photos.photo_lists import is_list, read_list
+from facerecon_ray.storage.photos.photo_lists import is_list, read_names
 
 JOB_FILE = "job.yaml"
 
@@ -165,7 +165,7 @@ def _model(text: str, setting: str, folder: Path) -> str:
 
 def _check_list(path: Path) -> None:
     """Refuse photos that only this machine has: relative entries of a list start at the list's folder."""
-    for entry in read_list(str(path), lambda: path.open("rb")):
+    for entry in read_names(str(path), lambda: path.open("rb")):
         if _is_relative(entry):
             raise SettingsError(
                 f"setting {_LIST_SETTING!r}: list {path} names {entry}, a file of this machine; "

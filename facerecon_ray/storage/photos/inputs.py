@@ -1,8 +1,9 @@
 """Which photos a job reads: a photo, a folder, a glob pattern, or a list, on a disk or in an S3 bucket."""
 
 import io
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,13 +12,16 @@ from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import InputError, SettingsError
 from facerecon_ray.storage.folder_walk import Entry, walk_files
 from facerecon_ray.storage.input_files import Results, is_among_results, is_hidden
-from facerecon_ray.storage.objects import open_store
+from facerecon_ray.storage.objects import ObjectStore, open_store
+from facerecon_ray.storage.photos.known_photos import KnownPairs, PlannedPhoto
 from facerecon_ray.storage.photos.patterns import Pattern, has_wildcard
-from facerecon_ray.storage.photos.photo_lists import is_list, read_list
+from facerecon_ray.storage.photos.photo_lists import is_list, read_list, read_pair_list
 from facerecon_ray.storage.uris import PHOTO_SUFFIXES, is_photo_name, is_s3, path_of, scheme_of, split_s3_uri, uri_of
 
-Found = Iterator[str | None]
-"""URIs of photos, and None for each other file."""
+Found = Iterator[str | PlannedPhoto | None]
+"""URIs of photos, or pairs of them, and None for each other file."""
+
+_CHUNK = 1000
 
 
 class PhotoListing:
@@ -34,13 +38,17 @@ class PhotoListing:
         self._photos = self._count(found)
 
     def __iter__(self) -> Iterator[str]:
-        """URIs in a fixed order; those of a list may come twice.
+        """URIs in a fixed order, of pairs those of the front photos; those of a list may come twice.
 
         Raises
         ------
         InputError
             when a folder or a list cannot be read
         """
+        return (photo.uri for photo in self._photos)
+
+    def planned(self) -> Iterator[PlannedPhoto]:
+        """The same, with their side photos."""
         return self._photos
 
     def require_one(self) -> None:
@@ -58,12 +66,12 @@ class PhotoListing:
             raise InputError(f"{self._where}: no photo found{passed_over}. Photos end in {kinds}")
         self._photos = chain([first], self._photos)
 
-    def _count(self, found: Found) -> Iterator[str]:
+    def _count(self, found: Found) -> Iterator[PlannedPhoto]:
         for photo in found:
             if photo is None:
                 self.ignored += 1
             else:
-                yield photo
+                yield photo if isinstance(photo, PlannedPhoto) else PlannedPhoto(photo)
 
 
 def list_photos(source: str, settings: S3Settings | None = None, output: str = "") -> PhotoListing:
@@ -92,6 +100,52 @@ def list_photos(source: str, settings: S3Settings | None = None, output: str = "
     return listing
 
 
+def list_pairs(source: str, settings: S3Settings | None = None, output: str = "") -> PhotoListing:
+    """Find the pairs of photos of a list of pairs; arguments as those of `list_photos`.
+
+    Raises
+    ------
+    InputError, StorageError
+        when the list does not exist or cannot be read, a pair names one photo twice, or a front photo is in two pairs
+    """
+    where = canonical_input(source)
+    if is_s3(where):
+        bucket, key = split_s3_uri(where)
+        store = open_store(f"s3://{bucket}", settings or S3Settings())
+        if not key or not store.exists(key):
+            raise InputError(f"list {where}: no such object")
+        file = _list_in_bucket(store, where, key)
+    else:
+        try:
+            is_file = Path(where).is_file()
+        except OSError as error:
+            raise InputError(f"list {where}: {error.strerror}") from None
+        if not is_file:
+            raise InputError(f"list {where}: no such file; a list of pairs is a .csv file")
+        file = _list_on_disk(Path(where))
+
+    def pairs() -> Iterator[PlannedPhoto]:
+        for front, side in read_pair_list(where, file.open):
+            pair = PlannedPhoto(file.locate(front), file.locate(side))
+            if pair.uri == pair.side:
+                raise InputError(f"list {where}: {front} is front and side of one pair; a pair is two photos")
+            yield pair
+
+    def checked() -> Iterator[PlannedPhoto]:
+        known, all_pairs = KnownPairs(), pairs()
+        while some := list(islice(all_pairs, _CHUNK)):
+            yield from known.add_new(some)
+
+    fronts = (pair.uri for pair in checked())
+    first = next(fronts, None)
+    if first is None:
+        raise InputError(f"list {where}: there is no pair in it, only a header")
+    listing = PhotoListing(f"list {where}", _common_folder(chain([first], fronts)), pairs())
+    if output and is_among_results(where, output):
+        raise InputError(f"input {where}: it is among the results of the output {output}; choose another output")
+    return listing
+
+
 def canonical_input(source: str) -> str:
     """Absolute path, pattern or s3:// URI of an input, so that the same input has the same name from every folder."""
     if not source.strip():
@@ -112,7 +166,7 @@ def _on_disk(path: Path, output: str) -> PhotoListing:
     if is_there:
         if not is_list(path.name):
             return PhotoListing(f"photo {path}", str(path.parent), iter([uri_of(path)]))
-        return _listed(str(path), lambda: path.open("rb"), lambda entry: _entry(entry, path))
+        return _listed(str(path), _list_on_disk(path))
     if not has_wildcard(str(path)):
         raise InputError(f"input {path}: no such file or folder")
     above, pattern = Pattern.split(str(path))
@@ -128,11 +182,7 @@ def _in_bucket(uri: str, settings: S3Settings, output: str) -> PhotoListing:
         above = uri.rpartition("/")[0]
         if not is_list(key):
             return PhotoListing(f"photo {uri}", above, iter([uri]))
-
-        def entry_in_bucket(entry: str) -> str:
-            return entry if scheme_of(entry) or entry.startswith("/") else f"{above}/{entry}"
-
-        return _listed(uri, lambda: io.BytesIO(store.read(key)), entry_in_bucket)
+        return _listed(uri, _list_in_bucket(store, uri, key))
     if has_wildcard(key) and next(store.list(f"{key}/"), None) is None:
         base, pattern = Pattern.split(key)
         found = _search(bucket, base, pattern, settings, output)
@@ -140,21 +190,47 @@ def _in_bucket(uri: str, settings: S3Settings, output: str) -> PhotoListing:
     return PhotoListing(f"prefix {uri}/", uri, _search(bucket, key, Pattern(), settings, output))
 
 
-def _listed(where: str, open_file: Callable[[], BinaryIO], locate: Callable[[str], str]) -> PhotoListing:
+@dataclass(frozen=True)
+class _ListFile:
+    """A list: how it is opened, and the URI of the photo that an entry of it names."""
+
+    open: Callable[[], BinaryIO]
+    locate: Callable[[str], str]
+
+
+def _list_on_disk(path: Path) -> _ListFile:
+    return _ListFile(lambda: path.open("rb"), lambda entry: _entry(entry, path))
+
+
+def _list_in_bucket(store: ObjectStore, uri: str, key: str) -> _ListFile:
+    above = uri.rpartition("/")[0]
+
+    def locate(entry: str) -> str:
+        return entry if scheme_of(entry) or entry.startswith("/") else f"{above}/{entry}"
+
+    return _ListFile(lambda: io.BytesIO(store.read(key)), locate)
+
+
+def _listed(where: str, file: _ListFile) -> PhotoListing:
     """A list is read twice, first for the folder that all its photos have in common and for mistakes in it."""
 
     def photos() -> Iterator[str]:
-        return map(locate, read_list(where, open_file))
+        return map(file.locate, read_list(where, file.open))
 
+    return PhotoListing(f"list {where}", _common_folder(photos()), photos())
+
+
+def _common_folder(photos: Iterable[str]) -> str:
+    """Of photos the folder or the prefix that all of them lie in."""
     common: list[str] | None = None
-    for photo in photos():
+    for photo in photos:
         folders = (photo if is_s3(photo) else str(path_of(photo))).split("/")[:-1]
         if common is None:
             common = folders
         elif folders[: len(common)] != common:
             same = (number for number, pair in enumerate(zip(common, folders, strict=False)) if pair[0] != pair[1])
             common = common[: next(same, min(len(common), len(folders)))]
-    return PhotoListing(f"list {where}", "/".join(common or []) or "/", photos())
+    return "/".join(common or []) or "/"
 
 
 def _entry(entry: str, listing: Path) -> str:

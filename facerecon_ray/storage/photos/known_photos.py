@@ -2,10 +2,24 @@
 
 from collections.abc import Iterable
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 
+from facerecon_ray.errors import InputError
+
 _DIGEST_BYTES = 16
+
+
+class PlannedPhoto(NamedTuple):
+    """A photo of a job.
+
+    uri   of the photo, of a pair the front one
+    side  URI of the side photo, "" where there is none
+    """
+
+    uri: str
+    side: str = ""
 
 
 class KnownPhotos:
@@ -43,3 +57,36 @@ class KnownPhotos:
             merged = np.concatenate([self._levels.pop(), last])
             merged.sort()
             self._levels.append(merged)
+
+
+class KnownPairs:
+    """A set of photos, and of pairs, whose front photos have one side photo each."""
+
+    def __init__(self) -> None:
+        self._photos, self._pairs = KnownPhotos(), KnownPhotos()
+
+    def __len__(self) -> int:
+        return len(self._photos)
+
+    def add_new(self, photos: Iterable[PlannedPhoto]) -> list[PlannedPhoto]:
+        """Those that were not in the set, in their order and each once; now they are.
+
+        Raises
+        ------
+        InputError
+            when a front photo has two side photos
+        """
+        given = list(photos)
+        if not any(photo.side for photo in given):
+            return list(map(PlannedPhoto, self._photos.add_new(photo.uri for photo in given)))
+        pairs = {f"{photo.uri}\n{photo.side}": photo for photo in given}
+        new = [pairs[pair] for pair in self._pairs.add_new(pairs)]
+        fronts = set(self._photos.add_new(photo.uri for photo in new))
+        for photo in new:
+            if photo.uri not in fronts:
+                raise InputError(
+                    f"photo {photo.uri}: it is the front of two pairs, with different side photos, in this list or in "
+                    "it and what the output holds; name each front photo once, or choose another output"
+                )
+            fronts.remove(photo.uri)
+        return new

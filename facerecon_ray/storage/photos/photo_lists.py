@@ -1,12 +1,13 @@
-"""Lists of photos in text, CSV and Parquet files, read a few entries at a time."""
+"""Lists of photos, and of pairs of photos, in text, CSV and Parquet files, read a few entries at a time."""
 
 import codecs
 import csv
 import io
 import os
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ from facerecon_ray.errors import InputError
 from facerecon_ray.storage.uris import is_photo_name
 
 LIST_COLUMN = "photo_uri"
+PAIR_COLUMNS = ("front", "side")
 SEPARATORS = ",;\t|"
 
 _ENCODINGS = {
@@ -46,9 +48,49 @@ def read_list(where: str, open_file: Callable[[], BinaryIO]) -> Iterator[str]:
         when it cannot be read as such a list, or may be read in more than one way
     """
     entries = _READERS[PurePosixPath(where).suffix.lower()]
+    yield from filter(None, _read(where, open_file, entries))
+
+
+def read_pair_list(where: str, open_file: Callable[[], BinaryIO]) -> Iterator[tuple[str, str]]:
+    """Pairs of a list of pairs, front and side photo of each.
+
+    Parameters
+    ----------
+    where : path or URI of the list
+    open_file : opens its contents
+
+    Raises
+    ------
+    InputError
+        when it cannot be read as a CSV with the columns front and side alone, or a row of it lacks one
+    """
+    if PurePosixPath(where).suffix.lower() != ".csv":
+        raise InputError(f"list {where}: a list of pairs is a .csv file with the columns front and side")
+    return _read(where, open_file, _pairs)
+
+
+def read_names(where: str, open_file: Callable[[], BinaryIO]) -> Iterator[str]:
+    """Every photo that a list names, be it of photos or of pairs; arguments and errors as those of `read_list`."""
+    with open_file() as file:
+        is_of_pairs = PurePosixPath(where).suffix.lower() == ".csv" and _names_pairs(next(_lines(where, file), ""))
+    return chain.from_iterable(read_pair_list(where, open_file)) if is_of_pairs else read_list(where, open_file)
+
+
+def _names_pairs(line: str) -> bool:
+    """Whether a header names the columns of pairs."""
+    rows = (next(csv.reader([line], delimiter=separator), []) for separator in SEPARATORS)
+    return any(sorted(map(_plain, row)) == sorted(PAIR_COLUMNS) for row in rows)
+
+
+Entry = TypeVar("Entry")
+
+
+def _read(
+    where: str, open_file: Callable[[], BinaryIO], entries: Callable[[str, BinaryIO], Iterator[Entry]]
+) -> Iterator[Entry]:
     try:
         with open_file() as file:
-            yield from filter(None, entries(where, file))
+            yield from entries(where, file)
     except (OSError, UnicodeError, csv.Error, pa.ArrowException) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         raise InputError(f"list {where}: cannot be read ({reason})") from None
@@ -60,17 +102,45 @@ def _text(where: str, file: BinaryIO) -> Iterator[str]:
 
 def _csv(where: str, file: BinaryIO) -> Iterator[str]:
     lines = _lines(where, file)
-    header, separator = _header(where, next(lines, ""))
+    first = next(lines, "")
+    if _names_pairs(first):
+        raise InputError(f"list {where}: it is a list of pairs; name it with --pairs, or set pairs to true")
+    header, separator = _header(where, first, (LIST_COLUMN,), f"the column of the photos {LIST_COLUMN}")
     column = _column(where, header)
+    for _, row in _rows(where, lines, len(header), separator, column + 1):
+        yield row[column].strip()
+
+
+def _pairs(where: str, file: BinaryIO) -> Iterator[tuple[str, str]]:
+    lines = _lines(where, file)
+    header, separator = _header(where, next(lines, ""), PAIR_COLUMNS, "the two columns front and side")
+    names = [_plain(name) for name in header]
+    if sorted(names) != sorted(PAIR_COLUMNS):
+        lacking = next(
+            (f"no column is named {name}" for name in PAIR_COLUMNS if name not in names), "too many columns"
+        )
+        raise InputError(
+            f"list {where}: {lacking} (there are {', '.join(header)}); a list of pairs has two, front and side"
+        )
+    columns = [names.index(name) for name in PAIR_COLUMNS]
+    for number, row in _rows(where, lines, len(header), separator, len(header)):
+        front, side = (row[column].strip() for column in columns)
+        if not front or not side:
+            raise InputError(f"list {where}: row {number} names no {'side' if front else 'front'} photo")
+        yield front, side
+
+
+def _rows(where: str, lines: Iterator[str], width: int, separator: str, least: int) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a CSV that are not empty, with their numbers; those with fewer cells or more than `width` are errors."""
     for number, row in enumerate(csv.reader(lines, delimiter=separator), 2):
         if not any(cell.strip() for cell in row):
             continue
-        if len(row) <= column or any(row[len(header) :]):
+        if len(row) < least or any(row[width:]):
             raise InputError(
-                f"list {where}: row {number} has {len(row)} cells, its header {len(header)}; "
+                f"list {where}: row {number} has {len(row)} cells, its header {width}; "
                 f"put names that contain {separator!r} in quotes"
             )
-        yield row[column].strip()
+        yield number, row
 
 
 def _parquet(where: str, file: BinaryIO) -> Iterator[str]:
@@ -108,14 +178,14 @@ def _lines(where: str, file: BinaryIO) -> Iterator[str]:
         yield line
 
 
-def _header(where: str, line: str) -> tuple[list[str], str]:
-    """Names of a CSV's columns, and what stands between them: what makes one of them the photos' column."""
+def _header(where: str, line: str, wanted: tuple[str, ...], advice: str) -> tuple[list[str], str]:
+    """Names of a CSV's columns, and what stands between them: what makes one of them a column that is wanted."""
     rows = {separator: next(csv.reader([line], delimiter=separator), []) for separator in SEPARATORS}
-    separator = next((mark for mark, row in rows.items() if LIST_COLUMN in map(_plain, row)), None)
+    separator = next((mark for mark, row in rows.items() if not set(wanted).isdisjoint(map(_plain, row))), None)
     separator = separator or max(SEPARATORS, key=lambda mark: len(rows[mark]))
     header = rows[separator]
     if not header or any("/" in cell or is_photo_name(cell.strip()) for cell in header):
-        raise InputError(f"list {where}: no header line; name the column of the photos {LIST_COLUMN}")
+        raise InputError(f"list {where}: no header line; name {advice}")
     return header, separator
 
 

@@ -6,7 +6,7 @@ whatever has happened to the input since.
 
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from facerecon_ray.errors import OutputError, StorageError
 from facerecon_ray.storage.layout import PLAN
 from facerecon_ray.storage.objects import ObjectStore
+from facerecon_ray.storage.photos.known_photos import PlannedPhoto
 
 SMALLEST_SHARD = 16
 _OBJECT = re.compile(rf"{PLAN}/photos-\d+\.parquet")
@@ -23,7 +24,11 @@ _OBJECT = re.compile(rf"{PLAN}/photos-\d+\.parquet")
 _SHARE_OF_A_SHARD = 128
 
 _SCHEMA = pa.schema(
-    [pa.field("shard", pa.int32(), nullable=False), pa.field("photo_uri", pa.string(), nullable=False)]
+    [
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("photo_uri", pa.string(), nullable=False),
+        pa.field("side_photo_uri", pa.string()),  # plans of earlier versions lack it
+    ]
 )
 
 
@@ -34,11 +39,18 @@ class Shard:
     number  of the shard, from 0
     first   place of its first photo in the plan, from 0
     photos  URIs
+    sides   URIs of their side photos, if they are pairs
     """
 
     number: int
     first: int
     photos: tuple[str, ...]
+    sides: tuple[str, ...] = ()
+
+    @property
+    def planned(self) -> list[PlannedPhoto]:
+        """Its photos, with their side photos."""
+        return list(map(PlannedPhoto, self.photos, self.sides)) if self.sides else list(map(PlannedPhoto, self.photos))
 
 
 @dataclass(frozen=True)
@@ -83,8 +95,8 @@ class PhotoPlan:
         """Photos of the next shard but `places` photos: small at first, then growing with the photos before it."""
         return min(self._largest, max(SMALLEST_SHARD, (self._photos + places) // _SHARE_OF_A_SHARD))
 
-    def add(self, photos: list[str]) -> PlanObject:
-        """Add photos as shards; the last shard is shorter where they do not fill it.
+    def add(self, photos: Sequence[str], sides: Sequence[str] = ()) -> PlanObject:
+        """Add photos, of pairs with the side photos, as shards; the last shard is shorter where they do not fill it.
 
         Raises
         ------
@@ -95,7 +107,12 @@ class PhotoPlan:
         numbers = np.repeat(np.arange(len(sizes), dtype=np.int32) + self._shards, sizes)
         name = self._next_name()
         file = io.BytesIO()
-        pq.write_table(pa.table([pa.array(numbers), pa.array(photos)], schema=_SCHEMA), file, compression="zstd")
+        columns = [
+            pa.array(numbers),
+            pa.array(photos),
+            pa.array(sides, pa.string()) if sides else pa.nulls(len(photos), pa.string()),
+        ]
+        pq.write_table(pa.table(columns, schema=_SCHEMA), file, compression="zstd")
         if not self._store.write_if_absent(name, file.getvalue()):
             raise OutputError(f"output {self._store.uri}: another run is writing to it; wait until it ends")
         return self._next(name, len(sizes), len(photos))
@@ -129,6 +146,7 @@ class PhotoPlan:
 
 def _shards(part: PlanObject, table: pa.Table) -> Iterator[Shard]:
     uris = table["photo_uri"].to_pylist()
+    sides = table["side_photo_uri"].to_pylist() if table["side_photo_uri"].null_count < len(uris) else []
     starts = np.flatnonzero(np.diff(table["shard"].to_numpy(), prepend=-1)).tolist()
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(uris)], strict=True)):
-        yield Shard(part.shard + number, part.first + start, tuple(uris[start:end]))
+        yield Shard(part.shard + number, part.first + start, tuple(uris[start:end]), tuple(sides[start:end]))

@@ -24,6 +24,7 @@ from scipy.spatial import KDTree
 
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.alignment import align
+from facerecon_ray.synthesis.people.head_topology import fit_sphere
 
 CENTIMETRE = 0.01
 
@@ -39,6 +40,9 @@ RIMS = {"right_eye": range(36, 42), "left_eye": range(42, 48), "mouth": range(60
 """Landmarks through which the lids' and the lips' rims go, in the order of the 68."""
 
 NOSE_TIP = 30
+
+ON_SPHERE = 0.0005
+"""Metres from the sphere through an eye within which its vertices are the eyeball's outside."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +109,18 @@ class ScansModel:
         skin = self.of_part("skin")
         graph = edge_graph(self.mean, skin)
         return {name: _loop(graph, self.landmarks[list(places)]) for name, places in RIMS.items()}
+
+    def eyeballs(self) -> list[np.ndarray]:
+        """Vertices on the outside of the right and of the left eye: those on the sphere through most of it."""
+        found = []
+        for side in (-1.0, 1.0):
+            eye = np.flatnonzero((self.parts == PARTS.index("eyes")) & (self.mean[:, 0] * side > 0))
+            for _ in range(3):
+                middle, radius = fit_sphere(self.mean[None, eye])
+                away = np.abs(np.linalg.norm(self.mean[eye] - middle[0], axis=1) - radius[0])
+                eye = eye[away <= max(ON_SPHERE, float(np.median(away)))]
+            found.append(eye)
+        return found
 
     def mirrored(self, offsets: np.ndarray) -> np.ndarray:
         """(K, V, 3) offsets (K, V, 3) as they are on the mirrored people."""

@@ -10,15 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from facerecon_ray.geometry.face_model import REGIONS
 from facerecon_ray.synthesis.model_building.blendshapes import arkit_offsets
-from facerecon_ray.synthesis.model_building.correspondence import MILLIMETRE, Correspondence, find_correspondence
-from facerecon_ray.synthesis.model_building.face_layout import (
-    face_region,
-    mirrored_vertices,
-    origin_height,
-    regions_of,
-)
+from facerecon_ray.synthesis.model_building.correspondence import MILLIMETRE, Correspondence
+from facerecon_ray.synthesis.model_building.face_layout import face_region, mirrored_vertices, origin_height
 from facerecon_ray.synthesis.model_building.head_statistics import (
     EXPRESSION_DEVIATION,
     HeadStatistics,
@@ -27,17 +21,13 @@ from facerecon_ray.synthesis.model_building.head_statistics import (
     principal_components,
     without_similarity,
 )
-from facerecon_ray.synthesis.model_building.scans_model import PARTS, ScansModel
+from facerecon_ray.synthesis.model_building.scans_model import ScansModel
+from facerecon_ray.synthesis.model_building.skin_correspondence import lay_skin
 from facerecon_ray.synthesis.people.anny_heads import ADULT_AGES, CHILDREN_AGES, HeadSampler
-from facerecon_ray.synthesis.people.head_topology import HeadTopology, fit_sphere
+from facerecon_ray.synthesis.people.head_topology import HeadTopology
 
 ANNY_SHARE = 0.2
 """Variance of anny's adults, and of its children, beside 1 for the scans' people."""
-
-EARS = REGIONS.index("ears")
-
-ON_SPHERE = 0.0005
-"""Metres from the sphere through an eye within which its vertices are the eyeball's outside."""
 
 
 def scans_statistics(
@@ -99,13 +89,9 @@ class _CarriedHeads:
     """Heads of a scans model on all vertices of the topology: the skin by correspondence, the caps anew."""
 
     def __init__(self, mean: np.ndarray, topology: HeadTopology, face: np.ndarray, scans: ScansModel) -> None:
-        count = len(topology.kept)
-        ears = regions_of(mean, topology, np.unique(topology.triangles[face]))[:count] == EARS
-        rims = dict(zip(("right_eye", "left_eye", "mouth"), (topology.rim(cap) for cap in topology.caps), strict=True))
-        skin = mean[:count].astype(np.float64)
-        self.correspondence: Correspondence = find_correspondence(skin, topology.skin_triangles, rims, ears, scans)
+        self.correspondence: Correspondence = lay_skin(mean, topology, face, scans)
         self._topology, self._scans = topology, scans
-        self._eyes = [self._eyeball(side) for side in (-1.0, 1.0)]
+        self._eyes = scans.eyeballs()
 
     def heads(self, offsets: np.ndarray) -> np.ndarray:
         """(K, N, 3) heads for offsets (K, V, 3) of the scans model from its mean."""
@@ -138,13 +124,3 @@ class _CarriedHeads:
             f"the face lies {found['residual_mean_mm']} mm from the scans' mean on average, "
             f"{found['placed_share']:.1%} of its vertices have a place of their own there"
         )
-
-    def _eyeball(self, side: float) -> np.ndarray:
-        """Vertices on the outside of the eye on one side: those on the sphere through most of it."""
-        mean = self._scans.mean
-        eye = np.flatnonzero((self._scans.parts == PARTS.index("eyes")) & (mean[:, 0] * side > 0))
-        for _ in range(3):
-            middle, radius = fit_sphere(mean[None, eye])
-            away = np.abs(np.linalg.norm(mean[eye] - middle[0], axis=1) - radius[0])
-            eye = eye[away <= max(ON_SPHERE, float(np.median(away)))]
-        return eye

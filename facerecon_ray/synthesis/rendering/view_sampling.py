@@ -32,29 +32,19 @@ def angles_of_turned(yaw: float, pitch: float, roll: float) -> Angles:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """One photo of a head.
+class Standpoint:
+    """From where a head is photographed.
 
-    angles           yaw, pitch, roll in degrees
-    distance         metres from the camera to the head's origin, which lies on the optical axis
-    scale            pixels per metre at that distance
-    centre           image position of the head's origin, pixels
-    size             width and height of the photo in pixels
-    light            fixed to the camera
-    camera           its effects
-    background_seed  decides the background
-    occluder_seed    decides what lies before the face, None for nothing
+    angles    yaw, pitch, roll in degrees
+    distance  metres from the camera to the head's origin, which lies on the optical axis
+    scale     pixels per metre at that distance
+    centre    image position of the head's origin, pixels
     """
 
     angles: Angles
     distance: float
     scale: float
     centre: tuple[float, float]
-    size: int
-    light: Light
-    camera: CameraEffects
-    background_seed: int
-    occluder_seed: int | None = None
 
     @property
     def rotation(self) -> np.ndarray:
@@ -77,6 +67,24 @@ class View:
         points = turned * np.array(MODEL_TO_IMAGE_AXES, np.float32) * np.float32(self.scale)
         points[:, :2] = points[:, :2] * enlarged + np.array(self.centre, np.float32)
         return points.astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class View(Standpoint):
+    """One photo of a head.
+
+    size             width and height of the photo in pixels
+    light            fixed to the camera
+    camera           its effects
+    background_seed  decides the background
+    occluder_seed    decides what lies before the face, None for nothing
+    """
+
+    size: int
+    light: Light
+    camera: CameraEffects
+    background_seed: int
+    occluder_seed: int | None = None
 
 
 def rotated_view(view: View, angles: Angles) -> View:

@@ -97,6 +97,7 @@ class FitterRecipe(Recipe):
             "shape": weights.shape * _squared_move(found.shape - truth.shape, self._shape_basis),
             "expression": weights.expression
             * _squared_move(found.expression - truth.expression, self._expression_basis),
+            "landmarks": weights.landmarks * _distance(found.landmarks, truth.landmarks),
             "points": weights.points * _distance(found.points, truth.points),
             "likelihood": weights.likelihood * negative_log_likelihood(found.points - truth.points, found.deviation),
             "maps": weights.maps * map_loss(output[1], truth.points),

@@ -18,9 +18,12 @@ METHODS = ("fitted", "two-view")
 
 
 def sized(nodes: list[str], **settings: object) -> dict[str, SizedStage]:
+    return {stage.name: stage for stage in size_stages(outline(job(**settings)), parse_nodes(nodes))}
+
+
+def job(**settings: object) -> ReconstructJob:
     overrides = {name.replace("__", "."): value for name, value in settings.items()}
-    job = load_job(ReconstructJob, None, {"input": "photos", "output": "out", **overrides})
-    return {stage.name: stage for stage in size_stages(outline(job), parse_nodes(nodes))}
+    return load_job(ReconstructJob, None, {"input": "photos", "output": "out", **overrides})
 
 
 @pytest.mark.parametrize(("nodes", "method"), list(product(CLUSTERS, METHODS)), ids=str)
@@ -50,6 +53,15 @@ def test_gpus_go_to_the_stages_that_use_them_by_what_they_cost():
     assert gpus["reconstruct"] / gpus["rotate"] == pytest.approx(
         costs["reconstruct.two-view"].gpu / costs["rotate"].gpu, rel=0.1
     )
+
+
+@pytest.mark.parametrize("detector", ["cascade", "mmod", "dlib-mmod", "dlib-hog"])
+def test_pairs_cost_two_photos_to_crop_and_no_view_to_make(detector: str):
+    costs = cost_table()
+    read, crop, rotate, *_ = outline(job(pairs=True, crop__detector=detector))
+    assert costs.of(read.cost).cpu == 2 * costs.of("read").cpu
+    assert costs.of(crop.cost).cpu > 2 * costs.of(f"crop.{detector}").cpu
+    assert 0 < costs.of(rotate.cost).cpu < costs.of("rotate").cpu
 
 
 def test_one_gpu_is_shared_by_all_stages_that_use_one():

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from facerecon_ray.errors import InputError
-from facerecon_ray.storage.photos.inputs import list_photos
+from facerecon_ray.storage.photos.inputs import list_pairs, list_photos
 from facerecon_ray.storage.uris import path_of
 
 
@@ -203,3 +203,39 @@ def test_photos_of_phones_are_found_in_folders(tmp_path: Path) -> None:
     found = list_photos(str(tmp_path))
     assert [Path(photo).name for photo in found] == ["IMG_1.HEIC", "b.heif", "c.hif", "d.avif", "e.jxl", "f.MPO"]
     assert found.ignored == 1
+
+
+def pair_list(folder: Path, *rows: str) -> Path:
+    path = folder / "pairs.csv"
+    path.write_text("\n".join(["front,side", *rows]))
+    return path
+
+
+def test_pairs_start_at_their_lists_folder_and_have_the_root_of_their_fronts(folder: Path):
+    found = list_pairs(str(pair_list(folder, "sub/a.jpg,../x.jpg", "sub/b.jpg,s3://bucket/y.jpg")))
+    assert found.root == str(folder / "sub")
+    assert list(found.planned()) == [
+        (str(folder / "sub" / "a.jpg"), str(folder.parent / "x.jpg")),
+        (str(folder / "sub" / "b.jpg"), "s3://bucket/y.jpg"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "there is no pair in it, only a header"),
+        (["a.jpg,b.jpg", "c.jpg,sub/../c.jpg"], r"c\.jpg is front and side of one pair; a pair is two photos"),
+        (["a.jpg,b.jpg", "c.jpg,d.jpg", "a.jpg,e.jpg"], r"a\.jpg: it is the front of two pairs"),
+        (["a.jpg,gs://bucket/b.jpg"], "gs:// is not supported"),
+    ],
+)
+def test_pairs_that_cannot_be_meant_are_one_clear_error(folder: Path, rows: list[str], message: str):
+    with pytest.raises(InputError, match=message) as raised:
+        list_pairs(str(pair_list(folder, *rows)))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["missing.csv", "", "sub", "n" * 300])
+def test_a_list_of_pairs_that_is_no_file_is_one_clear_error(folder: Path, name: str):
+    with pytest.raises(InputError):
+        list_pairs(str(folder / name))

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from facerecon_ray.errors import InputError
-from facerecon_ray.storage.photos.photo_lists import read_list
+from facerecon_ray.storage.photos.photo_lists import read_list, read_names, read_pair_list
 
 
 def entries(name: str, data: bytes) -> list[str]:
@@ -92,3 +92,53 @@ def test_a_list_that_may_be_meant_otherwise_is_one_clear_error(name: str, data: 
     with pytest.raises(InputError, match=message) as raised:
         entries(name, data)
     assert "\n" not in str(raised.value)
+
+
+def pairs(data: bytes, name: str = "p.csv") -> list[tuple[str, str]]:
+    return list(read_pair_list(f"/lists/{name}", lambda: io.BytesIO(data)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "front,side\na.png,b.png\nc.png,d.png\n",
+        "Side ; FRONT\nb.png;a.png\n;\n d.png;c.png\n",
+        '\ufeff"front"\t"side"\n"a.png"\tb.png\n\nc.png\td.png',
+    ],
+)
+def test_a_list_of_pairs_has_a_front_and_a_side_in_either_order(text: str):
+    assert pairs(text.encode()) == [("a.png", "b.png"), ("c.png", "d.png")]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "no header line; name the two columns front and side"),
+        (b"a.jpg,b.jpg\n", "no header line; name the two columns front and side"),
+        (b"front,left\na.jpg,b.jpg\n", r"no column is named side \(there are front, left\)"),
+        (b"front\na.jpg\n", r"no column is named side \(there are front\)"),
+        (b"front,side,name\na.jpg,b.jpg,Ann\n", r"too many columns \(there are front, side, name\)"),
+        (b"front,side,side\na.jpg,b.jpg,c.jpg\n", r"too many columns"),
+        (b"front,side\na.jpg,b.jpg\nc.jpg\n", "row 3 has 1 cells, its header 2"),
+        (b"front,side\na.jpg,b,c.jpg\n", "row 2 has 3 cells, its header 2"),
+        (b"front,side\na.jpg,b.jpg\nc.jpg, \n", "row 3 names no side photo"),
+        (b"front,side\n,b.jpg\n", "row 2 names no front photo"),
+        ("front,side\na.jpg,b.jpg\n".encode("utf-16-le"), "no text in UTF-8"),
+    ],
+)
+def test_a_list_of_pairs_with_a_mistake_is_one_clear_error(data: bytes, message: str):
+    with pytest.raises(InputError, match=message) as raised:
+        pairs(data)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_list_of_pairs_is_a_csv_and_no_list_of_photos():
+    with pytest.raises(InputError, match=r"is a \.csv file with the columns front and side"):
+        pairs(b"front,side\n", "p.txt")
+    with pytest.raises(InputError, match="it is a list of pairs; name it with --pairs"):
+        entries("l.csv", b"front;side\na.jpg;b.jpg\n")
+
+
+def test_all_names_of_a_list_are_read_whatever_it_is_of():
+    for data, names in ((b"front,side\na,b\n", ["a", "b"]), (b"photo_uri,id\na,1\n", ["a"])):
+        assert list(read_names("/lists/l.csv", lambda data=data: io.BytesIO(data))) == names

@@ -65,7 +65,7 @@ def vertices(faces: FittedFaces) -> Tensor:
 def output_for(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """What the network would have to say."""
     rotation = rotation_from_angles(batch["pose"])
-    place = (batch["camera"][:, 1:] - 128) / 128
+    place = (batch["camera"][:, 1:3] - 128) / 128
     scale = (batch["camera"][:, :1] / 975.0).log()
     pose = rotation[..., :2].mT.flatten(1) - torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
     centres = (torch.arange(MAP_SIDE) + 0.5) * 256 / MAP_SIDE

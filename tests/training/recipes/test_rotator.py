@@ -74,7 +74,8 @@ class MeanHead:
     def __call__(self, crops: Tensor) -> Fit:
         rows, model = len(crops), self._model
         shape, expression = (torch.zeros(rows, size) for size in (model.shape_size, model.expression_size))
-        return Fit(_camera(rows), shape, expression, torch.zeros(rows), torch.ones(rows), torch.zeros(rows, 68, 3))
+        nowhere = torch.zeros(rows, 68, 3)
+        return Fit(_camera(rows), shape, expression, torch.zeros(rows), torch.ones(rows), nowhere, nowhere)
 
     def read(self, crops: Tensor) -> FittedFaces:
         rows, model = len(crops), self._model

@@ -1,0 +1,108 @@
+"""Two photos of a person to one fitted face: each photo's own pose and expression, and the shape of both."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from facerecon_ray.config.reconstruct import RotateSettings
+from facerecon_ray.geometry.crop_transform import CROP_SIZE
+from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.shape_of_person import ShapeEvidence
+from facerecon_ray.networks.device import resolve_device
+from facerecon_ray.networks.face_descriptor import OTHER_PERSON, OTHER_PERSON_IN_PROFILE, PROFILE_YAW
+from facerecon_ray.stages.face_fitting import FaceFitting, fit_columns, fit_outputs
+from facerecon_ray.stages.fit_trust import trust
+from facerecon_ray.stages.stage import REASON, Batch, Column, Stage
+from facerecon_ray.stages.two_photos.side import as_side, side_of
+
+
+class TwoPhotoFitter(Stage):
+    """Stands where one photo is fitted and rotated: the side photo is the other view.
+
+    A row fails where the side photo shows no face that can be fitted, or certainly another person.
+
+    Input columns    crop, crop_transform, photo_width, photo_height, focal_length, landmarks (photo pixels), and the
+                     same of the side photo with `side_` before their names; side_distance. side_crop is dropped
+    Output columns   those of `Rotator`: landmarks, pose, camera, expression, fit_error and quality are of the front
+                     photo, shape of both; rotated is the crop of the side photo, rotated_yaw its yaw, and
+                     visible_share 1
+                     side_pose, side_camera, side_expression    of the side photo
+    """
+
+    name: ClassVar[str] = "rotate"
+    drops: ClassVar[tuple[str, ...]] = ("side_crop",)
+    refines: ClassVar[tuple[str, ...]] = ("landmarks",)
+
+    def __init__(
+        self, settings: RotateSettings, face_model: FaceModel | Path | None = None, fitter: Path | None = None
+    ) -> None:
+        """Load the face model, and the fitter where the settings ask for it.
+
+        Raises
+        ------
+        AssetError
+            when the face model is missing, of another kind, or the fitter's is for another face model
+        """
+        self._device = resolve_device(settings.device)
+        model = face_model if isinstance(face_model, FaceModel) else FaceModel.open(face_model)
+        self._model = model.to(self._device)
+        self._fit = FaceFitting(settings, self._model, fitter)
+        of_fit = fit_outputs(self._model)
+        self.outputs = {
+            **of_fit,
+            "rotated": Column(np.uint8, (CROP_SIZE, CROP_SIZE, 3)),
+            "rotated_yaw": Column(np.float32),
+            "visible_share": Column(np.float32),
+            "quality": Column(np.float32),
+            **as_side({name: of_fit[name] for name in ("pose", "camera", "expression")}),
+        }
+
+    @torch.inference_mode()
+    def process(self, batch: Batch) -> Batch:
+        """Fit the faces of a batch."""
+        side, count = side_of(batch), len(batch["crop"])
+        names = ("crop", "crop_transform", "photo_width", "photo_height", "focal_length", "landmarks")
+        both = {name: np.concatenate([batch[name], side[name]]) for name in names}
+        photos = torch.from_numpy(both["crop"]).to(self._device).permute(0, 3, 1, 2).float()
+        alone = self._fit(photos, both)
+        trusted = trust(alone.fit, both, alone.found)
+        person = torch.arange(count, device=self._device).repeat(2)
+        shape = ShapeEvidence.of(self._model, alone.fit).by_person(person).shape
+        fit = self._fit.with_shape(alone, shape[person])
+        columns = {name: values.cpu().numpy() for name, values in fit_columns(fit, both["crop_transform"]).items()}
+        front, of_side = ({name: values[part] for name, values in columns.items()} for part in _halves(count))
+        yaws = np.abs([front["pose"][:, 0], of_side["pose"][:, 0]])
+        reasons = trusted.reasons[:count].copy()
+        for of_sides in (trusted.reasons[count:], _of_two_persons(batch["side_distance"], yaws)):
+            good = reasons == ""
+            reasons[good] = [reason and f"side photo: {reason}" for reason in of_sides[good]]
+        return {
+            **front,
+            "shape": shape.cpu().numpy(),
+            "rotated": batch["side_crop"],
+            "rotated_yaw": of_side["pose"][:, 0],
+            "visible_share": np.ones(count, np.float32),
+            "quality": trusted.quality[:count],
+            **as_side({name: of_side[name] for name in ("pose", "camera", "expression")}),
+            REASON: reasons,
+        }
+
+
+def _halves(count: int) -> tuple[slice, slice]:
+    return slice(0, count), slice(count, 2 * count)
+
+
+def _of_two_persons(distance: np.ndarray, yaws: np.ndarray) -> np.ndarray:
+    """(B,) one sentence for each pair that shows two persons for certain, empty for the others.
+
+    Parameters
+    ----------
+    distance : (B,) between the faces' descriptors
+    yaws : (2, B) of the faces, degrees without sign
+    """
+    limits = np.where((yaws < PROFILE_YAW).all(0), OTHER_PERSON, OTHER_PERSON_IN_PROFILE)
+    sentence = "it shows another person than the front photo; their faces are {:.2f} apart, one person's at most {:g}"
+    rows = zip(distance, limits, strict=True)
+    return np.array([sentence.format(apart, limit) if apart > limit else "" for apart, limit in rows], object)
