@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from facerecon_ray.geometry.crop_transform import apply_transform, crop_transform, cut_crop
+from facerecon_ray.config.reconstruct import RotateSettings
+from facerecon_ray.geometry.crop_transform import crop_transform, cut_crop
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.fitting import Fit, LandmarkFitter
-from facerecon_ray.networks.fitter import FittedFaces
+from facerecon_ray.stages.face_fitting import FaceFitting
 from facerecon_ray.stages.fit_trust import signs_of
 from facerecon_ray.stages.network_fitting import NetworkFitter, NetworkLandmarks
 
@@ -20,8 +20,9 @@ class BoxFits:
 
     def __init__(self) -> None:
         model = FaceModel.default()
-        self._fit, self._plain = NetworkFitter(None, model), LandmarkFitter(model)
-        self._landmarks = NetworkLandmarks(self._fit)
+        self._landmarks = NetworkLandmarks(NetworkFitter(None, model))
+        self._by_network = FaceFitting(RotateSettings(fit="network", device="cpu"), model)
+        self._by_landmarks = FaceFitting(RotateSettings(fit="landmarks", device="cpu"), model)
 
     def crop(self, photo: np.ndarray, boxes: np.ndarray, rolls: np.ndarray | float = 0.0) -> Row:
         """The crop stage's columns for boxes (B, 4) of the HOG detector's kind, rolled by rolls (B,)."""
@@ -35,20 +36,14 @@ class BoxFits:
             "landmarks": marks,
             "photo_width": np.full(len(boxes), width),
             "photo_height": np.full(len(boxes), height),
+            "focal_length": np.zeros(len(boxes)),
         }
 
     def fit(self, batch: Row, by_landmarks: bool = False) -> Row:
         """Signs of the rows' fits, (B,) each, and the fitted landmarks' places (B, 68, 2) in crop pixels."""
-        fit, found = self._by_landmarks(batch) if by_landmarks else self._by_network(batch)
-        return {**signs_of(fit, batch, found), PLACES: fit.landmarks[..., :2].double().numpy()}
-
-    def _by_network(self, batch: Row) -> tuple[Fit, FittedFaces]:
-        found, fit = self._fit.read_and_fit(torch.from_numpy(batch["crop"]).permute(0, 3, 1, 2).float())
-        return fit, found
-
-    def _by_landmarks(self, batch: Row) -> tuple[Fit, None]:
-        marks = apply_transform(batch["crop_transform"], batch["landmarks"]).astype(np.float32)
-        return self._plain(torch.from_numpy(marks)), None
+        fitting = self._by_landmarks if by_landmarks else self._by_network
+        found = fitting(torch.from_numpy(batch["crop"]).permute(0, 3, 1, 2).float(), batch)
+        return {**signs_of(found.fit, batch, found.found), PLACES: found.fit.landmarks[..., :2].double().numpy()}
 
 
 def joined(parts: list[Row]) -> Row:

@@ -24,6 +24,7 @@ from facerecon_ray.geometry.crop_transform import crop_transform, cut_crop
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import LandmarkFitter, box_size
 from facerecon_ray.geometry.landmarks import landmarks_in_picture
+from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.stages.face_finder import FaceFinder
 from facerecon_ray.stages.network_fitting import NetworkFitter
 from facerecon_ray.synthesis.model_building.head_rendering import HeadRenderer, frontal_camera
@@ -146,9 +147,9 @@ def main() -> None:
             off = ((landmarks - exact)[rows].norm(dim=-1).mean(-1) / box_size(exact[rows])).mean()
             if name == "fitter":
                 chosen = [sample for sample, there in zip(samples, rows, strict=True) if there]
-                result = look(crops_of(chosen, landmarks[rows].numpy()))
+                result = look(crops_of(chosen, landmarks[rows].numpy()), Lens.unknown(len(chosen)))
             else:
-                result = fit(landmarks[rows])
+                result = fit(landmarks[rows], lens=Lens.unknown(int(rows.sum())))
             fitted = distances(model, model.vertices(result.shape, result.expression).numpy(), truth[rows]).mean()
             mean = distances(model, np.broadcast_to(model.mean.numpy(), truth[rows].shape), truth[rows]).mean()
             pose = (result.camera.angles - angles[rows]).abs().mean(0).tolist()

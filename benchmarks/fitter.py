@@ -11,6 +11,7 @@ degrees of yaw.
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from facerecon_ray.geometry.crop_transform import (
 )
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import LANDMARKS, LandmarkFitter, box_size
+from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.networks.face_detectors import build_detector
 from facerecon_ray.networks.landmark_predictor import LandmarkPredictor, adjust_boxes
 from facerecon_ray.stages.network_fitting import NetworkFitter, NetworkLandmarks
@@ -63,7 +65,7 @@ def rendered(fit: NetworkFitter, data: str, split: str | None) -> None:
         truth = torch.from_numpy(rows["landmarks_3d"])[..., :2]
         size = box_size(truth)
         pictures = torch.from_numpy(rows["crop"]).permute(0, 3, 1, 2).float()
-        network, found = fit.read(pictures), fit(pictures)
+        network, found = fit.read_and_fit(pictures, Lens.unknown(len(pictures)))
         off = np.stack([jitter(rng) for _ in rows["crop"]])
         moved = marks_in(fit, np.stack([cut_crop(c, t) for c, t in zip(rows["crop"], off, strict=True)]))
         again = twice(fit, rows["crop"], moved, off)
@@ -77,7 +79,7 @@ def rendered(fit: NetworkFitter, data: str, split: str | None) -> None:
             "dense points %": 100 * errors.mean(-1) / size,
             "errors / told": (0.5 * standard).sqrt(),
             "two rounds %": 100 * (torch.from_numpy(again) - truth).norm(dim=-1).mean(-1) / size,
-            "fitted face's %": 100 * (found.landmarks[..., :2] - truth).norm(dim=-1).mean(-1) / size,
+            "fitted face's %": 100 * (found.projected[..., :2] - truth).norm(dim=-1).mean(-1) / size,
             "pose deg": turned.abs().mean(-1),
             "yaw deg": turned[:, 0].abs(),
         }
@@ -150,7 +152,8 @@ def photos(fit: NetworkFitter, model: FaceModel, folder: Path) -> None:
 
 def pace(fit: NetworkFitter) -> None:
     crops = torch.rand(32, 3, CROP_SIZE, CROP_SIZE) * 255
-    for name, call in (("network", fit.read), ("network and Gauss-Newton steps", fit)):
+    lens = Lens.unknown(len(crops))
+    for name, call in (("network", fit.read), ("network and Gauss-Newton steps", partial(fit, lens=lens))):
         call(crops)
         seconds = []
         for _ in range(5):

@@ -22,6 +22,7 @@ from facerecon_ray.config.synthesis import CameraSettings
 from facerecon_ray.errors import PhotoError
 from facerecon_ray.geometry.crop_transform import apply_transform, crop_transform, cut_crop
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.geometry.turned_view import turn_view
 from facerecon_ray.geometry.view_filling import fill_view
 from facerecon_ray.networks.face_detectors import build_detector
@@ -81,7 +82,7 @@ def photographed(detector: dlib.fhog_object_detector, folder: Path) -> tuple[lis
         for marks in network.predict_all(photo, boxes, faces.rolls)[0]:
             crop = cut_crop(photo, crop_transform(marks))
             pixels = torch.from_numpy(crop).permute(2, 0, 1)[None].float()
-            face = fit(pixels)
+            face = fit(pixels, Lens.unknown(1))
             yaw, pitch, roll = face.camera.angles[0].tolist()
             if abs(yaw) > FRONTAL:
                 continue

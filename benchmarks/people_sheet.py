@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from facerecon_ray.stages.preview import CROP_SIZE
+from facerecon_ray.geometry.crop_transform import CROP_SIZE
 
 SIDE, MARGIN = 150, 6
 
@@ -20,6 +20,7 @@ SIDE, MARGIN = 150, 6
 def tile(preview: Path) -> np.ndarray:
     """(150, 750, 3) the crop, the mesh on it, and the mesh from three sides, of a preview."""
     drawn = cv2.imread(str(preview))
+    assert drawn is not None, f"{preview} is no picture"
     above, below = drawn[:CROP_SIZE, : 2 * CROP_SIZE], drawn[CROP_SIZE:]
     return cv2.resize(np.hstack([above, below]), (5 * SIDE, SIDE), interpolation=cv2.INTER_AREA)
 

@@ -52,9 +52,10 @@ class PointNoise:
         own = 0.5 * total
         for _ in range(ROUNDS):
             spread = own.sqrt()
-            _, singular, patterns = torch.linalg.svd(errors / spread, full_matrices=False)
-            weights = (singular[:rank].square() - 1.0).clamp(min=0.0).sqrt()
-            found = spread[:, None] * patterns[:rank].T * weights
+            scaled = errors / spread
+            values, left = (part.flip(-1)[..., :rank] for part in torch.linalg.eigh(scaled @ scaled.T))
+            weights = (1.0 - 1.0 / values.clamp(min=1.0)).sqrt()
+            found = spread[:, None] * (scaled.T @ left) * weights
             own = torch.maximum(total - found.square().sum(1), LEAST_OWN * total)
         factors = functional.pad(found, (0, rank - found.shape[1]))
         return PointNoise(factors, own)

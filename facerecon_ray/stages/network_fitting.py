@@ -64,13 +64,13 @@ class NetworkFitter:
         self._fit_known = LandmarkFitter(model, noise, known)
 
     @torch.no_grad()
-    def __call__(self, crops: Tensor, lens: Lens | None = None) -> Fit:
+    def __call__(self, crops: Tensor, lens: Lens | None) -> Fit:
         """Fit.
 
         Parameters
         ----------
         crops : (B, 3, 256, 256) float32 0 to 255
-        lens : what is known of their cameras; without it, what distances are usual
+        lens : what is known of their cameras; None: faces are fitted as from far away
 
         Returns
         -------
@@ -79,7 +79,7 @@ class NetworkFitter:
         return self.read_and_fit(crops, lens)[1]
 
     @torch.no_grad()
-    def read_and_fit(self, crops: Tensor, lens: Lens | None = None) -> tuple[FittedFaces, Fit]:
+    def read_and_fit(self, crops: Tensor, lens: Lens | None) -> tuple[FittedFaces, Fit]:
         """What the network itself says of crops, and the fit to it: where the two disagree, one of them is wrong."""
         found = self.read(crops)
         fit = self._fit(
@@ -87,19 +87,19 @@ class NetworkFitter:
             found.deviation,
             start=found.camera,
             expected=torch.cat([found.shape, found.expression], 1),
-            lens=lens or Lens.unknown(len(crops), self.device),
+            lens=lens,
         )
         return found, fit
 
     @torch.no_grad()
-    def fit_known(self, found: FittedFaces, shape: Tensor, lens: Lens | None = None) -> Fit:
+    def fit_known(self, found: FittedFaces, shape: Tensor, lens: Lens | None) -> Fit:
         """The fit to what the network has said of crops, of faces whose shape (B, S) is known."""
         return self._fit_known(
             found.points,
             found.deviation,
             start=found.camera,
             expected=torch.cat([shape, found.expression], 1),
-            lens=lens or Lens.unknown(len(shape), self.device),
+            lens=lens,
         )
 
     @torch.no_grad()

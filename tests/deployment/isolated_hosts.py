@@ -22,7 +22,7 @@ class IsolatedHosts:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.folder = folder
-        self._environment = {**ENVIRONMENT, "HOME": "/root"}
+        self._environment = {**ENVIRONMENT, "HOME": str(Path.home().resolve())}
         self._process = subprocess.Popen(
             [sys.executable, str(SCRIPT), f"--folder={folder / 'hosts'}", "start", "--host", STORE],
             stdin=subprocess.PIPE,

@@ -12,6 +12,7 @@ import torch
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from facerecon_ray.geometry.alignment import align
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.landmarks import landmarks_on_vertices
 from facerecon_ray.geometry.mesh_topology import triangle_parts
@@ -105,6 +106,15 @@ class HeadGeometry:
         self.skin = self._skin(sampler, part == by_size[0])
         self.eyes = tuple(self._eye(sampler.triangles[part == p]) for p in eyes)
         self.tongue = _flat_mesh(sampler.triangles[part == tongue], self.average[:, [0, 2]])
+
+    def into_head_frame(self, vertices: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+        """Move a head (V, 3) as its neutral face (V, 3) lies best on the face model's mean; its size stays."""
+        face = self._model.face_vertices.numpy()
+        source = self.surface(neutral)[face].astype(np.float64)
+        target = self._model.mean.numpy()[face].astype(np.float64)
+        _, rotation, _ = align(source, target)
+        moved = (vertices.astype(np.float64) - source.mean(0)) @ rotation.T + target.mean(0)
+        return moved.astype(np.float32)
 
     def lids_over_eyes(self, vertices: np.ndarray) -> np.ndarray:
         """The head (V, 3) with the lids' vertices that its expression pushed into the eyeballs lifted out of them."""

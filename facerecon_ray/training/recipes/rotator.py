@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from facerecon_ray.config.training import RotatorTraining
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.geometry.picture_similarity import masked_signal_to_noise, masked_structural_similarity
 from facerecon_ray.geometry.turned_view import target_angles, turn_view
 from facerecon_ray.geometry.view_filling import fill_view
@@ -195,7 +196,7 @@ class ThereAndBack:
         """
         with torch.autocast(crops.device.type, enabled=False):
             photos = 255 * crops
-            fit = self._fitter(photos)
+            fit = self._fitter(photos, Lens.unknown(len(photos), photos.device))
             camera, vertices = fit.camera, self._model.vertices(fit.shape, fit.expression)
             angles = target_angles(camera.angles, self._rotate.yaw_change, self._rotate.keep_pitch)
             there = turn_view(self._model, photos, vertices, camera, angles)

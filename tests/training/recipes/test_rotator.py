@@ -16,6 +16,7 @@ from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import Fit
 from facerecon_ray.geometry.landmarks import projected_landmarks
+from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.turned_view import turn_view
 from facerecon_ray.geometry.view_filling import fill_view
@@ -71,7 +72,7 @@ class MeanHead:
     def __init__(self, weights: Path | None, model: FaceModel) -> None:
         self._model = model
 
-    def __call__(self, crops: Tensor) -> Fit:
+    def __call__(self, crops: Tensor, lens: Lens) -> Fit:
         rows, model = len(crops), self._model
         shape, expression = (torch.zeros(rows, size) for size in (model.shape_size, model.expression_size))
         nowhere = torch.zeros(rows, 68, 3)
