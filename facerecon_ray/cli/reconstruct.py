@@ -27,6 +27,8 @@ facerecon reconstruct list.csv --output out --set rotate.yaw_change=20 --set poo
 
 facerecon reconstruct --pairs pairs.csv --output out
 
+facerecon reconstruct photos/ --people --output out
+
 facerecon reconstruct s3://bucket/photos --output s3://bucket/meshes
 
 facerecon reconstruct --config jobs/reconstruct_photos.yaml --dry-run
@@ -67,6 +69,10 @@ def reconstruct(
         Literal["dense", "model"] | None,
         typer.Option(help="A vertex for each pixel of the position map, or the face model's own vertices."),
     ] = None,
+    people: Annotated[
+        bool,
+        typer.Option("--people", help="Store what `facerecon people` needs: biometric data, see docs/privacy.md."),
+    ] = False,
     limit: Annotated[int | None, typer.Option(help="Stop after this many photos.")] = None,
     endpoint_url: EndpointOption = None,
     config: ConfigOption = None,
@@ -93,6 +99,7 @@ def reconstruct(
         "reconstruct.weights": weights,
         "export.format": mesh_format,
         "export.topology": topology,
+        "people.enabled": people or None,
         "limit": limit,
         "s3.endpoint_url": endpoint_url,
     }

@@ -82,6 +82,12 @@ class ExportSettings(Settings):
     """Write a preview picture of every face."""
 
 
+class PeopleSettings(Settings):
+    enabled: bool = False
+    """Store with every face what `facerecon people` needs: who it is, as dlib's face recognition network describes it,
+    and what its photo tells of its shape. Both are biometric data (docs/privacy.md)."""
+
+
 class PoolsSettings(Settings):
     read: PoolSettings = PoolSettings()
     crop: PoolSettings = PoolSettings()
@@ -130,6 +136,7 @@ class ReconstructJob(Settings):
     rotate: RotateSettings = RotateSettings()
     reconstruct: ReconstructSettings = ReconstructSettings()
     export: ExportSettings = ExportSettings()
+    people: PeopleSettings = PeopleSettings()
     report: ReportSettings = ReportSettings()
     pools: PoolsSettings = PoolsSettings()
 
@@ -144,4 +151,13 @@ class ReconstructJob(Settings):
             pool: PoolSettings = getattr(self.pools, name)
             if device.startswith("cuda") and pool.gpus == 0:
                 raise ValueError(f"{name}.device is {device}, but pools.{name}.gpus is 0")
+        return self
+
+    @model_validator(mode="after")
+    def _people_take_textures_from_meshes(self) -> Self:
+        if self.people.enabled and self.export.format != "glb":
+            raise ValueError(
+                f"people.enabled: people's textures are made of those of their faces' meshes, which "
+                f"{self.export.format} files do not have; choose export.format glb"
+            )
         return self

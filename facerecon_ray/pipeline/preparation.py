@@ -141,6 +141,8 @@ def _result_settings(job: ReconstructJob) -> dict[str, Any]:
         del settings["read"][name]
     if not job.pairs:
         del settings["pairs"]  # runs of earlier versions have none
+    if not job.people.enabled:
+        del settings["people"]
     del settings["face_model"], settings["fitter"]
     del settings["crop"]["landmark_model"], settings["rotate"]["weights"], settings["reconstruct"]["weights"]
     return {**settings, "input": canonical_input(job.input)}

@@ -85,7 +85,9 @@ def _rotator(job: ReconstructJob) -> Step:
     from facerecon_ray.stages.rotate import Rotator
     from facerecon_ray.stages.two_photos.fit import TwoPhotoFitter
 
-    return (TwoPhotoFitter if job.pairs else Rotator)(job.rotate, job.face_model, job.fitter)
+    return (TwoPhotoFitter if job.pairs else Rotator)(
+        job.rotate, job.face_model, job.fitter, people=job.people.enabled
+    )
 
 
 def _reconstructor(job: ReconstructJob) -> Step:

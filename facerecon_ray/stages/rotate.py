@@ -17,6 +17,7 @@ from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.networks.view_generator import load_weights
 from facerecon_ray.stages.face_fitting import FaceFitting, fit_columns, fit_outputs
 from facerecon_ray.stages.fit_trust import trust
+from facerecon_ray.stages.person_evidence import PersonEvidence
 from facerecon_ray.stages.photo_cover import shown_bounds
 from facerecon_ray.stages.stage import REASON, Batch, Column, Stage
 
@@ -32,6 +33,7 @@ class Rotator(Stage):
                      quality        0 to 1, see `fit_trust`; a face whose fit is refused there fails
     With masks       rotated_seen   (256, 256) uint8, 255 times how well the photo saw each of its pixels
                      rotated_head   (256, 256) uint8, 255 where the head is
+    With people      descriptor, shape_information    see `PersonEvidence`
     """
 
     name: ClassVar[str] = "rotate"
@@ -43,6 +45,7 @@ class Rotator(Stage):
         face_model: FaceModel | Path | None = None,
         fitter: Path | None = None,
         masks: bool = False,
+        people: bool = False,
     ) -> None:
         """Load the face model, and the fitter where the settings ask for it.
 
@@ -69,6 +72,9 @@ class Rotator(Stage):
         if masks:
             mask = Column(np.uint8, (CROP_SIZE, CROP_SIZE))
             self.outputs |= {"rotated_seen": mask, "rotated_head": mask}
+        self._evidence = PersonEvidence(self._model) if people else None
+        if self._evidence is not None:
+            self.outputs |= self._evidence.outputs
 
     @torch.inference_mode()
     def process(self, batch: Batch) -> Batch:
@@ -92,6 +98,8 @@ class Rotator(Stage):
         if self._masks:
             columns["rotated_seen"] = (255 * view.seen[:, 0]).round().byte()
             columns["rotated_head"] = 255 * view.head[:, 0].byte()
+        if self._evidence is not None:
+            columns |= self._evidence(photos, fit)
         arrays = {name: column.cpu().numpy() for name, column in columns.items()}
         return {**arrays, "quality": trusted.quality, REASON: trusted.reasons}
 
