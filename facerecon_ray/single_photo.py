@@ -16,7 +16,7 @@ from facerecon_ray.config.reconstruct import (
     RotateSettings,
 )
 from facerecon_ray.errors import InputError, OutputError, PhotoError
-from facerecon_ray.geometry.textured_mesh import FORMATS, TexturedMesh
+from facerecon_ray.geometry.textured_mesh import TexturedMesh
 from facerecon_ray.stages.crop import Cropper
 from facerecon_ray.stages.export import Exporter
 from facerecon_ray.stages.reconstruct import Reconstructor
@@ -24,6 +24,7 @@ from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import NO_FACE, OK, Batch, select
 from facerecon_ray.stages.two_photos.crop import TwoPhotoCropper
 from facerecon_ray.stages.two_photos.fit import TwoPhotoFitter
+from facerecon_ray.storage.mesh_files import FORMATS, encode_mesh
 from facerecon_ray.storage.photos.photo_file import encode_photo
 
 LOADED_SETTINGS = 2
@@ -37,6 +38,8 @@ class Face:
     """One face of a photo; of two photos of a person, what is said of the photo is said of the front one.
 
     mesh             vertices, normals, triangles, uv and texture; metres, y up, the face looks along +z
+    coloured_mesh    the same for files with a colour for each vertex instead of a texture: with more vertices, if the
+                     topology was left open
     pose             (3,) yaw, pitch, roll in the photo, degrees
     distance         metres from the camera: by the focal length that the photo states, else as the face looks
     landmarks        (68, 2) photo pixels
@@ -50,6 +53,7 @@ class Face:
     """
 
     mesh: TexturedMesh = field(repr=False)
+    coloured_mesh: TexturedMesh = field(repr=False)
     pose: np.ndarray
     distance: float
     landmarks: np.ndarray = field(repr=False)
@@ -94,7 +98,7 @@ class Face:
         if kind is None:
             raise OutputError(f"{path}: a mesh is written as {', '.join('.' + name for name in FORMATS)}")
         try:
-            path.write_bytes(self.mesh.encode(kind))
+            path.write_bytes(encode_mesh(self.mesh if kind == "glb" else self.coloured_mesh, kind))
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror}") from None
         return path
@@ -105,7 +109,7 @@ def reconstruct(
     side: AnyImage | None = None,
     *,
     method: Literal["fitted", "two-view", "prnet"] = "fitted",
-    topology: Literal["dense", "model"] = "dense",
+    topology: Literal["auto", "smooth", "dense", "model"] = "auto",
     weights: Path | None = None,
     face_model: Path | None = None,
     fitter: Path | None = None,
@@ -120,7 +124,9 @@ def reconstruct(
     image : path of a photo, contents of a photo file, (H, W, 3) or (H, W) uint8 array, or PIL image
     side : another photo of the same person, from another side, in place of the view that is made of the first
     method : fitted, two-view or prnet
-    topology : dense, a vertex for each pixel of the UV position map, its border smooth, or model, the face model's own
+    topology : smooth, the face model's triangles, the outer ones drawn in to a smooth border; dense, a vertex for each
+        pixel of the UV position map, its border smooth; model, the face model's own vertices; auto, smooth, and dense
+        in files whose vertices carry the colours
     weights : weights of the network (.safetensors); without them, those that come with the package
     face_model : a face model (.npz); without one, the embedded model is used
     fitter : weights of the fitter (.safetensors) for that face model, which without them is fitted to the landmarks
@@ -166,7 +172,7 @@ def reconstruct(
         raise PhotoError(batch["error"][0])
     batch = select(batch, good)
     columns = zip(
-        exporter.meshes(batch, topology),
+        *(exporter.meshes(batch, ExportSettings(format=kind, topology=topology).vertices) for kind in ("glb", "ply")),
         batch["pose"],
         (1 / batch["camera"][:, 3]).tolist(),
         batch["landmarks"],

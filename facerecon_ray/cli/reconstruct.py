@@ -66,8 +66,11 @@ def reconstruct(
     weights: Annotated[Path | None, typer.Option(help="Weights of the network (.safetensors).")] = None,
     mesh_format: Annotated[Literal["glb", "obj", "ply"] | None, typer.Option("--format", help="Mesh format.")] = None,
     topology: Annotated[
-        Literal["dense", "model"] | None,
-        typer.Option(help="A vertex for each pixel of the position map, or the face model's own vertices."),
+        Literal["auto", "smooth", "dense", "model"] | None,
+        typer.Option(
+            help="The face model's triangles with a smooth border, a vertex for each pixel of the position map, or "
+            "the face model's own vertices."
+        ),
     ] = None,
     people: Annotated[
         bool,

@@ -41,6 +41,9 @@ class CropSettings(Settings):
     """What finds the landmarks. network: the fitter, at any yaw; dlib: dlib's predictor, good to about 40 degrees."""
     landmark_model: AbsolutePath | None = None
     """For dlib: a shape predictor with 68 points; without one, the predictor that comes with the installation."""
+    texture_side: int = Field(default=1024, ge=256, le=4096)
+    """Most pixels on a side of a face's texture, which is as fine as the photo shows the face and no finer; with 256,
+    as fine as the crop that the networks see."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
 
@@ -74,12 +77,21 @@ class ReconstructSettings(Settings):
 
 class ExportSettings(Settings):
     format: Literal["glb", "obj", "ply"] = "glb"
-    """glb in metres; obj and ply in millimetres; all with y up and the face looking along +z."""
-    topology: Literal["dense", "model"] = "dense"
-    """dense: one vertex for each pixel of the position map's mask, the outer ones drawn in to a smooth border; model:
-    the face model's own vertices."""
+    """glb in metres, with a texture; obj and ply in millimetres, with a colour for each vertex; all with y up and the
+    face looking along +z."""
+    topology: Literal["auto", "smooth", "dense", "model"] = "auto"
+    """smooth: the face model's triangles, the outer ones drawn in to a smooth border; dense: the same border, and one
+    vertex for each pixel of the position map's mask; model: the face model's own vertices; auto: smooth where the file
+    has a texture, dense where the vertices carry the colours."""
     previews: bool = True
     """Write a preview picture of every face."""
+
+    @property
+    def vertices(self) -> Literal["smooth", "dense", "model"]:
+        """The topology, auto resolved."""
+        if self.topology == "auto":
+            return "smooth" if self.format == "glb" else "dense"
+        return self.topology
 
 
 class PeopleSettings(Settings):
@@ -98,7 +110,7 @@ class PoolsSettings(Settings):
 
 class ReportSettings(Settings):
     gallery_faces: int = Field(default=200, ge=0)
-    """Faces shown in index.html; each costs about 300 KB for its interactive view."""
+    """Faces shown in index.html; each costs about 160 KB for its interactive view."""
     progress_seconds: float = Field(default=10.0, gt=0.0)
     """Without a terminal, a line of progress is printed every so many seconds."""
 

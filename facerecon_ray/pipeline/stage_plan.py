@@ -55,7 +55,7 @@ def outline(job: ReconstructJob) -> list[PlannedStage]:
             _pool(pools.reconstruct, job.reconstruct.device),
             f"reconstruct.{method}",
         ),
-        PlannedStage("export", (), pools.export, f"export.{job.export.topology}"),
+        PlannedStage("export", (), pools.export, f"export.{job.export.vertices}"),
     ]
 
 

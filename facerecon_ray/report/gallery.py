@@ -10,9 +10,9 @@ OUT/viewer/<photo key>/<index>.js     a face for it; scripts, because a page fro
 import base64
 import hashlib
 import html
+import io
 import json
 import re
-import struct
 from collections.abc import Iterator
 from importlib.metadata import distribution
 from importlib.resources import files
@@ -23,6 +23,7 @@ from urllib.parse import quote
 from zipfile import ZipFile
 
 import pyarrow.compute as pc
+from PIL import Image
 
 from facerecon_ray.errors import StorageError
 from facerecon_ray.storage.layout import GALLERY, MESHES, VIEWER
@@ -39,7 +40,6 @@ _COLUMNS = [
 ]
 _STATUS_NAMES = {"no_face": "no face", "unreadable": "unreadable", "failed": "failed"}
 _WIDE_PREVIEW = 2.5
-_PNG_HEADER = struct.Struct(">16xII")
 
 
 def write_gallery(output: OutputFolder, gallery_faces: int) -> str:
@@ -142,8 +142,8 @@ def _card(output: OutputFolder, row: dict[str, Any]) -> str:
 
 def _picture(output: OutputFolder, uri: str | None) -> str:
     try:
-        width, height = _PNG_HEADER.unpack_from(output.store.read(uri or ""))
-    except (StorageError, struct.error):
+        width, height = Image.open(io.BytesIO(output.store.read(uri or ""))).size
+    except (StorageError, OSError):
         return '<span class="blank">no preview</span>'
     wide = " data-wide" if width > _WIDE_PREVIEW * height else ""
     return f'<img src="{html.escape(_link(uri))}" width="{width}" height="{height}" loading="lazy" alt=""{wide}>'

@@ -1,7 +1,7 @@
 """Layout of the outputs: what lies where, and the key under which a photo's files are stored.
 
 Reconstruction    OUT/meshes/<photo key>/<face index>.glb      OUT/manifest/part-<shard>.parquet
-                  OUT/previews/<photo key>/<face index>.png    OUT/plan/photos-<first shard>.parquet
+                  OUT/previews/<photo key>/<face index>.jpg    OUT/plan/photos-<first shard>.parquet
                   OUT/viewer/<photo key>/<face index>.js       OUT/run.json, OUT/index.html, OUT/report.html
 Training data     OUT/shards/part-<shard>.parquet, .json       OUT/dataset.json, OUT/preview.png
 Training          OUT/samples/step-<step>.png                  OUT/figures.json
