@@ -30,7 +30,7 @@ class RasterDrawing:
         uv = torch.from_numpy(head.uv)
         cut_out = torch.tensor([part.cut_out for part in head.parts])
 
-        def shown(triangle: Tensor, pixel: Tensor) -> Tensor:
+        def shown(_: Tensor, triangle: Tensor, pixel: Tensor) -> Tensor:
             result = torch.ones(len(triangle), dtype=torch.bool)
             doubtful = cut_out[parts[triangle]].nonzero()[:, 0]
             triangle, pixel = triangle[doubtful], pixel[doubtful]
