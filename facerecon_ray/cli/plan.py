@@ -33,7 +33,10 @@ def plan(
     photos: Annotated[int, typer.Option(help="Photos of the collection.", min=1)] = 1000,
     nodes: Annotated[
         list[str] | None,
-        typer.Option(metavar="COUNTxCPUScpu+GPUSgpu", help="Nodes of the cluster; may be repeated."),
+        typer.Option(
+            metavar="COUNTxCPUScpu+GPUSgpu:TYPE",
+            help="Nodes of the cluster; may be repeated. TYPE, such as H200, is Ray's name and may be left out.",
+        ),
     ] = None,
     address: Annotated[str | None, typer.Option(help="Plan for this running Ray cluster.")] = None,
     faces_per_photo: Annotated[float, typer.Option(help="On average, photos without a face included.", min=0.0)] = 1.0,
@@ -61,7 +64,7 @@ def plan(
     out.print(pools_table(stages, outlook))
     if outlook.problem:
         raise SettingsError(outlook.problem)
-    _print_outlook(outlook, photos, cost_per_hour)
+    _print_outlook(outlook, photos, cost_per_hour, cluster.gpu_type)
 
 
 def pools_table(stages: "Sequence[SizedStage]", outlook: "Forecast") -> "Table":
@@ -104,7 +107,7 @@ def _cluster(nodes: list[str] | None, address: str | None) -> "Cluster":
         return live_cluster()
 
 
-def _print_outlook(outlook: "Forecast", photos: int, cost_per_hour: float | None) -> None:
+def _print_outlook(outlook: "Forecast", photos: int, cost_per_hour: float | None, gpu_type: str | None) -> None:
     from facerecon_ray.pipeline.capacity.stage_costs import cost_table
 
     hours = outlook.hours(photos)
@@ -115,8 +118,13 @@ def _print_outlook(outlook: "Forecast", photos: int, cost_per_hour: float | None
     out.print(
         "Costs of the stages are measured for photos of 640 pixels with one face on one make of CPU.", style="dim"
     )
-    if not cost_table().gpu_measured and "GPUs" in outlook.limits and outlook.limits["GPUs"] != float("inf"):
-        err.print("warning: costs on a GPU are estimates, not measured; see benchmarks/stage_costs.py", style="yellow")
+    if not cost_table(gpu_type).gpu_measured and outlook.limits["GPUs"] != float("inf"):
+        of_type = f" of type {gpu_type}" if gpu_type else ""
+        err.print(
+            f"warning: costs on a GPU{of_type} are estimates, not measured; see docs/gpu.md",
+            style="yellow",
+            markup=False,
+        )
     for warning in outlook.warnings:
         err.print(f"warning: {warning}", style="yellow", markup=False)
 

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 CANDIDATES_PER_CHUNK, CANDIDATES_PER_GPU_CHUNK = 1 << 17, 1 << 22
-"""Bounding-box pixels that are worked on at once, the bound on memory: small enough for a CPU's cache, and enough for a
-GPU to be busy with each operation for longer than it takes to start it."""
+"""Bounding-box pixels that are worked on at once, the bound on memory: small enough for a CPU's cache, and enough for
+a GPU to be busy with each operation for longer than it takes to start it."""
 
 NOTHING = torch.iinfo(torch.int64).min
 
 Shown = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Whether triangles are drawn at pixels: (P,) picture, (P,) triangle of that picture's mesh and (P,) pixel, row * width +
-column, to (P,) bool."""
+"""Whether triangles are drawn at pixels: (P,) picture, (P,) triangle of that picture's mesh and (P,) pixel, which is
+row * width + column, to (P,) bool."""
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ def size_stages(
     SettingsError
         when what the settings ask for does not fit the cluster
     """
-    costs = [cost_table().of(stage.cost) for stage in stages]
+    table = cost_table(cluster.gpu_type)
+    costs = [table.of(stage.cost) for stage in stages]
     pools = size_pools([stage.pool for stage in stages], costs, cluster, usable)
     sized = [
         SizedStage(stage.name, stage.steps, pool, cost) for stage, pool, cost in zip(stages, pools, costs, strict=True)
