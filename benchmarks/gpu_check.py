@@ -44,13 +44,13 @@ QUICK_SECONDS = 240.0
 def main() -> None:
     """Run the phases."""
     arguments = _arguments()
+    torch.manual_seed(0)
+    if arguments.device == "cpu" or arguments.pack is not None:
+        # Its cores are shared with others, and threads that wait for each other cost more than they save.
+        torch.set_num_threads(1)
     if arguments.pack is not None:
         pack(arguments.pack, arguments.people)
         return
-    torch.manual_seed(0)
-    if arguments.device == "cpu":
-        # Rehearsals share their cores with others, and threads that wait for each other cost more than they save.
-        torch.set_num_threads(1)
     machine = Machine(torch.device(arguments.device), arguments.seconds < QUICK_SECONDS)
     if arguments.worker is not None:
         work(arguments.worker, machine, arguments.seconds, arguments.carried)
