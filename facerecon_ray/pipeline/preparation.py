@@ -116,6 +116,7 @@ def prepare(job: ReconstructJob, overwrite: bool = False, retry_failed: bool = F
         )
     if earlier is None or overwrite or not Manifest(output).parts():
         record = new_record(settings, listing.root, assets)
+        record.people = earlier.people if earlier else []
     else:
         if PLAN not in output.own_names():
             raise OutputError(

@@ -6,9 +6,10 @@ from torch import Tensor
 
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import Fit
-from facerecon_ray.geometry.shape_of_person import ShapeEvidence, packed
+from facerecon_ray.geometry.shape_of_person import packed
 from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.face_descriptor import FaceDescriber
+from facerecon_ray.stages.face_fitting import FittedCrops
 from facerecon_ray.stages.stage import Column
 
 DESCRIPTOR_SIZE = 128
@@ -33,7 +34,7 @@ class PersonEvidence:
         }
 
     @torch.no_grad()
-    def __call__(self, photos: Tensor, fit: Fit) -> dict[str, Tensor]:
+    def __call__(self, photos: Tensor, fitted: FittedCrops) -> dict[str, Tensor]:
         """Columns of B faces.
 
         descriptor         (128,) dlib's; of one person mostly less than 0.6 apart
@@ -42,11 +43,11 @@ class PersonEvidence:
         Parameters
         ----------
         photos : (B, 3, 256, 256) float32 0 to 255
-        fit : of the faces, crop pixels
+        fitted : the faces
         """
         return {
-            "descriptor": self.descriptors(photos, fit),
-            "shape_information": packed(ShapeEvidence.of(self._model, fit).information),
+            "descriptor": self.descriptors(photos, fitted.fit),
+            "shape_information": packed(fitted.evidence(self._model).information),
         }
 
     def descriptors(self, photos: Tensor, fit: Fit) -> Tensor:

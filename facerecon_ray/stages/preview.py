@@ -33,7 +33,7 @@ def preview_jpeg(crop: np.ndarray, rotated: np.ndarray, points: Tensor, vertices
     -------
     JPEG of 512 x 768 pixels: crop, overlay, rotated view; clay below
     """
-    in_tiles = torch.cat([points[None], _clay_points(vertices)])
+    in_tiles = torch.cat([points[None], clay_points(vertices)])
     brightness, opacity = _shaded(in_tiles, triangles)
     opacity[0] *= OVERLAY_OPACITY
     behind = torch.full((1 + len(CLAY_YAWS), CROP_SIZE, CROP_SIZE, 3), 255.0)
@@ -44,7 +44,7 @@ def preview_jpeg(crop: np.ndarray, rotated: np.ndarray, points: Tensor, vertices
     return bytes(cv2.imencode(".jpg", np.ascontiguousarray(rows[..., ::-1]), JPEG_OPTIONS)[1])
 
 
-def _clay_points(vertices: Tensor) -> Tensor:
+def clay_points(vertices: Tensor) -> Tensor:
     """(3, M, 3) the mesh turned to each of `CLAY_YAWS`, in the middle of a tile."""
     count = len(CLAY_YAWS)
     angles = torch.zeros(count, 3)

@@ -99,7 +99,7 @@ class Rotator(Stage):
             columns["rotated_seen"] = (255 * view.seen[:, 0]).round().byte()
             columns["rotated_head"] = 255 * view.head[:, 0].byte()
         if self._evidence is not None:
-            columns |= self._evidence(photos, fit)
+            columns |= self._evidence(photos, fitted)
         arrays = {name: column.cpu().numpy() for name, column in columns.items()}
         return {**arrays, "quality": trusted.quality, REASON: trusted.reasons}
 

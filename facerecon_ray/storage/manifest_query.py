@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import InputError
-from facerecon_ray.storage.manifest import FAULTS, Manifest
+from facerecon_ray.storage.manifest import FAULTS, FORGOTTEN, Manifest
 from facerecon_ray.storage.outputs import OutputFolder
 
 RUN = "run"
-STATUSES = ("ok", "no_face", *FAULTS)
+STATUSES = ("ok", "no_face", *FAULTS, FORGOTTEN)
 
 _JOINED = ("status", "error", "pose", "fit_error", "quality", "mesh_uri")
 _KEYS = ["photo_uri", "face_index"]

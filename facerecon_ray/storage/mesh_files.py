@@ -19,7 +19,7 @@ JPEG_QUALITIES = (92, 88, 82, 75, 60)
 """Qualities that are tried for a texture until its file is small enough, its colours at full resolution; the last one
 counts in any case."""
 
-_HEADER_BYTES = 12
+_HEADER_BYTES, _CHUNK_BYTES = 12, 8
 _FLOAT, _UINT16, _UINT32 = 5126, 5123, 5125
 _ATTRIBUTES, _INDICES = 34962, 34963
 _LINEAR, _CLAMPED = 9729, 33071
@@ -49,6 +49,28 @@ def encode_mesh(mesh: TexturedMesh, kind: MeshFormat) -> bytes:
     if kind == "ply":
         return bytes(trimesh.exchange.ply.export_ply(coloured, vertex_normal=True))
     return str(trimesh.exchange.obj.export_obj(coloured, include_normals=True, digits=OBJ_DIGITS)).encode()
+
+
+def glb_texture(data: bytes) -> np.ndarray:
+    """(H, W, 3) uint8 texture of a GLB that `encode_mesh` made.
+
+    Raises
+    ------
+    ValueError
+        when it is none, or damaged
+    """
+    try:
+        length = int(np.frombuffer(data, "<u4", 1, _HEADER_BYTES)[0])
+        start = _HEADER_BYTES + _CHUNK_BYTES
+        content = json.loads(data[start : start + length])
+        view = content["bufferViews"][content["images"][0]["bufferView"]]
+        first = start + length + _CHUNK_BYTES + view["byteOffset"]
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8, view["byteLength"], first), cv2.IMREAD_COLOR)
+    except (ValueError, LookupError, TypeError, cv2.error):
+        picture = None
+    if picture is None:
+        raise ValueError("this is no GLB with a texture")
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
 def _encode_glb(mesh: TexturedMesh) -> bytes:

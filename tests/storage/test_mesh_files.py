@@ -15,7 +15,7 @@ from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.position_map import UvLayout
 from facerecon_ray.geometry.shading import vertex_normals
 from facerecon_ray.geometry.textured_mesh import TexturedMesh
-from facerecon_ray.storage.mesh_files import FORMATS, TEXTURE_BYTES, MeshFormat, encode_mesh
+from facerecon_ray.storage.mesh_files import FORMATS, TEXTURE_BYTES, MeshFormat, encode_mesh, glb_texture
 
 METRES = {"glb": 1.0, "obj": 1000.0, "ply": 1000.0}
 
@@ -162,3 +162,20 @@ def test_glb_is_laid_out_as_the_standard_asks(mesh: TexturedMesh) -> None:
     positions = content["accessors"][content["meshes"][0]["primitives"][0]["attributes"]["POSITION"]]
     assert np.array_equal(np.float32(positions["min"]), mesh.vertices.min(0))
     assert np.array_equal(np.float32(positions["max"]), mesh.vertices.max(0))
+
+
+def test_the_texture_of_a_glb_is_read_back() -> None:
+    texture = np.zeros((64, 64, 3), np.uint8)
+    texture[:, 32:] = (200, 90, 30)
+    corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32)
+    mesh = TexturedMesh(
+        corners, np.eye(3, dtype=np.float32)[[2, 2, 2]], np.array([[0, 1, 2]]), corners[:, :2], texture
+    )
+    found = glb_texture(encode_mesh(mesh, "glb"))
+    assert found.shape == texture.shape and np.abs(found.astype(int) - texture).mean() < 2
+
+
+@pytest.mark.parametrize("data", [b"", b"glTF", b"ply\n" * 20, bytes(100)])
+def test_what_is_no_glb_with_a_texture_is_said_to_be_none(data: bytes) -> None:
+    with pytest.raises(ValueError, match="no GLB with a texture"):
+        glb_texture(data)

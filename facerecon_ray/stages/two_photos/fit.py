@@ -9,7 +9,7 @@ import torch
 from facerecon_ray.config.reconstruct import RotateSettings
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.shape_of_person import ShapeEvidence, packed
+from facerecon_ray.geometry.shape_of_person import packed
 from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.networks.face_descriptor import OTHER_PERSON, OTHER_PERSON_IN_PROFILE, PROFILE_YAW
 from facerecon_ray.stages.face_fitting import FaceFitting, fit_columns, fit_outputs
@@ -78,7 +78,7 @@ class TwoPhotoFitter(Stage):
         alone = self._fit(photos, both)
         trusted = trust(alone.fit, both, alone.found)
         person = torch.arange(count, device=self._device).repeat(2)
-        evidence = ShapeEvidence.of(self._model, alone.fit).by_person(person)
+        evidence = alone.evidence(self._model).by_person(person)
         shape = evidence.shape
         fit = self._fit.with_shape(alone, shape[person])
         columns = {name: values.cpu().numpy() for name, values in fit_columns(fit, both["crop_transform"]).items()}
