@@ -216,9 +216,20 @@ def _checked_assets(job: ReconstructJob) -> dict[str, str]:
     for name, path in assets.items():
         if path is None:
             continue
-        try:
-            with path.open("rb") as file:
-                checksums[name] = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise AssetError(f"setting {name!r}: {path}: {error.strerror}") from None
+        checksums[name] = checksum(name, path)
     return checksums
+
+
+def checksum(setting: str, path: Path) -> str:
+    """SHA-256 of a model file, as records have it.
+
+    Raises
+    ------
+    AssetError
+        when it cannot be read, with the setting that names it
+    """
+    try:
+        with path.open("rb") as file:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise AssetError(f"setting {setting!r}: {path}: {error.strerror}") from None

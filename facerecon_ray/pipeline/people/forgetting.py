@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import InputError, OutputError
-from facerecon_ray.pipeline.people.collection import members_of, stamp_of
+from facerecon_ray.pipeline.people.collection import check_face_model, members_of, stamp_of
 from facerecon_ray.pipeline.people.merging import FACE_COLUMNS, MEMBERS, PERSON, PeopleFiles, PersonMaker
 from facerecon_ray.report.gallery import write_gallery
 from facerecon_ray.report.people_page import write_people_page
@@ -76,6 +76,8 @@ def forget(
     groups = [PeopleOutput(OutputFolder(uri, s3)) for uri in record.people]
     done.missing = [people.output.uri for people in groups if people.record() is None]
     groups = [people for people in groups if people.output.uri not in done.missing]
+    if groups:
+        check_face_model(record, face_model)
     keys: set[Key] = {(_photo(photo), None) for photo in photos}
     if person is not None:
         keys = _faces_of(person, groups)

@@ -16,7 +16,7 @@ import ray
 from facerecon_ray.cluster.worker_errors import WorkerError
 from facerecon_ray.config.people import PeopleJob
 from facerecon_ray.errors import FaceReconError, InputError, OutputError
-from facerecon_ray.pipeline.people.collection import Collection, identities, members_of, stamp_of
+from facerecon_ray.pipeline.people.collection import Collection, check_face_model, identities, members_of, stamp_of
 from facerecon_ray.pipeline.people.merging import FACE_COLUMNS, MEMBERS, PERSON, PeopleFiles, maker_of
 from facerecon_ray.pipeline.session import ray_session
 from facerecon_ray.report.people_page import write_people_page
@@ -63,6 +63,7 @@ def run_people(job: PeopleJob, progress: Progress, address: str | None = None) -
     record = load_record(source.store)
     if record is None:
         raise InputError(f"{source.uri}: there is no {RUN_RECORD}; name the output of `facerecon reconstruct`")
+    check_face_model(record, job.face_model)
     people.output.check_writable()
     with claimed(people.output.store) as check:
         made = PeopleRecord(

@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 
 from facerecon_ray.config.storage import S3Settings
-from facerecon_ray.errors import InputError, StorageError, StoreUnavailableError
+from facerecon_ray.errors import StorageError, StoreUnavailableError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.position_map import MAP_SIZE
 from facerecon_ray.geometry.textured_mesh import TexturedMesh
@@ -82,11 +82,6 @@ class PersonMaker:
 
     def _make(self, person: str, rows: pa.Table) -> dict[str, Any]:
         faces = face_arrays(rows.sort_by([("photo_uri", "ascending"), ("face_index", "ascending")]))
-        if faces["shape"].shape[1] != self._builder.model.shape_size:
-            raise InputError(
-                f"the faces have {faces['shape'].shape[1]} shape coefficients, the face model "
-                f"{self._builder.model.shape_size}; name the one of their job with --set face_model=FILE"
-            )
         merged = self._builder.merge(faces)
         order = self._builder.best(faces, merged)
         textures = [(row, texture) for row in order.tolist() if (texture := self._texture(faces, row)) is not None]

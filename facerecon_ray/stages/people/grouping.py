@@ -8,6 +8,7 @@ it is clearly the nearest. Two faces of one photo are never one person, and pers
 their faces.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import faiss
@@ -26,6 +27,10 @@ EXACT = 20_000
 
 CELL_FACES, CELLS_SEARCHED, TRAINING_FACES = 250, 8, 40
 """Faces in a cell in the mean, cells in which a face looks for neighbours, and faces by which a cell is placed."""
+
+
+PAIRS_AT_ONCE = 100_000
+"""Pairs that become Python's numbers at a time: all at once they would need gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +143,10 @@ class _Groups:
             self._squares[lead] += self._squares[other]
 
 
-def _pairs(descriptors: np.ndarray, founders: np.ndarray, most: float) -> list[tuple[int, int]]:
+def _pairs(descriptors: np.ndarray, founders: np.ndarray, most: float) -> Iterator[tuple[int, int]]:
     """Pairs of near founders, the nearest first."""
     if len(founders) < 2:
-        return []
+        return
     apart, near = _neighbours(descriptors[founders], descriptors[founders], NEIGHBOURS + 1)
     own = np.arange(len(founders))[:, None]
     wanted = (near > own) | ((near >= 0) & (near < own) & ~_mutual(near))
@@ -149,7 +154,9 @@ def _pairs(descriptors: np.ndarray, founders: np.ndarray, most: float) -> list[t
     row, column = np.nonzero(wanted)
     order = np.argsort(apart[row, column], kind="stable")
     first, second = founders[row[order]], founders[near[row[order], column[order]]]
-    return list(zip(first.tolist(), second.tolist(), strict=True))
+    for start in range(0, len(first), PAIRS_AT_ONCE):
+        some = slice(start, start + PAIRS_AT_ONCE)
+        yield from zip(first[some].tolist(), second[some].tolist(), strict=True)
 
 
 def _mutual(near: np.ndarray) -> np.ndarray:

@@ -121,10 +121,14 @@ class PersonBuilder:
         """The face without expression; metres, y up, it looks along +z."""
         layout, border = self._layout, self._border
         still = torch.zeros(1, self.model.expression_size)
+        neutral = self.model.vertices(face.merged.shape[None], still)
         # Maps hold lengths of about a crop's pixels, as millimetres are.
-        maps = layout.position_map(self.model.vertices(face.merged.shape[None], still) * MILLIMETRES)
+        maps = layout.position_map(neutral * MILLIMETRES)
         uv = layout.vertex_uv if topology == "model" else border.vertex_uv
-        vertices = layout.read(maps, uv) / MILLIMETRES
+        # A map is coarser than the model: only vertices that the smooth border moves are read off it.
+        moved = (uv != layout.vertex_uv).any(1)
+        vertices = neutral[:, layout.vertices].clone()
+        vertices[:, moved] = layout.read(maps, uv[moved]) / MILLIMETRES
         normals = vertex_normals(vertices, layout.triangles, "model")
         if topology != "dense":
             return _textured(vertices, normals, layout.triangles, uv, face.texture)

@@ -9,12 +9,12 @@ from s3_server import S3Server
 
 from facerecon_ray.config.people import PeopleJob
 from facerecon_ray.config.settings import load_job
-from facerecon_ray.errors import InputError, OutputError
+from facerecon_ray.errors import AssetError, InputError, OutputError
 from facerecon_ray.pipeline.people.job import PeopleResult, run_people
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.people import PeopleOutput
-from facerecon_ray.storage.run_record import load_record
+from facerecon_ray.storage.run_record import load_record, save_record
 
 Write = Callable[..., OutputFolder]
 
@@ -136,3 +136,13 @@ def test_what_cannot_be_grouped_is_refused_with_what_to_do(write_collection: Wri
     with pytest.raises(InputError, match="reconstruct with --people"):
         run(tmp_path / "out", tmp_path / "people")
     assert not (tmp_path / "people").exists() or not list((tmp_path / "people").glob("*.parquet"))
+
+
+def test_faces_of_another_face_model_are_refused(write_collection: Write, tmp_path: Path) -> None:
+    output = write_collection(tmp_path / "out")
+    record = load_record(output.store)
+    assert record is not None
+    save_record(output, record.model_copy(update={"assets": {"face_model": "sha256:0"}}))
+    with pytest.raises(AssetError, match=r"fitted with another face model than the embedded one; name theirs"):
+        run(tmp_path / "out", tmp_path / "people")
+    assert not (tmp_path / "people").exists()
