@@ -40,7 +40,7 @@ LEAST_SEEN = 1e-4
 """Of places that no photo sees; there the mirrored and spread colours of all count."""
 
 MOST_GAIN = 1.6
-"""By how much a photo's colours are made brighter or darker at most, to be like the best photo's."""
+"""By how much a photo's colours are made brighter or darker at most, to be like the others'."""
 
 
 @dataclass(frozen=True)
@@ -143,17 +143,19 @@ class PersonBuilder:
         return float(moved.square().sum((0, 2)).mean().sqrt()) * MILLIMETRES
 
     def _blended(self, faces: Batch, merged: MergedShape, best: np.ndarray, textures: list[np.ndarray]) -> np.ndarray:
-        """(S, S, 3) uint8 texture of all, each where it sees best, as bright as the first."""
+        """(S, S, 3) uint8 texture of all, each where it sees best, of the colours that most have in the mean."""
         size = max(len(texture) for texture in textures)
         large = [cv2.resize(texture, (size, size), interpolation=cv2.INTER_LINEAR) for texture in textures]
         seen = self._seen(faces, merged, best)[:, 0].numpy() ** SHARPNESS + LEAST_SEEN
         weights = [cv2.resize(weight, (size, size), interpolation=cv2.INTER_LINEAR)[..., None] for weight in seen]
-        blended = np.zeros((size, size, 3), np.float32)
-        for colours, weight in zip(large, weights, strict=True):
-            both = weight * weights[0]
-            own, wanted = ((picture * both).sum((0, 1)) / both.sum() for picture in (colours, large[0]))
-            blended += colours * weight * (wanted / own.clip(min=1.0)).clip(1 / MOST_GAIN, MOST_GAIN)
-        return (blended / sum(weights)).round().clip(0, 255).astype(np.uint8)
+        means = np.array(
+            [(colours * seen).sum((0, 1)) / seen.sum() for colours, seen in zip(large, weights, strict=True)]
+        )
+        gains = (np.median(means, 0) / means.clip(min=1.0)).clip(1 / MOST_GAIN, MOST_GAIN)
+        blended = sum(
+            colours * weight * gain for colours, weight, gain in zip(large, weights, gains, strict=True)
+        ) / sum(weights)
+        return np.asarray(blended).round().clip(0, 255).astype(np.uint8)
 
     def _seen(self, faces: Batch, merged: MergedShape, rows: np.ndarray) -> Tensor:
         """(B, 1, 256, 256) how well photos see each place, 0 to 1, by how far it is turned to their camera."""

@@ -54,11 +54,12 @@ def test_each_place_has_the_colours_of_the_photo_that_sees_it_best(builder: Pers
     assert of_second[other] > 0.9 > 0.3 > of_second[own]
 
 
-def test_a_darker_photo_is_made_as_bright_as_the_best(builder: PersonBuilder) -> None:
-    faces = faces_at(0.0, 30.0)
-    textures = [np.full((256, 256, 3), 150, np.uint8), np.full((256, 256, 3), 110, np.uint8)]
-    texture = builder.face(faces, builder.merge(faces), np.array([0, 1]), textures).texture
-    assert np.abs(texture.astype(int) - 150).max() <= 1
+def test_photos_are_made_alike_in_colour_and_one_without_colours_takes_none_away(builder: PersonBuilder) -> None:
+    faces = faces_at(0.0, 20.0, -20.0)
+    skin, darker, grey = (200, 140, 110), (160, 112, 88), (150, 150, 150)
+    textures = [np.full((256, 256, 3), colour, np.uint8) for colour in (grey, skin, darker)]
+    texture = builder.face(faces, builder.merge(faces), np.arange(3), textures).texture
+    assert np.abs(texture.astype(int) - (160, 140, 110)).max() <= 1
 
 
 def test_a_photo_of_each_side_comes_before_more_of_the_front(builder: PersonBuilder) -> None:
