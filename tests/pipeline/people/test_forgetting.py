@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from s3_server import S3Server
 
 from facerecon_ray.config.people import PeopleJob
 from facerecon_ray.config.settings import load_job
@@ -17,6 +18,7 @@ from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.photos.photo_plan import Shard
 
+PHOTOS = "/photos"
 Write = Callable[..., OutputFolder]
 
 
@@ -40,11 +42,6 @@ def rows_of(out: Path) -> dict[tuple[str, int], dict]:
 
 def people_of(out: Path) -> dict[str, dict]:
     return {row["person"]: row for row in pq.read_table(out.parent / "people" / "people.parquet").to_pylist()}
-
-
-def contents(folder: Path) -> bytes:
-    """Everything below a folder but its plan."""
-    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 def test_a_photo_is_gone_from_the_job_and_from_the_people_made_of_it(out: Path) -> None:
@@ -127,3 +124,14 @@ def test_what_is_not_there_cannot_be_forgotten(out: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"no run\.json"):
         run(tmp_path / "nothing", "/photos/a.jpg")
     assert all(row["status"] == "ok" for row in rows_of(out).values())
+
+
+def test_a_photo_is_gone_from_a_bucket_and_its_neighbour_stays(write_collection: Write, seaweed: S3Server) -> None:
+    bucket = seaweed.bucket()
+    output = write_collection(f"s3://{bucket}/out", "ann1", "bob1", s3=seaweed.settings)
+    done = forget(output.uri, [f"{PHOTOS}/ann1.jpg"], None, seaweed.settings)
+    assert (done.rows, done.files) == (1, 3)
+    names = [stored.name for stored in output.store.list()]
+    assert not any("ann1" in name for name in names) and sum("bob1" in name for name in names) == 3
+    rows = Manifest(output).read("manifest/part-00000000.parquet").to_pylist()
+    assert [row["status"] for row in rows] == ["forgotten", "ok"] and rows[0]["descriptor"] is None
