@@ -53,7 +53,8 @@ def merge_photos(evidence: ShapeEvidence, trust: Tensor) -> MergedShape:
     """
     count = len(trust)
     used = torch.ones(count, dtype=torch.bool)
-    disagreement, excess = _disagreements(evidence, used)
+    views = [_View.of(*photo) for photo in zip(evidence.information, evidence.weighted, strict=True)]
+    disagreement, excess = _disagreements(evidence, views, used)
     while int(used.sum()) > 1:
         worst = int(torch.where(used, excess, -torch.inf).argmax())
         if excess[worst] <= MOST_SPREADS:
@@ -61,7 +62,7 @@ def merge_photos(evidence: ShapeEvidence, trust: Tensor) -> MergedShape:
         if int(used.sum()) == 2:
             worst = int(torch.where(used, trust.double(), torch.inf).argmin())
         used[worst] = False
-        disagreement, excess = _disagreements(evidence, used)
+        disagreement, excess = _disagreements(evidence, views, used)
     merged = _sum(evidence, used)
     return MergedShape(merged.shape, merged.covariance, used, disagreement)
 
@@ -70,24 +71,42 @@ def _sum(evidence: ShapeEvidence, used: Tensor) -> ShapeEvidence:
     return ShapeEvidence(evidence.information[used].sum(0), evidence.weighted[used].sum(0))
 
 
-def _disagreements(evidence: ShapeEvidence, used: Tensor) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class _View:
+    """What one photo tells in the K directions of which it tells enough.
+
+    directions  (S, K) unit vectors
+    told        (K,) information
+    place       (K,) z
+    """
+
+    directions: Tensor
+    told: Tensor
+    place: Tensor
+
+    @staticmethod
+    def of(information: Tensor, weighted: Tensor) -> "_View":
+        told, directions = torch.linalg.eigh(information)
+        enough = told >= TOLD
+        directions, told = directions[:, enough], told[enough]
+        return _View(directions, told, directions.mT @ weighted / told)
+
+
+def _disagreements(evidence: ShapeEvidence, views: list[_View], used: Tensor) -> tuple[Tensor, Tensor]:
     """(N,) of each photo with those that are used, without itself, and by how many spreads that is more than 1."""
-    total = _sum(evidence, used)
+    total, merged = _sum(evidence, used), int(used.sum())
     found, excess = torch.zeros(2, len(used), dtype=torch.float64)
-    for number in range(len(used)):
-        own = ShapeEvidence(evidence.information[number], evidence.weighted[number])
+    for number, view in enumerate(views):
+        count = len(view.told)
         others = total
         if used[number]:
-            if int(used.sum()) == 1:
-                continue
-            others = ShapeEvidence(total.information - own.information, total.weighted - own.weighted)
-        told, directions = torch.linalg.eigh(own.information)
-        directions = directions[:, told >= TOLD]
-        told = told[told >= TOLD]
-        if not len(told):
+            others = ShapeEvidence(
+                total.information - evidence.information[number], total.weighted - evidence.weighted[number]
+            )
+        if not count or merged == int(used[number]):
             continue
-        apart = (directions.mT @ own.weighted) / told - directions.mT @ others.shape.double()
-        spread = torch.diag(1 / told) + directions.mT @ others.covariance @ directions
-        found[number] = apart @ torch.linalg.solve(spread, apart) / len(told)
-        excess[number] = (found[number] - 1) / (2 / len(told)) ** 0.5
+        apart = view.place - view.directions.mT @ others.shape.double()
+        spread = torch.diag(1 / view.told) + view.directions.mT @ others.covariance @ view.directions
+        found[number] = apart @ torch.linalg.solve(spread, apart) / count
+        excess[number] = (found[number] - 1) / (2 / count) ** 0.5
     return found, excess
