@@ -143,7 +143,7 @@ def measure_photos(options: argparse.Namespace) -> None:
     front = np.array([error(torch.from_numpy(rows["shape"][at[p, 0]]), p) for p in whole])
     print(f"{len(whole)} of {count} people with a face at the five inner yaws; mean head {mean.mean():.2f} mm")
     print(
-        "photos   error   removed of the mean head's   of the front photo's   median left out   over best single photo"
+        "photos   error   removed of the mean head's   of the front photo's     mean left out   over best single photo"
     )
     for photos, views in SPREADS.items():
         errors, left, against = [], [], []
