@@ -51,20 +51,26 @@ def plan(
     from facerecon_ray.errors import SettingsError
     from facerecon_ray.pipeline.capacity.sizing import size_stages
     from facerecon_ray.pipeline.capacity.throughput import forecast
-    from facerecon_ray.pipeline.stage_plan import outline
+    from facerecon_ray.pipeline.stage_plan import fused, outline
 
     # Input and output do not matter to a plan, so a job file need not name them.
     fallback = {} if job_file else {"input": "photos", "output": "out"}
     job = load_job(ReconstructJob, job_file, {**fallback, **overrides_of({}, assignments)})
     cluster = _cluster(nodes, address)
-    stages = size_stages(outline(job), cluster, strict=False)
+    stages = size_stages(fused(outline(job), cluster), cluster, strict=False)
     outlook = forecast(stages, cluster, faces_per_photo)
     out.print(f"Cluster: {cluster.describe()}")
-    out.print(" -> ".join(["photos", *(stage.name for stage in stages), "meshes"]))
+    out.print(" -> ".join(["photos", *(name for stage in stages for name in _names(stage)), "meshes"]))
+    if any(stage.parts for stage in stages):
+        out.print("All stages share their processes: one machine, with fewer CPUs than stages, and no pools are set.")
     out.print(pools_table(stages, outlook))
     if outlook.problem:
         raise SettingsError(outlook.problem)
     _print_outlook(outlook, photos, cost_per_hour, cluster.gpu_type)
+
+
+def _names(stage: "SizedStage") -> list[str]:
+    return [part.name for part in stage.parts] or [stage.name]
 
 
 def pools_table(stages: "Sequence[SizedStage]", outlook: "Forecast") -> "Table":

@@ -147,11 +147,11 @@ def _describe(prepared: "PreparedJob") -> None:
     from facerecon_ray.pipeline.capacity.sizing import size_stages
     from facerecon_ray.pipeline.capacity.throughput import forecast
     from facerecon_ray.pipeline.preparation import describe_photos
-    from facerecon_ray.pipeline.stage_plan import outline
+    from facerecon_ray.pipeline.stage_plan import fused, outline
 
     describe_photos(err, prepared, *prepared.count())
     machine = this_machine()
-    stages = size_stages(outline(prepared.job), machine, strict=False)
+    stages = size_stages(fused(outline(prepared.job), machine), machine, strict=False)
     out.print(pools_table(stages, forecast(stages, machine)))
     out.print(f"Would write to {prepared.output.uri}; nothing was written.", markup=False)
 

@@ -52,8 +52,11 @@ class CostTable:
     stages: dict[str, StageCost]
 
     def of(self, name: str) -> StageCost:
-        """Cost of a stage; nothing for one that is not in the table."""
-        return self.stages.get(name, StageCost())
+        """Cost of a stage, or of several joined by "+" on CPUs; nothing for one that is not in the table."""
+        costs = [self.stages.get(part, StageCost()) for part in name.split("+")]
+        if len(costs) == 1:
+            return costs[0]
+        return StageCost(cpu=sum(cost.cpu for cost in costs), wait=sum(cost.wait for cost in costs))
 
 
 @cache
