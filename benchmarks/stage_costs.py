@@ -88,6 +88,7 @@ def main() -> None:
             cropped = clock.run(f"crop.{detector}", crop, read)
         faces = [select_ok(batch) for batch in cropped]
         rotated = clock.run("rotate", Rotator(RotateSettings(device=device)), faces)
+        clock.run("rotate.fit", Rotator(RotateSettings(device=device), view=False), faces)
         for method, network in networks.items():
             weights = folder / f"{method}.safetensors"
             save_file(network.state_dict(), weights)

@@ -152,6 +152,11 @@ class ReconstructJob(Settings):
     report: ReportSettings = ReportSettings()
     pools: PoolsSettings = PoolsSettings()
 
+    @property
+    def makes_view(self) -> bool:
+        """Whether anything asks for the second view: previews show it, the two-view network looks at it."""
+        return self.export.previews or self.reconstruct.method == "two-view"
+
     @model_validator(mode="after")
     def _devices_follow_pools(self) -> Self:
         """A pool without GPUs sees none."""

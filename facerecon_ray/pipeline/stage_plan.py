@@ -51,10 +51,11 @@ def plan_stages(job: ReconstructJob, files: FaceFiles) -> list[PlannedStage]:
 def outline(job: ReconstructJob) -> list[PlannedStage]:
     """The stages in order without their steps: as much as a plan needs of a job that does not run."""
     pools, method, of = job.pools, job.reconstruct.method, ".pairs" if job.pairs else ""
+    rotate = f"rotate{of}" if job.pairs or job.makes_view else "rotate.fit"
     return [
         PlannedStage("read", (), pools.read, f"read{of}"),
         PlannedStage("crop", (), _pool(pools.crop, job.crop.device), f"crop.{job.crop.detector}{of}"),
-        PlannedStage("rotate", (), _pool(pools.rotate, job.rotate.device), f"rotate{of}"),
+        PlannedStage("rotate", (), _pool(pools.rotate, job.rotate.device), rotate),
         PlannedStage(
             "reconstruct",
             (),
@@ -106,9 +107,10 @@ def _rotator(job: ReconstructJob) -> Step:
     from facerecon_ray.stages.rotate import Rotator
     from facerecon_ray.stages.two_photos.fit import TwoPhotoFitter
 
-    return (TwoPhotoFitter if job.pairs else Rotator)(
-        job.rotate, job.face_model, job.fitter, people=job.people.enabled
-    )
+    people = job.people.enabled
+    if job.pairs:
+        return TwoPhotoFitter(job.rotate, job.face_model, job.fitter, people=people)
+    return Rotator(job.rotate, job.face_model, job.fitter, people=people, view=job.makes_view)
 
 
 def _reconstructor(job: ReconstructJob) -> Step:

@@ -57,7 +57,7 @@ def manifest_rows(batch: Mapping[str, np.ndarray]) -> pa.Table:
     Parameters
     ----------
     batch : columns of the stages with B rows, and mesh_uri, preview_uri ("" where there is none); those of pairs have
-        side_photo_uri and side_distance (0 where it is not known)
+        side_photo_uri and side_distance (0 where it is not known), those without a second view no rotated_yaw
     """
     cropped = batch["bbox"][:, 2] > batch["bbox"][:, 0]
     fitted = cropped & (batch["camera"][:, 0] > 0)
@@ -77,7 +77,8 @@ def manifest_rows(batch: Mapping[str, np.ndarray]) -> pa.Table:
         "side_photo_uri": texts(sides),
         "side_distance": numbers(apart, apart > 0),
         **{name: numbers(batch[name], cropped) for name in of_crop},
-        **{name: numbers(batch[name], fitted) for name in ("fit_error", "rotated_yaw", "visible_share")},
+        "fit_error": numbers(batch["fit_error"], fitted),
+        **_of_view(batch, fitted),
         **{name: numbers(batch[name], fitted).cast(FLOATS) for name in ("shape", "expression")},
         **{name: numbers(batch[name], exported) for name in ("landmarks_3d", "quality")},
         "pose": named(batch["pose"], fitted, MANIFEST_SCHEMA.field("pose").type),
@@ -87,6 +88,14 @@ def manifest_rows(batch: Mapping[str, np.ndarray]) -> pa.Table:
         **_of_person(batch, exported),
     }
     return pa.table({name: columns[name] for name in MANIFEST_SCHEMA.names}, schema=MANIFEST_SCHEMA)
+
+
+def _of_view(batch: Mapping[str, np.ndarray], fitted: np.ndarray) -> dict[str, pa.Array]:
+    """What is said of the second view, null everywhere in jobs that make none."""
+    names = ("rotated_yaw", "visible_share")
+    if "rotated_yaw" not in batch:
+        return {name: pa.nulls(len(fitted), pa.float32()) for name in names}
+    return {name: numbers(batch[name], fitted) for name in names}
 
 
 def _lens(camera: np.ndarray, transform: np.ndarray, fitted: np.ndarray) -> dict[str, pa.Array]:

@@ -121,6 +121,16 @@ def test_what_lies_beyond_the_photo_was_not_seen() -> None:
     assert cut["visible_share"][0] < 0.6 * whole["visible_share"][0]
 
 
+def test_without_a_view_the_fit_and_its_quality_are_the_same_and_no_generator_is_loaded(tmp_path: Path) -> None:
+    batch = _batch([0.0, 25.0])
+    settings = BY_LANDMARKS.model_copy(update={"repair": "network", "weights": tmp_path / "missing.safetensors"})
+    with_view, without = Rotator(BY_LANDMARKS)(batch), Rotator(settings, view=False)(batch)
+    of_view = {"rotated", "rotated_yaw", "visible_share"}
+    assert set(with_view) - set(without) == of_view
+    for name in set(without) - {"rotate_ms"}:
+        assert np.array_equal(with_view[name], without[name]), name
+
+
 @pytest.fixture(scope="module")
 def found(astronaut: np.ndarray, hopper: np.ndarray) -> Batch:
     """Two photos of one person, the second smaller, and one of another."""

@@ -121,6 +121,13 @@ def test_what_a_row_does_not_have_is_null():
     assert [row["face_count"] for row in rows] == [1, 1, 0, 0]
 
 
+def test_without_a_second_view_nothing_is_said_of_it():
+    columns = batch(("/a", "ok"))
+    rows = manifest_rows({name: columns[name] for name in columns if name not in ("rotated_yaw", "visible_share")})
+    (row,) = rows.to_pylist()
+    assert row["rotated_yaw"] is None and row["visible_share"] is None and row["fit_error"] is not None
+
+
 def test_parts_belong_to_shards_and_are_replaced_as_a_whole(manifest: Manifest):
     for shard, uri in ((2, "/c"), (0, "/a"), (11, "/d"), (2, "/c2")):
         manifest.write(shard, manifest_rows(batch((uri, "ok"))))

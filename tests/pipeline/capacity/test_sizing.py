@@ -186,3 +186,19 @@ def test_several_faces_cost_more_in_the_stages_after_the_crop_where_all_share_a_
     together = forecast(size_stages(fused(outline(job()), cluster), cluster), cluster, 3.0)
     apart = forecast(size_stages(outline(job()), cluster), cluster, 3.0)
     assert together.limits["CPUs"] == pytest.approx(apart.limits["CPUs"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "cost"),
+    [
+        ({}, "rotate"),
+        ({"export__previews": False}, "rotate.fit"),
+        ({"export__previews": False, "reconstruct__method": "prnet"}, "rotate.fit"),
+        ({"export__previews": False, "reconstruct__method": "two-view"}, "rotate"),
+        ({"export__previews": False, "pairs": True}, "rotate.pairs"),
+    ],
+    ids=str,
+)
+def test_a_second_view_is_planned_where_something_looks_at_it(settings: dict, cost: str):
+    (rotate,) = (stage for stage in outline(job(**settings)) if stage.name == "rotate")
+    assert rotate.cost == cost and cost in cost_table().stages
