@@ -13,6 +13,7 @@ import torch
 from facerecon_ray.config.assets import FITTER_WEIGHTS, PRNET_WEIGHTS
 from facerecon_ray.config.training import TrainJob
 from facerecon_ray.networks.weight_file import begin_with, compress, weight_bytes, write_whole
+from facerecon_ray.report.contact_sheet import png
 from facerecon_ray.synthesis.batched.photographer import BatchedPhotographer
 from facerecon_ray.synthesis.batched.views import ViewStream, draw_views
 from facerecon_ray.training.learner import Learner
@@ -34,6 +35,9 @@ SIZE = 192
 
 TRIAL_STEPS = 6
 HELD_OUT_SEED, HELD_OUT_BATCHES = 2**40, 8
+SHOWN = 8
+"""Held-out rows of which a picture is written, with what the network makes of them."""
+
 LAST_SHARE = 0.15
 """Of the time is kept for the last figures."""
 
@@ -70,6 +74,8 @@ def _train(report: Report, machine: Machine, inputs: Inputs, network: str, init:
         after = _figures(recipe, learner.network, held_out)
         _save(report, network, recipe, learner)
         report.result(PHASE, "after", steps=learner.step, **after)
+        shown = {name: values[:SHOWN] for name, values in held_out[0].items()}
+        write_whole(png(recipe.picture(learner.network, shown)), report.folder / f"{network}.png")
 
 
 def _pace(job: TrainJob, machine: Machine, batches: Iterator[Tensors]) -> float:

@@ -82,7 +82,7 @@ def count(chain: Callable[[Batch], Batch], batch: Batch, seconds: float) -> Coun
 def work(batch_size: str, machine: Machine, seconds: float, carried: Path | None) -> None:
     """What a process does: get ready, wait for a line, run for some seconds, say what came out."""
     torch.set_num_threads(1)
-    inputs = Inputs(carried, machine.quick)
+    inputs = Inputs(carried, quick=False)
     chain = Chain(machine.device, inputs)
     batch = inputs.read(int(batch_size))
     chain(batch)

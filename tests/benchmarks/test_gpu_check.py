@@ -57,6 +57,7 @@ def test_a_rehearsal_goes_through_all_phases_without_a_gpu_and_without_ray(carri
     figures = {row["name"]: row for row in done["train"]}
     assert figures["after"]["steps"] > 0 and figures["pace"]["rows_per_second"] > 0
     assert (carried / "out" / "fitter.safetensors").stat().st_size < 16_000_000
+    assert (carried / "out" / "fitter.png").read_bytes().startswith(b"\x89PNG")
     assert said.rstrip().endswith("failed: none")
     assert (carried / "out" / "summary.txt").read_text().rstrip().endswith("failed: none")
 

@@ -56,6 +56,17 @@ def test_the_drawn_heads_are_where_the_rows_say(
     assert ((expected & seen).sum((1, 2)) / (expected | seen).sum((1, 2)) > 0.97).all()
 
 
+def test_dense_landmarks_are_the_models_vertices_where_it_has_any(
+    wardrobe: Wardrobe, dark: Surroundings, job: SynthesisJob, batch: dict[str, torch.Tensor]
+) -> None:
+    assert batch["dense_landmarks"].shape == (ROWS, len(MODEL.dense_landmarks), 2)
+    dense = replace(MODEL, dense_landmarks=MODEL.face_vertices[::9])
+    rows = BatchedPhotographer(wardrobe, dark, dense, size=64)(draw_views(job, 2, 1))
+    vertices, camera = heads(rows)
+    apart = rows["dense_landmarks"] - camera.project(vertices)[:, dense.dense_landmarks, :2]
+    assert float(apart.norm(dim=-1).mean()) < 0.8
+
+
 def test_position_maps_hold_the_points_of_the_picture(batch: dict[str, torch.Tensor]) -> None:
     layout = module.UvLayout.of(MODEL)
     points = layout.vertices_from_map(batch["position_map"].permute(0, 2, 3, 1))
