@@ -72,11 +72,14 @@ def parse_nodes(descriptions: Iterable[str]) -> Cluster:
 
 
 def live_cluster() -> Cluster:
-    """The nodes that run in the cluster that this process is connected to; Ray does not tell how far it may grow."""
+    """The nodes that run in the cluster that this process is connected to; Ray does not tell how far it may grow.
+
+    Ray names them in any order; here those with the most GPUs come first, then those with the most CPUs.
+    """
     import ray
 
-    alive = [node for node in ray.nodes() if node["Alive"]]
-    return Cluster(tuple(_node(node["Resources"], node.get("Labels", {})) for node in alive))
+    alive = (_node(node["Resources"], node.get("Labels", {})) for node in ray.nodes() if node["Alive"])
+    return Cluster(tuple(sorted(alive, key=lambda node: (-node.gpus, -node.cpus))))
 
 
 def this_machine() -> Cluster:

@@ -2,9 +2,9 @@
 
 A toy photo is a text file: "faces=2", "faces=0", "unreadable", "rotate-fails", "crash MARKER" (its process is killed
 unless the file MARKER exists), "crash" (its process is always killed), "hang" (it is never done), "disk-full" (its
-export cannot be written). With a log, the crop stage adds a line with the name of each photo that it begins. Run as a
-script it is a driver: toy_stages.py INPUT OUTPUT SECONDS-A-PHOTO [LOG] [NAME=VALUE of a setting]... Its pools
-fill the cluster with TOY_PLAN=sized.
+export cannot be written). With a log, the crop stage adds a line with the name of each photo that it begins, and
+names its node in LOG.node. Run as a script it is a driver: toy_stages.py INPUT OUTPUT SECONDS-A-PHOTO [LOG]
+[NAME=VALUE of a setting]... Its pools fill the cluster with TOY_PLAN=sized.
 """
 
 import os
@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import ray
 from rich.console import Console
 
 from facerecon_ray.config.reconstruct import ReconstructJob
@@ -72,6 +73,7 @@ class ToyCropper:
 
     def _begin(self, uri: str) -> None:
         if self._log:
+            Path(self._log).with_suffix(".node").write_text(ray.get_runtime_context().get_node_id())
             with Path(self._log).open("a") as log:
                 log.write(f"{name_of(uri)}\n")
 
