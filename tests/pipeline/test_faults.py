@@ -92,15 +92,17 @@ def s3_photos(seaweed: S3Server) -> Callable[[int], tuple[str, str]]:
 
 
 @pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.parametrize(("plan", "stage"), [(toy_stages.toy_plan, "read and crop"), (toy_stages.shared_plan, "crop")])
 def test_photos_that_kill_or_hang_their_worker_become_failed_rows_and_no_other_photo_suffers(
-    toy_photos: Photos, tmp_path: Path
+    toy_photos: Photos, tmp_path: Path, plan: Callable[..., Any], stage: str
 ):
     photos = many(24) | {"p005": "hang", "p014": "crash"}
-    result = run_toy(toy_photos(**photos), tmp_path / "out", **{"faults.batch_seconds": 10})
+    result = run_toy(toy_photos(**photos), tmp_path / "out", plan=plan, **{"faults.batch_seconds": 10})
     found = {row["photo_uri"].rpartition("/")[2]: row for row in rows(OutputFolder(tmp_path / "out"))}
     assert result.totals.photos == 24 and result.totals.rows["failed"] == 2
     assert "took longer than 10 seconds, 2 times" in found["p005.jpg"]["error"]
     assert "ended its worker process, 2 times" in found["p014.jpg"]["error"]
+    assert all(found[name]["error"].startswith(f"{stage} stage gave up") for name in ("p005.jpg", "p014.jpg"))
     good = {key: 1 for key in expected(24) if key[0] not in ("p005.jpg", "p014.jpg")}
     assert {key: n for key, n in faces(OutputFolder(tmp_path / "out")).items() if key in good} == good
 

@@ -25,7 +25,7 @@ from facerecon_ray.errors import AssetError, OutputError, PhotoError
 from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.pipeline.preparation import prepare
 from facerecon_ray.pipeline.reconstruct import JobResult, run_reconstruct
-from facerecon_ray.pipeline.stage_plan import PlannedStage
+from facerecon_ray.pipeline.stage_plan import CHAIN, PlannedStage
 from facerecon_ray.stages.read import Reader
 from facerecon_ray.stages.stage import NO_FACE, OK, UNREADABLE, Batch, Column, Stage
 from facerecon_ray.storage.uris import name_of
@@ -151,6 +151,13 @@ def toy_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0, log: s
         PlannedStage("read and crop", (*read.steps, *crop.steps), crop.pool),
         PlannedStage("others", tuple(step for stage in others for step in stage.steps), others[0].pool),
     ]
+
+
+def shared_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0, log: str = "") -> list[PlannedStage]:
+    """All stages in the same processes, as on a small machine."""
+    stages = separate_plan(job, files, seconds, log)
+    steps = tuple(step for stage in stages for step in stage.steps)
+    return [PlannedStage(CHAIN, steps, PoolSettings(workers=2, cpus=0.1, batch_size=4), "", tuple(stages))]
 
 
 def sized_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0, log: str = "") -> list[PlannedStage]:
