@@ -8,6 +8,7 @@ from torch import Tensor
 
 from facerecon_ray.config.assets import FITTER_WEIGHTS
 from facerecon_ray.geometry.crop_transform import (
+    CROP_SIZE,
     apply_transform,
     crop_transform,
     cut_crop,
@@ -20,9 +21,10 @@ from facerecon_ray.geometry.fitting import Fit, LandmarkFitter, with_known_shape
 from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.geometry.point_noise import PointNoise
 from facerecon_ray.networks.device import multiplies_bfloat16
-from facerecon_ray.networks.fitter import FittedFaces, load_weights, shrink
+from facerecon_ray.networks.fitter import INPUT_SIZE, FittedFaces, load_weights, shrink
 from facerecon_ray.networks.folded_norms import folded
 from facerecon_ray.networks.landmark_predictor import adjust_boxes
+from facerecon_ray.networks.packed_convolutions import packed
 
 MOST_ROLL_IN_CROP = 25.0
 """Degrees within which the network was trained."""
@@ -57,6 +59,8 @@ class NetworkFitter:
         if self._mixed:
             network.round_convolutions()
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed):
+            packed(network, torch.zeros(1, 3, INPUT_SIZE, INPUT_SIZE, device=self.device))
         noise = PointNoise.of_covariance(network.landmark_noise)
         known = with_known_shape(network.coefficient_noise, model.shape_size)
         self._fit = LandmarkFitter(model, noise, network.coefficient_noise)
@@ -95,7 +99,12 @@ class NetworkFitter:
     @torch.no_grad()
     def read(self, crops: Tensor) -> FittedFaces:
         """What the network itself says of crops."""
-        pictures = shrink(crops / 255).contiguous(memory_format=torch.channels_last)
+        return self.look(shrink(crops))
+
+    @torch.no_grad()
+    def look(self, pictures: Tensor) -> FittedFaces:
+        """The same for crops that have the network's own size, (B, 3, 128, 128), 0 to 255; in pixels of the others."""
+        pictures = (pictures / 255).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed):
             output = self._network(pictures)
         return self._network.read(output)
@@ -136,8 +145,9 @@ class NetworkLandmarks:
 
     def _look(self, photo: np.ndarray, transforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Landmarks in the photo, and rolls there, of the faces in crops (B, 2, 3)."""
-        crops = np.stack([cut_crop(photo, transform) for transform in transforms])
-        found = self._fit.read(torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float())
+        smaller = INPUT_SIZE / CROP_SIZE
+        pictures = np.stack([cut_crop(photo, smaller * transform, INPUT_SIZE) for transform in transforms])
+        found = self._fit.look(torch.from_numpy(pictures).to(self._device).permute(0, 3, 1, 2))
         landmarks = found.landmarks.cpu().numpy().astype(np.float64)
         rolls = found.camera.angles[:, 2].cpu().numpy().astype(np.float64)
         return apply_transform(invert_transform(transforms), landmarks), rolls + roll_of_transform(transforms)
