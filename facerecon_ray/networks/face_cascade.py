@@ -45,7 +45,7 @@ SAME_FACE = 0.25
 
 TWICE_AS_LARGE = 2.0
 
-SECOND_LOOK = 0.2
+SECOND_LOOK = 0.25
 """Proposals of at least this score that dlib's detector refuses are looked at again, a little larger, a little smaller
 and otherwise rolled, unless they lie in a face that was found."""
 

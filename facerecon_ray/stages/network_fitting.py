@@ -26,8 +26,9 @@ from facerecon_ray.networks.folded_norms import folded
 from facerecon_ray.networks.landmark_predictor import adjust_boxes
 from facerecon_ray.networks.packed_convolutions import packed
 
-MOST_ROLL_IN_CROP = 25.0
-"""Degrees within which the network was trained."""
+MOST_ROLL_IN_CROP = 8.0
+"""Degrees beyond which a face is looked at again, upright: in turned photos landmarks then move by 1.0 instead of 1.25 %
+of the face (benchmarks/detectors.py)."""
 
 BOX_TO_CROP = (-0.028, -0.071, 1.646)
 """Where the crop of a face lies to its HOG box: shift right and down in box widths, and growth. Medians over 400
@@ -113,8 +114,7 @@ class NetworkFitter:
 class NetworkLandmarks:
     """Landmarks and rolls of faces whose boxes are known, at any yaw.
 
-    A second look, at the crop by the first landmarks, would take a hundredth off their error; it is taken where a face
-    stands so far from upright in its first crop that the network has hardly seen the like.
+    A second look, at the crop by the first landmarks, is taken where a face does not stand upright in its first crop.
 
     Parameters
     ----------
