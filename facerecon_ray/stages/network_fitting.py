@@ -27,8 +27,8 @@ from facerecon_ray.networks.landmark_predictor import adjust_boxes
 from facerecon_ray.networks.packed_convolutions import packed
 
 MOST_ROLL_IN_CROP = 8.0
-"""Degrees beyond which a face is looked at again, upright: in turned photos landmarks then move by 1.0 instead of 1.25 %
-of the face (benchmarks/detectors.py)."""
+"""Degrees beyond which a face is looked at again, upright: in turned photos landmarks then move by 1.0 instead of
+1.25 % of the face (benchmarks/detectors.py)."""
 
 BOX_TO_CROP = (-0.028, -0.071, 1.646)
 """Where the crop of a face lies to its HOG box: shift right and down in box widths, and growth. Medians over 400
