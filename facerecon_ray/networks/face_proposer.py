@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facerecon_ray.networks.packed_convolutions import added
 from facerecon_ray.networks.weight_file import load_network
 
 STRIDE = 4
@@ -127,7 +126,7 @@ class _Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) to the same shape."""
-        return added(self.second, self.first(x), x)
+        return functional.relu(x + self.second(self.first(x)))
 
 
 def _convolution(inputs: int, outputs: int, stride: int) -> nn.Sequential:

@@ -19,7 +19,8 @@ from facerecon_ray.storage.uris import as_bytes
 PEOPLE_VERSION = 1
 
 _PART = re.compile(rf"{PEOPLE_FILES}/part-\d+\.parquet")
-_PERSON_FILE = re.compile(rf"{PEOPLE_FILES}/([^/]+)\.(glb|jpg|js)")
+_KINDS = ("glb", "jpg", "js")
+_PERSON_FILE = re.compile(rf"{PEOPLE_FILES}/([^/]+)\.({'|'.join(_KINDS)})")
 
 FACE = pa.struct(
     [
@@ -135,6 +136,10 @@ class PeopleOutput:
         parts = self._parts()
         self.output.write(PEOPLE, _parquet(rows.cast(PEOPLE_SCHEMA)))
         self.delete(parts)
+
+    def delete_people(self, people: Iterable[str]) -> None:
+        """Delete the files of persons."""
+        self.delete(f"{PEOPLE_FILES}/{person}.{kind}" for person in people for kind in _KINDS)
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete files; those that are not there are passed over."""

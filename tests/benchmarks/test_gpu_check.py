@@ -63,15 +63,15 @@ def test_a_rehearsal_goes_through_all_phases_without_a_gpu_and_without_ray(carri
 
 
 @pytest.mark.slow
-def test_with_more_time_every_path_is_compared(carried: Path) -> None:
+def test_with_more_time_every_path_runs(carried: Path) -> None:
     from gpu.correct import tolerances
     from gpu.inputs import Inputs
     from gpu.paths import Paths
 
     status, results, said = rehearse(carried, 235, "--only", "correct")
     assert status == 0, said
-    compared = {row["name"].split(":")[0] for row in results if row["phase"] == "correct" and row["status"] == "ok"}
-    assert compared == set(tolerances(Paths(Inputs(None, quick=True), 1)))
+    ran = {row["name"].split(":")[0] for row in results if row["phase"] == "correct" and row["status"] == "ok"}
+    assert ran == set(tolerances(Paths(Inputs(None, quick=True), 1)))
 
 
 def test_a_path_that_differs_is_named_and_decides_the_exit_status(tmp_path: Path) -> None:
@@ -88,6 +88,15 @@ def test_a_path_that_differs_is_named_and_decides_the_exit_status(tmp_path: Path
     ]
     assert rows[0]["apart"] == pytest.approx(0.2) and rows[0]["within"] == 0.0
     assert "differ beyond tolerance: fitter: landmarks, float32" in (tmp_path / "summary.txt").read_text()
+
+
+def test_without_a_gpu_nothing_is_said_to_agree_and_what_is_no_number_is_an_error(tmp_path: Path) -> None:
+    report, alone = Report(tmp_path), Machine(torch.device("cpu"), quick=True)
+    compare(report, alone, "fitter", lambda device: {"pose": np.zeros(3)}, {"pose": PIXEL}, "float32")
+    with pytest.raises(ValueError, match="pose has values that are no numbers"):
+        compare(report, alone, "fitter", lambda device: {"pose": np.full(3, np.nan)}, {"pose": PIXEL}, "float32")
+    (row,) = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert row["name"] == "fitter: ran, compared with nothing, float32" and "within" not in row
 
 
 def test_a_result_of_another_shape_or_that_is_no_number_differs() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from facerecon_ray.config.reconstruct import ReportSettings
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import InputError, OutputError
 from facerecon_ray.pipeline.people.collection import check_face_model, members_of, stamp_of
@@ -28,8 +29,6 @@ from facerecon_ray.storage.uris import is_s3, uri_of
 
 Key = tuple[str, int | None]
 """A photo and a face of it; None: the whole photo."""
-
-GALLERY_FACES, PEOPLE_SHOWN = 200, 200
 
 
 @dataclass
@@ -132,7 +131,7 @@ def _clear_job(out: OutputFolder, record: RunRecord, keys: set[Key], done: Forgo
     totals = manifest.totals()
     record.photos, record.rows = totals.photos, totals.rows
     save_record(out, record)
-    write_gallery(out, GALLERY_FACES)
+    write_gallery(out, ReportSettings().gallery_faces)
     write_run_report(out)
 
 
@@ -169,7 +168,9 @@ def _clear_people(
     done: Forgotten,
 ) -> None:
     """Delete persons who lose all of their faces, and make those anew who have some left."""
-    identities, rows = people.identities(), people.people()
+    identities, rows, made = people.identities(), people.people(), people.record()
+    if made is None:
+        return
     faces = [(row["photo_uri"], row["face_index"], row["person"]) for row in identities.to_pylist()]
     meant = [_is_meant(keys, photo, face) for photo, face, _ in faces]
     touched = {person for (_, _, person), is_meant in zip(faces, meant, strict=True) if is_meant}
@@ -180,21 +181,16 @@ def _clear_people(
         for (photo, face, person), is_meant in zip(faces, meant, strict=True)
         if person in touched and not is_meant
     }
-    people.delete(list(_person_files(touched)))
+    people.delete_people(touched)
     kept = rows.filter(pa.array([person not in touched for person in rows[PERSON].to_pylist()], pa.bool_()))
     if left:
         files = PeopleFiles(out.uri, people.output.uri, face_model, s3)
         kept = pa.concat_tables([kept, PersonMaker(files)(_rows_of(out, left, stamp_of(record)))])
     kept = kept.sort_by(PERSON)
     people.save_people(kept)
-    write_people_page(people, kept, PEOPLE_SHOWN)
+    write_people_page(people, kept, made.settings["gallery_people"])
     people.save_identities(identities.filter(pa.array([not is_meant for is_meant in meant], pa.bool_())))
     done.people += len(touched)
-
-
-def _person_files(persons: set[str]) -> Iterable[str]:
-    for person in persons:
-        yield from (f"people/{person}.{kind}" for kind in ("glb", "jpg", "js"))
 
 
 def _rows_of(out: OutputFolder, person_of: dict[tuple[str, int], str], stamp: str) -> pa.Table:
