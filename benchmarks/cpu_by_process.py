@@ -46,20 +46,25 @@ def _watch(samples: list[Sample], end: threading.Event) -> None:
     while not end.wait(_SECONDS):
         for process in [driver, *driver.children(recursive=True)]:
             with suppress(psutil.Error):
-                kind = "driver" if process == driver else _kind(process.cmdline())
+                kind = kind_of(process, driver)
                 times = process.cpu_times()
                 totals[kind] += times.user + times.system - seconds.get(process.pid, 0.0)
                 seconds[process.pid] = times.user + times.system
         samples.append((time.time(), dict(totals)))
 
 
-def _kind(command: list[str]) -> str:
+def kind_of(process: psutil.Process, driver: psutil.Process) -> str:
     """By the program, or by the name that Ray gives a process once it knows what it is for."""
+    if process == driver:
+        return "driver"
+    command = process.cmdline()
     program = command[0].rpartition("/")[2] if command else _STARTING
     if stage := _STAGE.search(program):
         return stage[1]
     if program.startswith("ray::Ledger"):
         return "ledger"
+    if helper := next((part for part in command[1:] if part.endswith(".py") and "/ray/" in part), ""):
+        return helper.rpartition("/ray/")[2]
     if program.startswith("python") or "IDLE" in program:
         return _STARTING
     return _PROGRAMS.get(program, "other")

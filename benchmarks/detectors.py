@@ -209,6 +209,9 @@ def compare_rolled(finder: FaceFinder, photos: dict[str, np.ndarray]) -> None:
                     found += 1
                     off.append(apart[best])
                     rolls.append(abs((turned_rolls[best] - roll - turn + 180.0) % 360.0 - 180.0))
+        if not found:
+            print(f"  turned by {turn:.0f}: 0 of {faces} found again")
+            continue
         print(
             f"  turned by {turn:.0f}: {found} of {faces} found again; landmarks off by {100 * np.mean(off):.2f} % of "
             f"the face on average (median {100 * np.median(off):.2f}), roll by {np.mean(rolls):.1f} degrees (largest "

@@ -88,6 +88,7 @@ def main() -> None:
             cropped = clock.run(f"crop.{detector}", crop, read)
         faces = [select_ok(batch) for batch in cropped]
         rotated = clock.run("rotate", Rotator(RotateSettings(device=device)), faces)
+        clock.run("rotate.fit", Rotator(RotateSettings(device=device), view=False), faces)
         for method, network in networks.items():
             weights = folder / f"{method}.safetensors"
             save_file(network.state_dict(), weights)
@@ -95,7 +96,7 @@ def main() -> None:
             clock.run(f"reconstruct.{method}", Reconstructor(settings), rotated)
         fitted = clock.run("reconstruct.fitted", Reconstructor(ReconstructSettings(device=device)), rotated)
         files = FaceFiles(str(folder / "out"), S3Settings(), str(folder / "photos"), "glb", viewer_photos=0)
-        for topology in ("model", "dense"):
+        for topology in ("model", "dense", "smooth"):
             exported = clock.run(f"export.{topology}", Exporter(ExportSettings(topology=topology)), fitted)
         clock.run("write", FaceWriter(files), exported)
     print(f"{arguments.photos} photos, batches of {BATCH}, device {device}; milliseconds a photo")

@@ -1,21 +1,22 @@
 """3D face meshes from photos.
 
-`reconstruct(image)` does one photo, `reconstruct(front, side)` two photos of a person; the `facerecon` command does
-collections.
+`reconstruct(image)` does one photo, `reconstruct(front, side)` and `reconstruct([photo, ...])` several photos of one
+person; the `facerecon` command does collections.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facerecon_ray.single_photo import Face, reconstruct
+    from facerecon_ray.in_process.person_photos import Person
+    from facerecon_ray.in_process.single_photo import Face, reconstruct
 
-__all__ = ["Face", "reconstruct"]
+__all__ = ["Face", "Person", "reconstruct"]
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use: the stages bring torch and dlib, which the command line's help has no use for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from facerecon_ray import single_photo
+    from facerecon_ray.in_process import person_photos, single_photo
 
-    return getattr(single_photo, name)
+    return getattr(person_photos if name == "Person" else single_photo, name)

@@ -14,7 +14,7 @@ FLOORS = (
     {"networks", "storage"},
     {"stages", "synthesis", "report"},
     {"cluster"},
-    {"pipeline", "training", "evaluation", "single_photo"},
+    {"pipeline", "training", "evaluation", "in_process"},
     {"cli"},
     {"__init__", "__main__"},
 )

@@ -2,7 +2,20 @@
 --help is instant.
 """
 
-from facerecon_ray.cli import evaluate, jobs, manifest, model, plan, reconstruct, synthesize, train
+from facerecon_ray.cli import evaluate, forget, jobs, manifest, model, people, plan, reconstruct, synthesize, train
 from facerecon_ray.cli.app import main, start
 
-__all__ = ["evaluate", "jobs", "main", "manifest", "model", "plan", "reconstruct", "start", "synthesize", "train"]
+__all__ = [
+    "evaluate",
+    "forget",
+    "jobs",
+    "main",
+    "manifest",
+    "model",
+    "people",
+    "plan",
+    "reconstruct",
+    "start",
+    "synthesize",
+    "train",
+]

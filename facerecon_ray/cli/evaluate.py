@@ -1,9 +1,6 @@
 """`facerecon evaluate`: how good the meshes are, and whether they still are."""
 
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +8,9 @@ import typer
 
 from facerecon_ray.cli.app import EXIT_STOPPED, app, err, out
 from facerecon_ray.cli.options import AddressOption, AssignmentsOption, ConfigOption, EndpointOption, overrides_of
+from facerecon_ray.cli.progress import showing
 
 if TYPE_CHECKING:
-    from facerecon_ray.evaluation.job import Progress
     from facerecon_ray.evaluation.nightly import Outcome
 
 EXIT_GATE_FAILED = 3
@@ -123,35 +120,11 @@ def _run(job: Any, address: str | None) -> "Outcome":
 
     try:
         check_requirements(job)
-        with ray_session(address), _showing() as progress:
+        with ray_session(address), showing("evaluating", "tasks") as progress:
             return run(job, progress)
     except KeyboardInterrupt:
         err.print("Stopped; nothing was written.", markup=False)
         sys.exit(EXIT_STOPPED)
-
-
-@contextmanager
-def _showing() -> Iterator["Progress"]:
-    """What is told how many tasks are done: a bar on a terminal, a line now and then where there is none."""
-    from rich import progress as rich
-
-    from facerecon_ray.pipeline.progress import LINE_SECONDS, progress_line
-
-    last = float("-inf")
-
-    def print_line(done: int, total: int) -> None:
-        nonlocal last
-        if done == total or time.monotonic() - last >= LINE_SECONDS:
-            last = time.monotonic()
-            err.print(progress_line({"tasks": done, "total": total}), markup=False)
-
-    if not err.is_terminal:
-        yield print_line
-        return
-    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn())
-    with rich.Progress(*columns, rich.TimeElapsedColumn(), rich.TimeRemainingColumn(), console=err) as bar:
-        task = bar.add_task("evaluating", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _summarise(outcome: "Outcome") -> None:

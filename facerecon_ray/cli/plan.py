@@ -33,7 +33,10 @@ def plan(
     photos: Annotated[int, typer.Option(help="Photos of the collection.", min=1)] = 1000,
     nodes: Annotated[
         list[str] | None,
-        typer.Option(metavar="COUNTxCPUScpu+GPUSgpu", help="Nodes of the cluster; may be repeated."),
+        typer.Option(
+            metavar="COUNTxCPUScpu+GPUSgpu:TYPE",
+            help="Nodes of the cluster; may be repeated. TYPE, such as H200, is Ray's name and may be left out.",
+        ),
     ] = None,
     address: Annotated[str | None, typer.Option(help="Plan for this running Ray cluster.")] = None,
     faces_per_photo: Annotated[float, typer.Option(help="On average, photos without a face included.", min=0.0)] = 1.0,
@@ -48,20 +51,26 @@ def plan(
     from facerecon_ray.errors import SettingsError
     from facerecon_ray.pipeline.capacity.sizing import size_stages
     from facerecon_ray.pipeline.capacity.throughput import forecast
-    from facerecon_ray.pipeline.stage_plan import outline
+    from facerecon_ray.pipeline.stage_plan import fused, outline
 
     # Input and output do not matter to a plan, so a job file need not name them.
     fallback = {} if job_file else {"input": "photos", "output": "out"}
     job = load_job(ReconstructJob, job_file, {**fallback, **overrides_of({}, assignments)})
     cluster = _cluster(nodes, address)
-    stages = size_stages(outline(job), cluster, strict=False)
+    stages = size_stages(fused(outline(job), cluster), cluster, strict=False)
     outlook = forecast(stages, cluster, faces_per_photo)
     out.print(f"Cluster: {cluster.describe()}")
-    out.print(" -> ".join(["photos", *(stage.name for stage in stages), "meshes"]))
+    out.print(" -> ".join(["photos", *(name for stage in stages for name in _names(stage)), "meshes"]))
+    if any(stage.parts for stage in stages):
+        out.print("All stages share their processes: one machine, with fewer CPUs than stages, and no pools are set.")
     out.print(pools_table(stages, outlook))
     if outlook.problem:
         raise SettingsError(outlook.problem)
-    _print_outlook(outlook, photos, cost_per_hour)
+    _print_outlook(outlook, photos, cost_per_hour, cluster.gpu_type)
+
+
+def _names(stage: "SizedStage") -> list[str]:
+    return [part.name for part in stage.parts] or [stage.name]
 
 
 def pools_table(stages: "Sequence[SizedStage]", outlook: "Forecast") -> "Table":
@@ -104,7 +113,7 @@ def _cluster(nodes: list[str] | None, address: str | None) -> "Cluster":
         return live_cluster()
 
 
-def _print_outlook(outlook: "Forecast", photos: int, cost_per_hour: float | None) -> None:
+def _print_outlook(outlook: "Forecast", photos: int, cost_per_hour: float | None, gpu_type: str | None) -> None:
     from facerecon_ray.pipeline.capacity.stage_costs import cost_table
 
     hours = outlook.hours(photos)
@@ -115,8 +124,13 @@ def _print_outlook(outlook: "Forecast", photos: int, cost_per_hour: float | None
     out.print(
         "Costs of the stages are measured for photos of 640 pixels with one face on one make of CPU.", style="dim"
     )
-    if not cost_table().gpu_measured and "GPUs" in outlook.limits and outlook.limits["GPUs"] != float("inf"):
-        err.print("warning: costs on a GPU are estimates, not measured; see benchmarks/stage_costs.py", style="yellow")
+    if not cost_table(gpu_type).gpu_measured and outlook.limits["GPUs"] != float("inf"):
+        of_type = f" of type {gpu_type}" if gpu_type else ""
+        err.print(
+            f"warning: costs on a GPU{of_type} are estimates, not measured; see docs/gpu.md",
+            style="yellow",
+            markup=False,
+        )
     for warning in outlook.warnings:
         err.print(f"warning: {warning}", style="yellow", markup=False)
 

@@ -27,6 +27,8 @@ facerecon reconstruct list.csv --output out --set rotate.yaw_change=20 --set poo
 
 facerecon reconstruct --pairs pairs.csv --output out
 
+facerecon reconstruct photos/ --people --output out
+
 facerecon reconstruct s3://bucket/photos --output s3://bucket/meshes
 
 facerecon reconstruct --config jobs/reconstruct_photos.yaml --dry-run
@@ -64,9 +66,16 @@ def reconstruct(
     weights: Annotated[Path | None, typer.Option(help="Weights of the network (.safetensors).")] = None,
     mesh_format: Annotated[Literal["glb", "obj", "ply"] | None, typer.Option("--format", help="Mesh format.")] = None,
     topology: Annotated[
-        Literal["dense", "model"] | None,
-        typer.Option(help="A vertex for each pixel of the position map, or the face model's own vertices."),
+        Literal["auto", "smooth", "dense", "model"] | None,
+        typer.Option(
+            help="The face model's triangles with a smooth border, a vertex for each pixel of the position map, or "
+            "the face model's own vertices."
+        ),
     ] = None,
+    people: Annotated[
+        bool,
+        typer.Option("--people", help="Store what `facerecon people` needs: biometric data, see docs/privacy.md."),
+    ] = False,
     limit: Annotated[int | None, typer.Option(help="Stop after this many photos.")] = None,
     endpoint_url: EndpointOption = None,
     config: ConfigOption = None,
@@ -93,6 +102,7 @@ def reconstruct(
         "reconstruct.weights": weights,
         "export.format": mesh_format,
         "export.topology": topology,
+        "people.enabled": people or None,
         "limit": limit,
         "s3.endpoint_url": endpoint_url,
     }
@@ -137,11 +147,11 @@ def _describe(prepared: "PreparedJob") -> None:
     from facerecon_ray.pipeline.capacity.sizing import size_stages
     from facerecon_ray.pipeline.capacity.throughput import forecast
     from facerecon_ray.pipeline.preparation import describe_photos
-    from facerecon_ray.pipeline.stage_plan import outline
+    from facerecon_ray.pipeline.stage_plan import fused, outline
 
     describe_photos(err, prepared, *prepared.count())
     machine = this_machine()
-    stages = size_stages(outline(prepared.job), machine, strict=False)
+    stages = size_stages(fused(outline(prepared.job), machine), machine, strict=False)
     out.print(pools_table(stages, forecast(stages, machine)))
     out.print(f"Would write to {prepared.output.uri}; nothing was written.", markup=False)
 

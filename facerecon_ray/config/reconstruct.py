@@ -41,6 +41,9 @@ class CropSettings(Settings):
     """What finds the landmarks. network: the fitter, at any yaw; dlib: dlib's predictor, good to about 40 degrees."""
     landmark_model: AbsolutePath | None = None
     """For dlib: a shape predictor with 68 points; without one, the predictor that comes with the installation."""
+    texture_side: int = Field(default=1024, ge=256, le=4096)
+    """Most pixels on a side of a face's texture, which is as fine as the photo shows the face and no finer; with 256,
+    as fine as the crop that the networks see."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
 
@@ -74,12 +77,27 @@ class ReconstructSettings(Settings):
 
 class ExportSettings(Settings):
     format: Literal["glb", "obj", "ply"] = "glb"
-    """glb in metres; obj and ply in millimetres; all with y up and the face looking along +z."""
-    topology: Literal["dense", "model"] = "dense"
-    """dense: one vertex for each pixel of the position map's mask, the outer ones drawn in to a smooth border; model:
-    the face model's own vertices."""
+    """glb in metres, with a texture; obj and ply in millimetres, with a colour for each vertex; all with y up and the
+    face looking along +z."""
+    topology: Literal["auto", "smooth", "dense", "model"] = "auto"
+    """smooth: the face model's triangles, the outer ones drawn in to a smooth border; dense: the same border, and one
+    vertex for each pixel of the position map's mask; model: the face model's own vertices; auto: smooth where the file
+    has a texture, dense where the vertices carry the colours."""
     previews: bool = True
     """Write a preview picture of every face."""
+
+    @property
+    def vertices(self) -> Literal["smooth", "dense", "model"]:
+        """The topology, auto resolved."""
+        if self.topology == "auto":
+            return "smooth" if self.format == "glb" else "dense"
+        return self.topology
+
+
+class PeopleSettings(Settings):
+    enabled: bool = False
+    """Store with every face what `facerecon people` needs: who it is, as dlib's face recognition network describes it,
+    and what its photo tells of its shape. Both are biometric data (docs/privacy.md)."""
 
 
 class PoolsSettings(Settings):
@@ -92,7 +110,7 @@ class PoolsSettings(Settings):
 
 class ReportSettings(Settings):
     gallery_faces: int = Field(default=200, ge=0)
-    """Faces shown in index.html; each costs about 300 KB for its interactive view."""
+    """Faces shown in index.html; each costs about 160 KB for its interactive view."""
     progress_seconds: float = Field(default=10.0, gt=0.0)
     """Without a terminal, a line of progress is printed every so many seconds."""
 
@@ -130,8 +148,14 @@ class ReconstructJob(Settings):
     rotate: RotateSettings = RotateSettings()
     reconstruct: ReconstructSettings = ReconstructSettings()
     export: ExportSettings = ExportSettings()
+    people: PeopleSettings = PeopleSettings()
     report: ReportSettings = ReportSettings()
     pools: PoolsSettings = PoolsSettings()
+
+    @property
+    def makes_view(self) -> bool:
+        """Whether anything asks for the second view: previews show it, the two-view network looks at it."""
+        return self.export.previews or self.reconstruct.method == "two-view"
 
     @model_validator(mode="after")
     def _devices_follow_pools(self) -> Self:
@@ -144,4 +168,13 @@ class ReconstructJob(Settings):
             pool: PoolSettings = getattr(self.pools, name)
             if device.startswith("cuda") and pool.gpus == 0:
                 raise ValueError(f"{name}.device is {device}, but pools.{name}.gpus is 0")
+        return self
+
+    @model_validator(mode="after")
+    def _people_take_textures_from_meshes(self) -> Self:
+        if self.people.enabled and self.export.format != "glb":
+            raise ValueError(
+                f"people.enabled: people's textures are made of those of their faces' meshes, which "
+                f"{self.export.format} files do not have; choose export.format glb"
+            )
         return self

@@ -1,7 +1,5 @@
 """Faces in rendered pictures, through the same stages as photos: detector, landmarks, crop."""
 
-from typing import Literal
-
 import cv2
 import numpy as np
 
@@ -16,11 +14,12 @@ class PictureCrops:
     Parameters
     ----------
     device : auto, cpu, cuda or cuda:N
-    landmarks : what finds them; see `CropSettings.landmarks`
+    untrained : whether dlib alone finds faces and landmarks, and nothing that this project trains
     """
 
-    def __init__(self, device: str = "auto", landmarks: Literal["network", "dlib"] = "network") -> None:
-        self._crop = Cropper(CropSettings(device=device, landmarks=landmarks), ReadSettings())
+    def __init__(self, device: str = "auto", untrained: bool = False) -> None:
+        dlib = {"detector": "mmod", "landmarks": "dlib"} if untrained else {}
+        self._crop = Cropper(CropSettings.model_validate({"device": device, **dlib}), ReadSettings())
 
     def find(self, pictures: list[np.ndarray], places: np.ndarray | None = None) -> Batch:
         """Crop the face of each picture.

@@ -84,7 +84,7 @@ class ScanEvaluator:
         self._layout = UvLayout.of(self._face_model)
         self._finder = PictureCrops(device)
         # How scans are aligned must not depend on the networks that are evaluated.
-        self._frontal = FrontalAligner(PictureCrops(device, "dlib"), self._face_model)
+        self._frontal = FrontalAligner(PictureCrops(device, untrained=True), self._face_model)
         self._rotate = Rotator(RotateSettings(device=device))
         self._export = Exporter(ExportSettings())
         self._models = {spec.name: Model(spec, device) for spec in models}

@@ -13,6 +13,9 @@ CROP_SIZE = 256
 CROP_MARGIN = 1.75
 CROP_RISE = 0.1
 
+DETAIL_STEP = 32
+ROUNDING = 1e-3
+
 
 def crop_transform(landmarks: np.ndarray, roll: np.ndarray | float = 0.0) -> np.ndarray:
     """Square around a face: its landmark box, 1.75 times as large and moved up by a tenth of its size.
@@ -154,6 +157,17 @@ def cut_crop(photo: np.ndarray, transform: np.ndarray, side: int = CROP_SIZE) ->
     size = (side * oversampling, side * oversampling)
     fine = cv2.warpAffine(photo, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return fine if oversampling == 1 else cv2.resize(fine, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def detail_side(transform: np.ndarray) -> int:
+    """Pixels that a photo has on a side of the square that a crop shows, as a multiple of `DETAIL_STEP`.
+
+    Parameters
+    ----------
+    transform : (2, 3) photo pixels to crop pixels
+    """
+    of_photo = CROP_SIZE / math.sqrt(abs(np.linalg.det(transform[:, :2])))
+    return math.ceil(of_photo / DETAIL_STEP - ROUNDING) * DETAIL_STEP
 
 
 def _crop_around(upright: np.ndarray, centre: np.ndarray, scale: np.ndarray, side: int) -> np.ndarray:

@@ -15,10 +15,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-CANDIDATES_PER_CHUNK = 1 << 17
-"""Bounding-box pixels that are worked on at once: small enough for a CPU's cache, and the bound on memory."""
+CANDIDATES_PER_CHUNK, CANDIDATES_PER_GPU_CHUNK = 1 << 17, 1 << 22
+"""Bounding-box pixels that are worked on at once, the bound on memory: small enough for a CPU's cache, and enough for
+a GPU to be busy with each operation for longer than it takes to start it."""
 
 NOTHING = torch.iinfo(torch.int64).min
+
+Shown = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Whether triangles are drawn at pixels: (P,) picture, (P,) triangle of that picture's mesh and (P,) pixel, which is
+row * width + column, to (P,) bool."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def rasterize(
     height: int,
     width: int,
     cull_back: bool = False,
-    shown: Callable[[Tensor, Tensor], Tensor] | None = None,
+    shown: Shown | None = None,
 ) -> Fragments:
     """Find the nearest triangle at each pixel centre.
 
@@ -57,11 +62,11 @@ def rasterize(
     Parameters
     ----------
     points : (B, N, 3) image frame, pixels
-    triangles : (T, 3) int64, corners as indices into points
+    triangles : (T, 3) int64, corners as indices into a picture's points; or (B, T, 3), a mesh of its own for each
+        picture, where (0, 0, 0) fills up meshes of fewer triangles
     height, width : size of the picture in pixels
     cull_back : skip triangles that face away from the camera
-    shown : for triangles with holes: given (P,) triangle and (P,) pixel, row * width + column, it returns (P,) bool,
-        false where the triangle is not drawn; in a batch of one only
+    shown : for triangles with holes
 
     Returns
     -------
@@ -93,24 +98,26 @@ def _nearest(
     height: int,
     width: int,
     cull_back: bool = False,
-    shown: Callable[[Tensor, Tensor], Tensor] | None = None,
+    shown: Shown | None = None,
 ) -> Tensor:
     """(B, H, W) int64: depth in the upper 32 bits and nearest triangle in the lower ones, NOTHING where none is."""
     batch, vertex_count, _ = points.shape
     nearest = torch.full((batch * height * width,), NOTHING, dtype=torch.int64, device=points.device)
     components = points.permute(2, 0, 1).flatten(1)
     offsets = torch.arange(batch, device=points.device)[:, None] * vertex_count
-    vertices = (triangles.T[:, None, :] + offsets).flatten(1)
+    vertices = (triangles.expand(batch, -1, -1).permute(2, 0, 1) + offsets).flatten(1)
+    count = triangles.shape[-2]
     corners = [component.index_select(0, corner) for corner in vertices for component in components]
     identity, top, rows, area = _on_picture(corners, height, width, cull_back)
     corners = _sorted_by_y([values.index_select(0, identity) for values in corners])
-    image, triangle = identity.div(len(triangles), rounding_mode="floor"), identity % len(triangles)
+    image, triangle = identity.div(count, rounding_mode="floor"), identity % count
     for part in _chunks(area):
         pixel, depth, owner = _pixels([values[part] for values in corners], top[part], rows[part], width)
-        key = (_ordered_bits(depth) << 32) | triangle[part].index_select(0, owner)
+        picture, of = image[part].index_select(0, owner), triangle[part].index_select(0, owner)
+        key = (_ordered_bits(depth) << 32) | of
         if shown is not None:
-            key = key.where(shown(triangle[part].index_select(0, owner), pixel), NOTHING)
-        nearest.scatter_reduce_(0, image[part].index_select(0, owner) * (height * width) + pixel, key, "amax")
+            key = key.where(shown(picture, of, pixel), NOTHING)
+        nearest.scatter_reduce_(0, picture * (height * width) + pixel, key, "amax")
     return nearest.view(batch, height, width)
 
 
@@ -120,18 +127,18 @@ def interpolate(fragments: Fragments, triangles: Tensor, attributes: Tensor) -> 
     Parameters
     ----------
     fragments : of B pictures
-    triangles : (T, 3) int64, as given to `rasterize`
+    triangles : (T, 3) or (B, T, 3) int64, as given to `rasterize`
     attributes : (B, N, C) or, the same for all pictures, (N, C) float
 
     Returns
     -------
     (B, H, W, C), zeros where there is no surface
     """
+    _, height, width = fragments.triangle.shape
     seen = fragments.mask.flatten().nonzero()[:, 0]
-    vertices = triangles[fragments.triangle.flatten()[seen]]
+    image = seen.div(height * width, rounding_mode="floor")
+    vertices = _corners(triangles, image, fragments.triangle.flatten()[seen])
     if attributes.ndim == 3:
-        _, height, width = fragments.triangle.shape
-        image = seen.div(height * width, rounding_mode="floor")
         vertices = vertices + image[:, None] * attributes.shape[1]
     weights = fragments.barycentric.reshape(-1, 3)[seen].to(attributes.dtype)
     flat = attributes.reshape(-1, attributes.shape[-1])
@@ -168,15 +175,26 @@ def _pixel_span(low: Tensor, high: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def _chunks(area: Tensor) -> Iterator[slice]:
-    """Runs of triangles of about `CANDIDATES_PER_CHUNK` bounding-box pixels, of at least one triangle."""
-    sums = area.cumsum(0)
+    """Runs of triangles of about as many bounding-box pixels as are worked on at once, of at least one triangle."""
+    sums, size = area.cumsum(0), _chunk_size(area)
     total = int(sums[-1]) if len(sums) else 0
-    limits = torch.arange(CANDIDATES_PER_CHUNK, total + CANDIDATES_PER_CHUNK, CANDIDATES_PER_CHUNK, device=area.device)
+    limits = torch.arange(size, total + size, size, device=area.device)
     start = 0
     for stop in torch.searchsorted(sums, limits, right=True).tolist():
         if stop > start:
             yield slice(start, stop)
             start = stop
+
+
+def _chunk_size(like: Tensor) -> int:
+    return CANDIDATES_PER_GPU_CHUNK if like.is_cuda else CANDIDATES_PER_CHUNK
+
+
+def _corners(triangles: Tensor, image: Tensor, triangle: Tensor) -> Tensor:
+    """(P, 3) corners of triangles (P,) of pictures (P,), as indices into a picture's points."""
+    if triangles.ndim == 3:
+        return triangles.flatten(0, 1).index_select(0, image * triangles.shape[1] + triangle)
+    return triangles.index_select(0, triangle)
 
 
 def _sorted_by_y(corners: list[Tensor]) -> list[Tensor]:
@@ -254,10 +272,10 @@ def _fragments(nearest: Tensor, points: Tensor, triangles: Tensor) -> Fragments:
     triangle = torch.full_like(keys, -1)
     barycentric = points.new_zeros(len(keys), 3)
     depth = points.new_full((len(keys),), -torch.inf)
-    for seen in (keys > NOTHING).nonzero()[:, 0].split(CANDIDATES_PER_CHUNK):
+    for seen in (keys > NOTHING).nonzero()[:, 0].split(_chunk_size(keys)):
         winner = keys.index_select(0, seen) & 0xFFFFFFFF
         image, pixel = seen.div(height * width, rounding_mode="floor"), seen % (height * width)
-        vertices = triangles.index_select(0, winner).T + image * points.shape[1]
+        vertices = _corners(triangles, image, winner).T + image * points.shape[1]
         x, y, z = ([component.index_select(0, corner).double() for corner in vertices] for component in components)
         centre_y, centre_x = pixel.div(width, rounding_mode="floor") + 0.5, pixel % width + 0.5
         x, y = [values - centre_x for values in x], [values - centre_y for values in y]

@@ -22,6 +22,7 @@ profile's depth, and a profile little of the face's width; the matrices say so, 
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,6 +36,10 @@ people are as far from the truth as their evidence says. Half or twice of it cha
 
 STEP = 0.05
 """Standard deviations, and of motions radians, tenths of metres and shares, over which derivatives are differences."""
+
+PICTURE_INFORMATION = 0.5
+"""What a picture tells a network of every coefficient beside the places of its landmarks: with 0.3 to 1 several photos
+of synthetic people come closest (benchmarks/people.py)."""
 
 LEAST_INFORMATION = 1e-6
 """Of motions that no picture shows, as one along the line of sight through a camera without perspective."""
@@ -52,10 +57,29 @@ class ShapeEvidence:
     weighted: Tensor
 
     @staticmethod
-    def of(model: FaceModel, fit: Fit) -> "ShapeEvidence":
-        """What each of B photos tells of its face, by its fit."""
+    def of(model: FaceModel, fit: Fit, by_network: bool = False) -> "ShapeEvidence":
+        """What each of B photos tells of its face, by its fit.
+
+        Parameters
+        ----------
+        model : the face model
+        fit : of the faces
+        by_network : whether a network has looked at the picture, and not at its landmarks alone
+        """
         information = _information(model, fit)
+        if by_network:
+            information.diagonal(dim1=1, dim2=2).add_(PICTURE_INFORMATION)
         return ShapeEvidence(information, fit.shape.double() + _times(information, fit.shape.double()))
+
+    @staticmethod
+    def stored(shape: np.ndarray, information: np.ndarray) -> "ShapeEvidence":
+        """The evidence of fits that were stored: shapes (B, S), and (B, S (S + 1) / 2) as `packed` gives it.
+
+        The shape of each alone is exactly the stored one: that a matrix was rounded only changes the photo's weight
+        among others a little.
+        """
+        matrices, fitted = unpacked(information), torch.from_numpy(shape).double()
+        return ShapeEvidence(matrices, fitted + _times(matrices, fitted))
 
     def __add__(self, other: "ShapeEvidence") -> "ShapeEvidence":
         """Evidence of other photos of the same persons, row by row."""
@@ -77,8 +101,39 @@ class ShapeEvidence:
     @property
     def shape(self) -> Tensor:
         """(..., S) float32 the most likely shapes, standard deviations."""
-        prior = torch.eye(self.weighted.shape[-1], dtype=self.weighted.dtype, device=self.weighted.device)
-        return torch.linalg.solve(prior + self.information, self.weighted).float()
+        return torch.linalg.solve(self._precision, self.weighted).float()
+
+    @property
+    def covariance(self) -> Tensor:
+        """(..., S, S) of what is left open, squared standard deviations."""
+        return torch.linalg.inv(self._precision)
+
+    @property
+    def _precision(self) -> Tensor:
+        size = self.weighted.shape[-1]
+        return torch.eye(size, dtype=self.weighted.dtype, device=self.weighted.device) + self.information
+
+
+def packed(information: Tensor) -> Tensor:
+    """(B, S (S + 1) / 2) float16 triangles C by rows, of matrices (B, S, S) = C C^T.
+
+    Of the matrix itself half precision would leave none that is positive: its small eigenvalues are below the
+    rounding of its large ones.
+    """
+    size = information.shape[-1]
+    least = LEAST_INFORMATION * torch.eye(size, dtype=torch.float64, device=information.device)
+    factor = torch.linalg.cholesky(information.double() + least)
+    rows, columns = torch.tril_indices(size, size)
+    return factor[:, rows, columns].half()
+
+
+def unpacked(triangles: np.ndarray) -> Tensor:
+    """(B, S, S) float64 information matrices from what `packed` gave."""
+    size = (int((8 * triangles.shape[1] + 1) ** 0.5) - 1) // 2
+    rows, columns = torch.tril_indices(size, size)
+    factor = torch.zeros(len(triangles), size, size, dtype=torch.float64)
+    factor[:, rows, columns] = torch.from_numpy(np.asarray(triangles, np.float64))
+    return factor @ factor.mT
 
 
 def _information(model: FaceModel, fit: Fit) -> Tensor:

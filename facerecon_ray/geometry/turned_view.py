@@ -173,10 +173,14 @@ def look_up_colours(
     origin : (B, H, W, 4) x, y and z in the photo's image frame, and facing
     trust : (B, 1, H, W) how far each of the photo's pixels shows the head, 0 to 1; None if all do
     """
-    height, width = photos.shape[-2:]
-    size = origin.new_tensor([width, height])
-    grid = 2 * origin[..., :2] / size - 1
+    grid = _sampling_grid(origin, fragments)
     colours = functional.grid_sample(photos, grid, padding_mode="border", align_corners=False)
+    return colours, how_well_seen(fragments, origin, tolerance, trust)
+
+
+def how_well_seen(fragments: Fragments, origin: Tensor, tolerance: Tensor, trust: Tensor | None = None) -> Tensor:
+    """(B, 1, H, W) how well a photo shows points, 0 to 1; as for `look_up_colours`."""
+    grid = _sampling_grid(origin, fragments)
     depth = functional.grid_sample(
         fragments.depth[:, None].clamp(min=-1e6), grid, mode="nearest", padding_mode="border", align_corners=False
     )
@@ -185,4 +189,10 @@ def look_up_colours(
     seen = ((origin[..., 3][:, None] - GRAZING) / (FACING - GRAZING)).clamp(0, 1) * (in_front & inside)
     if trust is not None:
         seen = seen * functional.grid_sample(trust, grid, padding_mode="border", align_corners=False)
-    return colours, seen
+    return seen
+
+
+def _sampling_grid(origin: Tensor, fragments: Fragments) -> Tensor:
+    """(B, H, W, 2) places in the photo that was drawn as fragments, -1 to 1."""
+    height, width = fragments.depth.shape[-2:]
+    return 2 * origin[..., :2] / origin.new_tensor([width, height]) - 1

@@ -22,6 +22,7 @@ from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera, angles_from_rotation
+from facerecon_ray.networks.packed_convolutions import added
 from facerecon_ray.networks.weight_file import load_network, read_metadata
 
 INPUT_SIZE = 192
@@ -244,7 +245,7 @@ class _Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
-        return functional.relu(self.shortcut(x) + self.second(self.first(x)))
+        return added(self.second, self.first(x), self.shortcut(x))
 
 
 def shrink(crops: Tensor) -> Tensor:

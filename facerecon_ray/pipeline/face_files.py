@@ -71,7 +71,7 @@ class FaceWriter:
         index = int(face["face_index"])
         mesh_uri = f"{MESHES}/{key}/{index}.{self._files.mesh_suffix}"
         self._output.write(mesh_uri, face["mesh"])
-        preview_uri = f"{PREVIEWS}/{key}/{index}.png" if face["preview"] else ""
+        preview_uri = f"{PREVIEWS}/{key}/{index}.jpg" if face["preview"] else ""
         if preview_uri:
             self._output.write(preview_uri, face["preview"])
         if face["viewer"] and face[POSITION] < self._files.viewer_photos:

@@ -45,6 +45,7 @@ class Ledger:
         self._last_record = time.monotonic()
         self._lost: dict[tuple[str, Item], int] = {}
         self._lost_alone: dict[tuple[str, Item], int] = {}
+        self._part: dict[tuple[str, Item], str] = {}
         self._overdue: set[tuple[str, Item]] = set()
         self._running: dict[str, tuple[float, tuple[str, Item], bytes]] = {}
         self._starts: dict[str, int] = {}
@@ -127,6 +128,11 @@ class Ledger:
             self._running[worker] = (time.monotonic() + self._seconds, keys[0], handle)
         return GO
 
+    def enter(self, stage: str, item: Item, part: str) -> None:
+        """Say which of the stages that share a worker is about to process an item that is alone in its batch."""
+        with self._lock:
+            self._part[stage, item] = part
+
     def end(self, stage: str, items: list[Item], worker: str) -> None:
         """Say that it is done."""
         self._last_event = time.monotonic()
@@ -136,11 +142,14 @@ class Ledger:
                 key = (stage, item)
                 self._lost.pop(key, None)
                 self._lost_alone.pop(key, None)
+                self._part.pop(key, None)
                 self._overdue.discard(key)
 
     def _reason(self, key: tuple[str, Item]) -> str:
         what = f"took longer than {self._seconds:g} seconds" if key in self._overdue else "ended its worker process"
-        return f"{key[0]} stage gave up: alone in its batch the photo {what}, {_LOSSES_ALONE} times"
+        return (
+            f"{self._part.get(key, key[0])} stage gave up: alone in its batch the photo {what}, {_LOSSES_ALONE} times"
+        )
 
     def _watch(self) -> None:
         while True:

@@ -116,6 +116,7 @@ def prepare(job: ReconstructJob, overwrite: bool = False, retry_failed: bool = F
         )
     if earlier is None or overwrite or not Manifest(output).parts():
         record = new_record(settings, listing.root, assets)
+        record.people = earlier.people if earlier else []
     else:
         if PLAN not in output.own_names():
             raise OutputError(
@@ -141,6 +142,8 @@ def _result_settings(job: ReconstructJob) -> dict[str, Any]:
         del settings["read"][name]
     if not job.pairs:
         del settings["pairs"]  # runs of earlier versions have none
+    if not job.people.enabled:
+        del settings["people"]
     del settings["face_model"], settings["fitter"]
     del settings["crop"]["landmark_model"], settings["rotate"]["weights"], settings["reconstruct"]["weights"]
     return {**settings, "input": canonical_input(job.input)}
@@ -213,9 +216,20 @@ def _checked_assets(job: ReconstructJob) -> dict[str, str]:
     for name, path in assets.items():
         if path is None:
             continue
-        try:
-            with path.open("rb") as file:
-                checksums[name] = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise AssetError(f"setting {name!r}: {path}: {error.strerror}") from None
+        checksums[name] = checksum(name, path)
     return checksums
+
+
+def checksum(setting: str, path: Path) -> str:
+    """SHA-256 of a model file, as records have it.
+
+    Raises
+    ------
+    AssetError
+        when it cannot be read, with the setting that names it
+    """
+    try:
+        with path.open("rb") as file:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise AssetError(f"setting {setting!r}: {path}: {error.strerror}") from None

@@ -76,6 +76,8 @@ def _start(address: str | None, folder: Path | None) -> None:
             "_temp_dir": str(folder / "ray"),
             "object_store_memory": _object_store_bytes(),
             "include_dashboard": False,
+            # Python processes for tasks, one for each CPU: this job runs actors, and those it asks for.
+            "_system_config": {"prestart_worker_first_driver": False},
         }
     what = f"the Ray cluster {address}" if address else "Ray to start"
     hint = _NOT_A_NODE if address and not address.startswith(_CLIENT) else ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from facerecon_ray.storage.manifest import FAULTS
+from facerecon_ray.storage.manifest import FAULTS, FORGOTTEN
 from facerecon_ray.storage.photos.photo_plan import Shard
 
 
@@ -31,7 +31,9 @@ class ShardWork:
         """Photos that have no rows yet, and those with a failed or unreadable row if they are to be tried again."""
         photos = rows["photo_uri"]
         if retry_failed:
-            failed = rows.filter(pc.is_in(rows["status"], pa.array(FAULTS)))["photo_uri"]
+            gone = rows.filter(pc.equal(rows["status"], FORGOTTEN))["photo_uri"]
+            again = pc.and_not(pc.is_in(rows["status"], pa.array(FAULTS)), pc.is_in(photos, gone.combine_chunks()))
+            failed = rows.filter(again)["photo_uri"]
             kept = rows.filter(pc.invert(pc.is_in(photos, failed.combine_chunks())))
         else:
             kept = rows

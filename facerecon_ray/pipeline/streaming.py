@@ -75,7 +75,7 @@ def build_dataset(photos: pa.Table, stages: list[SizedStage], ledger: Any) -> "r
             fn_constructor_args=(stage, ledger, number == 0),
             batch_format="numpy",
             batch_size=rows if number < 2 else rows_per_call(len(photos), stage.pool),
-            **pool_options(stage.pool, len(blocks)),
+            **pool_options(stage.pool, len(blocks), len(photos) * stage.seconds),
         )
     return dataset
 

@@ -3,6 +3,7 @@
 import pickle
 import sys
 import time
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import ray
 from facerecon_ray.cluster.placement import hide_gpus
 from facerecon_ray.cluster.worker_errors import WorkerError
 from facerecon_ray.errors import FaceReconError
-from facerecon_ray.pipeline.capacity.sized_stage import SizedStage
+from facerecon_ray.pipeline.capacity.sized_stage import Part, SizedStage
 from facerecon_ray.pipeline.ledger import GO, ONE_BY_ONE, Item
 from facerecon_ray.pipeline.metrics import WorkerMeter
 from facerecon_ray.stages.stage import FAILED, OK, Batch, select
@@ -52,7 +53,8 @@ class StageWorker:
                 f"stage {stage.name}: its worker process died each time it started; there may be too little memory"
             )
         _limit_threads(max(1, int(stage.pool.cpus)))
-        self._meter = WorkerMeter(stage.name, has_gpu=stage.pool.gpus > 0)
+        self._parts = stage.parts or (Part(stage.name, len(stage.steps), stage.cost),)
+        self._meters = [WorkerMeter(part.name, has_gpu=stage.pool.gpus > 0) for part in self._parts]
 
     def __call__(self, batch: Batch) -> Any:
         try:
@@ -75,16 +77,21 @@ class StageWorker:
             return _join([self._attempt(select(batch, np.array([row]))) for row in range(len(items))])
         if verdict != GO:
             batch = _given_up(batch, verdict[1])
-        result = self._run(batch)
+        result = self._run(batch, items)
         self._ledger.end.remote(self._stage, items, self._worker)
         return result
 
-    def _run(self, batch: Batch) -> Any:
-        before = batch["status"]
-        with self._meter.call():
-            for step in self._steps:
-                batch = step(batch)
-        self._meter.count(before, (str(status) for status in batch["status"]))
+    def _run(self, batch: Batch, items: list[Item]) -> Any:
+        steps = iter(self._steps)
+        for meter, part in zip(self._meters, self._parts, strict=True):
+            if len(self._parts) > 1 and len(items) == 1:
+                # Waited for: a photo that ends the process at once must have been heard of.
+                ray.get(self._ledger.enter.remote(self._stage, items[0], part.name))
+            before = batch["status"]
+            with meter.call():
+                for step in islice(steps, part.steps):
+                    batch = step(batch)
+            meter.count(before, (str(status) for status in batch["status"]))
         return batch
 
 

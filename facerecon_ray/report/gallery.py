@@ -10,9 +10,9 @@ OUT/viewer/<photo key>/<index>.js     a face for it; scripts, because a page fro
 import base64
 import hashlib
 import html
+import io
 import json
 import re
-import struct
 from collections.abc import Iterator
 from importlib.metadata import distribution
 from importlib.resources import files
@@ -23,10 +23,11 @@ from urllib.parse import quote
 from zipfile import ZipFile
 
 import pyarrow.compute as pc
+from PIL import Image
 
 from facerecon_ray.errors import StorageError
 from facerecon_ray.storage.layout import GALLERY, MESHES, VIEWER
-from facerecon_ray.storage.manifest import Manifest, Totals
+from facerecon_ray.storage.manifest import FORGOTTEN, Manifest, Totals
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.run_record import load_record
 from facerecon_ray.storage.uris import as_bytes, name_of
@@ -37,9 +38,9 @@ _COLUMNS = [
     *("photo_uri", "face_index", "status", "error", "pose", "fit_error", "quality", "mesh_uri", "preview_uri"),
     *("side_photo_uri", "rotated_yaw", "side_distance"),
 ]
+_WITHOUT_MESH = ~pc.field("status").isin(["ok", FORGOTTEN])
 _STATUS_NAMES = {"no_face": "no face", "unreadable": "unreadable", "failed": "failed"}
 _WIDE_PREVIEW = 2.5
-_PNG_HEADER = struct.Struct(">16xII")
 
 
 def write_gallery(output: OutputFolder, gallery_faces: int) -> str:
@@ -58,22 +59,26 @@ def write_gallery(output: OutputFolder, gallery_faces: int) -> str:
     totals = manifest.totals()
     meshes = totals.rows.get("ok", 0)
     faces = _choose_faces(output, manifest, gallery_faces)
-    others = list(islice(_rows(manifest, pc.field("status") != "ok"), gallery_faces))
+    others = list(islice(_rows(manifest, _WITHOUT_MESH), gallery_faces))
     cards = [_card(output, row) for row in faces]
-    style, script = _resource("gallery.css"), _resource("gallery.js")
-    page = Template(_resource("gallery.html")).substitute(
-        policy=html.escape(_policy([script], [style], "img-src 'self' file:; frame-src 'self' file:")),
+    style, script = resource("gallery.css"), resource("gallery.js")
+    page = Template(resource("gallery.html")).substitute(
+        policy=html.escape(content_policy([script], [style], "img-src 'self' file:; frame-src 'self' file:")),
         style=style,
         script=script,
-        title=html.escape(_display(name_of(output.uri))),
+        title=html.escape(display(name_of(output.uri))),
         facts=_facts(output, totals),
         size="wide" if any("data-wide" in card for card in cards) else "compact",
         cards="\n".join(cards),
         faces_note=_note(len(faces), meshes, "faces"),
         others="\n".join(_problem(row) for row in others),
-        others_note=_note(len(others), sum(totals.rows.values()) - meshes, "photos and faces without a mesh"),
+        others_note=_note(
+            len(others),
+            sum(totals.rows.values()) - meshes - totals.rows.get(FORGOTTEN, 0),
+            "photos and faces without a mesh",
+        ),
     )
-    output.write(VIEWER_PAGE, _viewer_page().encode())
+    output.write(VIEWER_PAGE, viewer_page().encode())
     output.write(GALLERY, as_bytes(page))
     return output.link(GALLERY)
 
@@ -142,8 +147,8 @@ def _card(output: OutputFolder, row: dict[str, Any]) -> str:
 
 def _picture(output: OutputFolder, uri: str | None) -> str:
     try:
-        width, height = _PNG_HEADER.unpack_from(output.store.read(uri or ""))
-    except (StorageError, struct.error):
+        width, height = Image.open(io.BytesIO(output.store.read(uri or ""))).size
+    except (StorageError, OSError):
         return '<span class="blank">no preview</span>'
     wide = " data-wide" if width > _WIDE_PREVIEW * height else ""
     return f'<img src="{html.escape(_link(uri))}" width="{width}" height="{height}" loading="lazy" alt=""{wide}>'
@@ -192,10 +197,10 @@ def _side(row: dict[str, Any]) -> str:
 
 
 def _photo_name(uri: str) -> str:
-    return _display(name_of(uri))
+    return display(name_of(uri))
 
 
-def _display(name: str) -> str:
+def display(name: str) -> str:
     """File name as text; bytes that are none become replacement characters."""
     return name.encode(errors="surrogateescape").decode(errors="replace")
 
@@ -209,30 +214,30 @@ def _number(value: float | None, digits: int, unit: str = "") -> str:
     return f"{value:.{digits}f}{unit}" if value is not None else ""
 
 
-def _viewer_page() -> str:
+def viewer_page() -> str:
     """trimesh's viewer page, changed to take its mesh from `showFace` and to frame and light a face."""
     # Found, not imported: trimesh takes seconds to load, which every job would pay at its end.
     trimesh = distribution("trimesh")
     with ZipFile(str(trimesh.locate_file("trimesh/resources/templates/viewer.zip"))) as archive:
         page = archive.read("viewer.html.template").decode()
-    style, script = _resource("viewer.css"), _resource("viewer.js")
+    style, script = resource("viewer.css"), resource("viewer.js")
     for old, new in (
         ('"$B64GLTF"', "window.glb"),
         ("camera=gltf.cameras[0]", "camera=frameFace(gltf.scene)"),
         ("animate();onWindowResize();", "animate();onWindowResize();faceShown();"),
-        ("init();</script>", f"</script>{_resource('viewer.html')}<script>{script}</script>"),
+        ("init();</script>", f"</script>{resource('viewer.html')}<script>{script}</script>"),
     ):
         if page.count(old) != 1:
             raise RuntimeError(f"trimesh {trimesh.version} has another viewer: expected {old!r} in it once")
         page = page.replace(old, new)
     page = re.sub("<style>.*?</style>", lambda _: f"<style>{style}</style>", page, count=1, flags=re.DOTALL)
     scripts = re.findall("<script>(.*?)</script>", page, re.DOTALL)
-    policy = _policy(scripts, [style], "connect-src data: blob:; img-src data: blob:", "'self' file:")
+    policy = content_policy(scripts, [style], "connect-src data: blob:; img-src data: blob:", "'self' file:")
     meta = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">'
     return page.replace("<head>", f"<head>{meta}", 1)
 
 
-def _policy(scripts: list[str], styles: list[str], others: str, more_scripts: str = "") -> str:
+def content_policy(scripts: list[str], styles: list[str], others: str, more_scripts: str = "") -> str:
     """Content security policy: only these inline scripts and styles run, and nothing is loaded from anywhere else."""
 
     def hashes(texts: list[str]) -> str:
@@ -245,5 +250,5 @@ def _policy(scripts: list[str], styles: list[str], others: str, more_scripts: st
     )
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
     return files("facerecon_ray.report").joinpath(name).read_text(encoding="utf-8")

@@ -9,12 +9,13 @@ import numpy as np
 
 from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
 from facerecon_ray.errors import PhotoError
-from facerecon_ray.geometry.crop_transform import CROP_SIZE, crop_transform, cut_crop
+from facerecon_ray.geometry.crop_transform import CROP_SIZE, crop_transform, cut_crop, detail_side
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks.landmark_predictor import LANDMARKS
 from facerecon_ray.networks.mmod import Detections
 from facerecon_ray.stages.face_finder import FaceFinder
 from facerecon_ray.stages.stage import FAILED, NO_FACE, OK, UNREADABLE, Batch, Column, attempt, describe_failure
+from facerecon_ray.storage.pairs.pair_codec import pack_image
 from facerecon_ray.storage.photos.photo_file import Photo, decode_photo
 
 NO_FACE_ERROR = "no face was found"
@@ -42,7 +43,8 @@ class Cropper:
     A photo with several faces becomes as many rows, the highest detection score first. A photo without a face, or one
     that cannot be used, is one row that says so. bbox, landmarks and crop_transform are in pixels of the upright
     original, whatever the photo was scaled to, and so is focal_length, 0 where the photo does not state it; a bbox may
-    reach beyond the photo. A face stands upright in its crop, as far as the detector knows its roll.
+    reach beyond the photo. A face stands upright in its crop, as far as the detector knows its roll. Where the photo
+    is finer than the crop, detail is the same square with the photo's own pixels, as a JPEG.
     """
 
     name: ClassVar[str] = "crop"
@@ -56,6 +58,7 @@ class Cropper:
         "detection_score": Column(np.float32),
         "crop": Column(np.uint8, (CROP_SIZE, CROP_SIZE, 3)),
         "crop_transform": Column(np.float32, (2, 3)),
+        "detail": Column(bytes),
         "landmarks": Column(np.float32, (LANDMARKS, 2)),
     }
     drops: ClassVar[tuple[str, ...]] = ("photo_bytes",)
@@ -74,7 +77,7 @@ class Cropper:
         AssetError
             when a file is missing or of another kind
         """
-        self._read = read
+        self._read, self._texture_side = read, settings.texture_side
         self._find = FaceFinder(settings, fitter, face_model)
 
     def __call__(self, batch: Batch) -> Batch:
@@ -117,8 +120,16 @@ class Cropper:
             "detection_score": found.scores,
             "crop": np.stack([cut_crop(photo.pixels, transform) for transform in transforms]),
             "crop_transform": transforms / (x, y, 1.0),
+            "detail": np.array([self._detail(photo.pixels, transform) for transform in transforms], object),
             "landmarks": landmarks * (x, y),
         }
+
+    def _detail(self, pixels: np.ndarray, transform: np.ndarray) -> bytes:
+        """What a crop shows, finer, where the photo is finer; else nothing."""
+        side = min(detail_side(transform), self._texture_side)
+        if side <= CROP_SIZE:
+            return b""
+        return pack_image(cut_crop(pixels, transform * (side / CROP_SIZE), side), "jpeg")
 
     def _rows(self, photo: _Work, count: int) -> Batch:
         rows = {name: column.empty(count) for name, column in self.outputs.items()}

@@ -12,32 +12,38 @@ from facerecon_ray.config.reconstruct import ExportSettings
 from facerecon_ray.geometry.crop_camera import crop_camera
 from facerecon_ray.geometry.crop_transform import apply_transform, invert_transform
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.face_texture import face_texture
+from facerecon_ray.geometry.face_texture import face_textures
 from facerecon_ray.geometry.landmarks import landmarks_on_vertices
 from facerecon_ray.geometry.position_map import UvLayout
 from facerecon_ray.geometry.shading import vertex_normals
 from facerecon_ray.geometry.smooth_border import SmoothBorder
 from facerecon_ray.geometry.textured_mesh import TexturedMesh
 from facerecon_ray.stages.photo_cover import shown_bounds
-from facerecon_ray.stages.preview import preview_png
+from facerecon_ray.stages.preview import preview_jpeg
 from facerecon_ray.stages.stage import Batch, Column, Stage
+from facerecon_ray.storage.mesh_files import encode_mesh
+from facerecon_ray.storage.pairs.pair_codec import unpack_image
 
 LANDMARKS = 68
+
+Topology = Literal["smooth", "dense", "model"]
 
 
 class Exporter(Stage):
     """Make the files of each face.
 
-    Input columns   crop, rotated, position_map, crop_transform, photo_width, photo_height, pose, camera
+    Input columns   crop, rotated, position_map, crop_transform, photo_width, photo_height, pose, camera; detail, where
+                    textures are to be finer than the crops, is dropped
     Output columns  mesh          file contents of the mesh
-                    preview       PNG, empty when previews are not wanted
-                    viewer        small GLB of the face model's triangles with a smooth border, for the gallery
+                    preview       JPEG, empty when previews are not wanted
+                    viewer        GLB of the smooth topology, for the gallery
                     landmarks_3d  (68, 3) photo pixels, z towards the camera in the same unit, 0 at the head's origin
 
     Meshes are in the model frame, whatever the pose in the photo was.
     """
 
     name: ClassVar[str] = "export"
+    drops: ClassVar[tuple[str, ...]] = ("detail",)
 
     def __init__(self, settings: ExportSettings, face_model: Path | None = None) -> None:
         self.outputs = {
@@ -55,17 +61,22 @@ class Exporter(Stage):
     def process(self, batch: Batch) -> Batch:
         """Encode the faces of a batch."""
         faces = _Faces(self._layout, self._border, batch)
-        files = [mesh.encode(self._settings.format) for mesh in faces.meshes(self._settings.topology)]
-        previews = faces.previews() if self._settings.previews else [b""] * len(files)
+        settings = self._settings
+        files = [encode_mesh(mesh, settings.format) for mesh in faces.meshes(settings.vertices)]
+        if settings.format == "glb" and settings.vertices == "smooth":
+            views = files
+        else:
+            views = [encode_mesh(mesh, "glb") for mesh in faces.meshes("smooth")]
+        previews = faces.previews() if settings.previews else [b""] * len(files)
         return {
             "mesh": np.array(files, object),
             "preview": np.array(previews, object),
-            "viewer": np.array([mesh.encode("glb") for mesh in faces.small_meshes()], object),
+            "viewer": np.array(views, object),
             "landmarks_3d": faces.landmarks(self._model),
         }
 
     @torch.no_grad()
-    def meshes(self, batch: Batch, topology: Literal["dense", "model"]) -> list[TexturedMesh]:
+    def meshes(self, batch: Batch, topology: Topology) -> list[TexturedMesh]:
         """The faces' meshes as arrays."""
         return _Faces(self._layout, self._border, batch).meshes(topology)
 
@@ -84,25 +95,22 @@ class _Faces:
         pose, camera = (torch.from_numpy(batch[name]) for name in ("pose", "camera"))
         self._camera = crop_camera(pose, camera, batch["crop_transform"])
 
-    def meshes(self, topology: Literal["dense", "model"]) -> list[TexturedMesh]:
+    def meshes(self, topology: Topology) -> list[TexturedMesh]:
         layout, border = self._layout, self._border
         if topology == "model":
-            vertices = self._vertices
-            normals = vertex_normals(vertices, layout.triangles, "model")
-            return self._textured(vertices, normals, layout.triangles, layout.vertex_uv)
+            normals = vertex_normals(self._vertices, layout.triangles, "model")
+            return self._textured(self._vertices, normals, layout.triangles, layout.vertex_uv)
+        if topology == "smooth":
+            return self._textured(self._smooth, self._smooth_normals, layout.triangles, border.vertex_uv)
         vertices = self._read(border.pixel_uv)
         normals = torch.nn.functional.normalize(layout.over_pixels(self._smooth_normals), dim=-1)
         return self._textured(vertices, normals, layout.grid_triangles, border.pixel_uv)
-
-    def small_meshes(self) -> list[TexturedMesh]:
-        """Meshes for looking at: the model's triangles, those at the border drawn in."""
-        return self._textured(self._smooth, self._smooth_normals, self._layout.triangles, self._border.vertex_uv)
 
     def previews(self) -> list[bytes]:
         pictures = zip(self._batch["crop"], self._batch["rotated"], strict=True)
         meshes = zip(self._layout.read(self._maps, self._border.vertex_uv), self._smooth, strict=True)
         return [
-            preview_png(crop, rotated, points, vertices, self._layout.triangles)
+            preview_jpeg(crop, rotated, points, vertices, self._layout.triangles)
             for (crop, rotated), (points, vertices) in zip(pictures, meshes, strict=True)
         ]
 
@@ -141,8 +149,10 @@ class _Faces:
         ]
 
     @cached_property
-    def _textures(self) -> np.ndarray:
-        """(B, 256, 256, 3) uint8."""
-        photos = torch.from_numpy(self._batch["crop"]).permute(0, 3, 1, 2).float()
-        texture: Tensor = face_texture(self._layout, self._maps, photos, self._camera.scale, shown_bounds(self._batch))
-        return texture.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    def _textures(self) -> list[np.ndarray]:
+        """(S, S, 3) uint8 each."""
+        crops = self._batch["crop"]
+        details = self._batch.get("detail", np.full(len(crops), b"", object))
+        pictures = [unpack_image(detail) if detail else crop for crop, detail in zip(crops, details, strict=True)]
+        bounds = shown_bounds(self._batch)
+        return face_textures(self._layout, self._maps, pictures, self._camera.scale, bounds)

@@ -13,6 +13,7 @@ from facerecon_ray.geometry.crop_transform import apply_transform, invert_transf
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import LANDMARKS, Fit, LandmarkFitter, with_known_shape
 from facerecon_ray.geometry.lens import Lens
+from facerecon_ray.geometry.shape_of_person import ShapeEvidence
 from facerecon_ray.networks.fitter import FittedFaces
 from facerecon_ray.stages.network_fitting import NetworkFitter
 from facerecon_ray.stages.stage import Batch, Column
@@ -32,6 +33,10 @@ class FittedCrops:
     landmarks: Tensor
     lens: Lens
     found: FittedFaces | None = None
+
+    def evidence(self, model: FaceModel) -> ShapeEvidence:
+        """What each crop tells of its face's shape."""
+        return ShapeEvidence.of(model, self.fit, self.found is not None)
 
 
 class FaceFitting:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from facerecon_ray.config.assets import FITTER_WEIGHTS
 from facerecon_ray.geometry.crop_transform import (
+    CROP_SIZE,
     apply_transform,
     crop_transform,
     cut_crop,
@@ -21,12 +22,14 @@ from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.geometry.point_noise import PointNoise
 from facerecon_ray.geometry.pose import angles_from_rotation
 from facerecon_ray.networks.device import multiplies_bfloat16
-from facerecon_ray.networks.fitter import FittedFaces, load_weights, shrink
+from facerecon_ray.networks.fitter import INPUT_SIZE, FittedFaces, load_weights, shrink
 from facerecon_ray.networks.folded_norms import folded
 from facerecon_ray.networks.landmark_predictor import adjust_boxes
+from facerecon_ray.networks.packed_convolutions import packed
 
-MOST_ROLL_IN_CROP = 25.0
-"""Degrees within which the network was trained."""
+MOST_ROLL_IN_CROP = 8.0
+"""Degrees beyond which a face is looked at again, upright: in turned photos landmarks then move by 1.0 instead of
+1.25 % of the face (benchmarks/detectors.py)."""
 
 BOX_TO_CROP = (-0.028, -0.071, 1.646)
 """Where the crop of a face lies to its HOG box: shift right and down in box widths, and growth. Medians over 400
@@ -58,6 +61,8 @@ class NetworkFitter:
         if self._mixed:
             network.round_convolutions()
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed):
+            packed(network, torch.zeros(1, 3, INPUT_SIZE, INPUT_SIZE, device=self.device))
         noise = PointNoise(network.noise_factors, network.noise_own)
         known = with_known_shape(network.coefficient_noise, model.shape_size)
         self._fit = LandmarkFitter(model, noise, network.coefficient_noise)
@@ -106,22 +111,22 @@ class NetworkFitter:
     def read(self, crops: Tensor) -> FittedFaces:
         """What the network itself says of crops."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed):
-            output = self._network(_pictures(crops))
+            output = self._network(_inputs(shrink(crops)))
         return self._network.read(output)
 
     @torch.no_grad()
-    def glance(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 68, 2) landmarks, crop pixels, and (B,) rolls, degrees, of the faces in crops; quicker than `read`."""
+    def glance(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 68, 2) landmarks, crop pixels, and (B,) rolls, degrees, of the faces in crops that have the network's own
+        size, (B, 3, 192, 192), 0 to 255; quicker than `read`."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed):
-            landmarks, rotation = self._network.glance(_pictures(crops))
+            landmarks, rotation = self._network.glance(_inputs(pictures))
         return landmarks, angles_from_rotation(rotation)[:, 2]
 
 
 class NetworkLandmarks:
     """Landmarks and rolls of faces whose boxes are known, at any yaw.
 
-    A second look, at the crop by the first landmarks, would take a hundredth off their error; it is taken where a face
-    stands so far from upright in its first crop that the network has hardly seen the like.
+    A second look, at the crop by the first landmarks, is taken where a face does not stand upright in its first crop.
 
     Parameters
     ----------
@@ -152,12 +157,13 @@ class NetworkLandmarks:
 
     def _look(self, photo: np.ndarray, transforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Landmarks in the photo, and rolls there, of the faces in crops (B, 2, 3)."""
-        crops = np.stack([cut_crop(photo, transform) for transform in transforms])
-        found = self._fit.glance(torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float())
+        smaller = INPUT_SIZE / CROP_SIZE
+        pictures = np.stack([cut_crop(photo, smaller * transform, INPUT_SIZE) for transform in transforms])
+        found = self._fit.glance(torch.from_numpy(pictures).to(self._device).permute(0, 3, 1, 2))
         landmarks, rolls = (values.cpu().numpy().astype(np.float64) for values in found)
         return apply_transform(invert_transform(transforms), landmarks), rolls + roll_of_transform(transforms)
 
 
-def _pictures(crops: Tensor) -> Tensor:
-    """The network's input from crops (B, 3, 256, 256), 0 to 255."""
-    return shrink(crops / 255).contiguous(memory_format=torch.channels_last)
+def _inputs(pictures: Tensor) -> Tensor:
+    """The network's input from pictures 0 to 255."""
+    return (pictures / 255).contiguous(memory_format=torch.channels_last)

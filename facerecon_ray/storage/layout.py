@@ -1,8 +1,11 @@
 """Layout of the outputs: what lies where, and the key under which a photo's files are stored.
 
 Reconstruction    OUT/meshes/<photo key>/<face index>.glb      OUT/manifest/part-<shard>.parquet
-                  OUT/previews/<photo key>/<face index>.png    OUT/plan/photos-<first shard>.parquet
+                  OUT/previews/<photo key>/<face index>.jpg    OUT/plan/photos-<first shard>.parquet
                   OUT/viewer/<photo key>/<face index>.js       OUT/run.json, OUT/index.html, OUT/report.html
+People            PEOPLE/people.parquet, PEOPLE/people.json    PEOPLE/people/<person>.glb, .jpg, .js
+                  PEOPLE/identities.parquet                    PEOPLE/people/part-<number>.parquet, viewer.html
+                  PEOPLE/index.html
 Training data     OUT/shards/part-<shard>.parquet, .json       OUT/dataset.json, OUT/preview.png
 Training          OUT/samples/step-<step>.png                  OUT/figures.json
 """
@@ -16,11 +19,13 @@ from facerecon_ray.storage.uris import is_photo_name, is_s3, path_of
 
 MESHES, PREVIEWS, VIEWER, MANIFEST, PLAN = "meshes", "previews", "viewer", "manifest", "plan"
 RUN_RECORD, GALLERY, RUN_REPORT = "run.json", "index.html", "report.html"
+PEOPLE, PEOPLE_FILES, PEOPLE_RECORD, IDENTITIES = "people.parquet", "people", "people.json", "identities.parquet"
 SHARDS, CARD, CONTACT_SHEET = "shards", "dataset.json", "preview.png"
 SAMPLES, FIGURES = "samples", "figures.json"
 
 RESULTS = {
     RUN_RECORD: (MESHES, PREVIEWS, VIEWER, MANIFEST, PLAN),
+    PEOPLE_RECORD: (PEOPLE_FILES, PEOPLE, IDENTITIES),
     CARD: (SHARDS, CONTACT_SHEET),
     FIGURES: (SAMPLES,),
 }

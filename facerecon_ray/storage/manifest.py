@@ -20,6 +20,9 @@ from facerecon_ray.storage.schema import MANIFEST_SCHEMA, TIMED_STAGES
 FAULTS = ("failed", "unreadable")
 """Statuses of rows that another attempt might change."""
 
+FORGOTTEN = "forgotten"
+"""Status of rows that say no more than which photo and face they were."""
+
 _PART = re.compile(rf"{MANIFEST}/part-(\d+)\.parquet")
 _THREADS = 8
 _READ_AHEAD = 32
@@ -59,6 +62,12 @@ class Manifest:
     def shards(self) -> list[int]:
         """Numbers of the shards that have a part; one without a byte is none, and its shard is to be done again."""
         return sorted(shard for shard, size in self._listed().values() if size)
+
+    def shard_of(self, name: str) -> int:
+        """Number of the shard of a part."""
+        match = _PART.fullmatch(name)
+        assert match is not None
+        return int(match[1])
 
     def write(self, shard: int, rows: pa.Table) -> None:
         """Write the part of a shard, in place of an earlier one."""

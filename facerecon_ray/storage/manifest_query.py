@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import InputError
-from facerecon_ray.storage.manifest import FAULTS, Manifest
+from facerecon_ray.storage.manifest import FAULTS, FORGOTTEN, Manifest
 from facerecon_ray.storage.outputs import OutputFolder
 
 RUN = "run"
-STATUSES = ("ok", "no_face", *FAULTS)
+STATUSES = ("ok", "no_face", *FAULTS, FORGOTTEN)
 
 _JOINED = ("status", "error", "pose", "fit_error", "quality", "mesh_uri")
 _KEYS = ["photo_uri", "face_index"]
@@ -158,7 +158,7 @@ def flatten(table: pa.Table) -> pa.Table:
     """Rows with one number or text a column, for CSV.
 
     pose becomes yaw, pitch, roll; camera and timings get their name before their parts; bbox becomes bbox_x0 to
-    bbox_y1. Landmarks, coefficients and transforms, which are long, are left out.
+    bbox_y1. Landmarks, coefficients, transforms and what tells of persons, which are long, are left out.
     """
     columns = {}
     for column in table.schema:
@@ -170,7 +170,7 @@ def flatten(table: pa.Table) -> pa.Table:
         elif column.name == "bbox":
             for number, name in enumerate(("x0", "y0", "x1", "y1")):
                 columns[f"bbox_{name}"] = pc.list_element(values, number)
-        elif not pa.types.is_nested(column.type):
+        elif not pa.types.is_nested(column.type) and not pa.types.is_binary(column.type):
             columns[column.name] = values
     return pa.table(columns)
 

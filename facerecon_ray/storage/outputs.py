@@ -13,7 +13,7 @@ from facerecon_ray.storage.layout import GALLERY, MANIFEST, MESHES, PLAN, PREVIE
 from facerecon_ray.storage.objects import ObjectStore, as_bucket, open_store
 
 _TEMPORARY = r"(\.[0-9a-f]{16}\.tmp)?"
-_FACE_FILE = re.compile(rf"\.?(\d+\.(glb|obj|ply|png|js)|viewer\.html){_TEMPORARY}")
+_FACE_FILE = re.compile(rf"\.?(\d+\.(glb|obj|ply|jpg|png|js)|viewer\.html){_TEMPORARY}")
 _PART_FILE = re.compile(rf"\.?part-\d+\.parquet{_TEMPORARY}")
 _PLAN_FILE = re.compile(rf"\.?photos-\d+\.parquet{_TEMPORARY}")
 # The manifest goes first: a photo it names counts as done, so its files must outlive it.

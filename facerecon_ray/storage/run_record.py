@@ -35,6 +35,7 @@ class RunRecord(BaseModel):
     """Contents of run.json; counts and seconds cover all runs into the folder.
 
     assets       SHA-256 of each model file that the results depend on, by its setting
+    people       outputs of `facerecon people` that were made of this one
     open_shards  shards whose part of the manifest may not have all of their photos
     """
 
@@ -43,6 +44,7 @@ class RunRecord(BaseModel):
     settings: dict[str, Any]
     assets: dict[str, str] = {}
     open_shards: list[int] = []
+    people: list[str] = []
     versions: dict[str, str]
     host: dict[str, Any]
     runs: list[Run] = []

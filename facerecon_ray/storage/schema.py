@@ -42,6 +42,8 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("timings", struct_type(*TIMED_STAGES)),  # milliseconds
         pa.field("side_photo_uri", pa.string()),  # of a pair
         pa.field("side_distance", pa.float32()),  # between the descriptors of the two photos' faces
+        pa.field("descriptor", matrix_type(128)),  # of the face recognition network
+        pa.field("shape_information", pa.binary()),  # half floats, see geometry.shape_of_person.packed
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )
@@ -55,7 +57,7 @@ def manifest_rows(batch: Mapping[str, np.ndarray]) -> pa.Table:
     Parameters
     ----------
     batch : columns of the stages with B rows, and mesh_uri, preview_uri ("" where there is none); those of pairs have
-        side_photo_uri and side_distance (0 where it is not known)
+        side_photo_uri and side_distance (0 where it is not known), those without a second view no rotated_yaw
     """
     cropped = batch["bbox"][:, 2] > batch["bbox"][:, 0]
     fitted = cropped & (batch["camera"][:, 0] > 0)
@@ -75,15 +77,25 @@ def manifest_rows(batch: Mapping[str, np.ndarray]) -> pa.Table:
         "side_photo_uri": texts(sides),
         "side_distance": numbers(apart, apart > 0),
         **{name: numbers(batch[name], cropped) for name in of_crop},
-        **{name: numbers(batch[name], fitted) for name in ("fit_error", "rotated_yaw", "visible_share")},
+        "fit_error": numbers(batch["fit_error"], fitted),
+        **_of_view(batch, fitted),
         **{name: numbers(batch[name], fitted).cast(FLOATS) for name in ("shape", "expression")},
         **{name: numbers(batch[name], exported) for name in ("landmarks_3d", "quality")},
         "pose": named(batch["pose"], fitted, MANIFEST_SCHEMA.field("pose").type),
         "camera": named(batch["camera"], fitted, MANIFEST_SCHEMA.field("camera").type),
         **_lens(batch["camera"], batch["crop_transform"], fitted),
         "timings": _timings(batch, rows),
+        **_of_person(batch, exported),
     }
     return pa.table({name: columns[name] for name in MANIFEST_SCHEMA.names}, schema=MANIFEST_SCHEMA)
+
+
+def _of_view(batch: Mapping[str, np.ndarray], fitted: np.ndarray) -> dict[str, pa.Array]:
+    """What is said of the second view, null everywhere in jobs that make none."""
+    names = ("rotated_yaw", "visible_share")
+    if "rotated_yaw" not in batch:
+        return {name: pa.nulls(len(fitted), pa.float32()) for name in names}
+    return {name: numbers(batch[name], fitted) for name in names}
 
 
 def _lens(camera: np.ndarray, transform: np.ndarray, fitted: np.ndarray) -> dict[str, pa.Array]:
@@ -92,6 +104,18 @@ def _lens(camera: np.ndarray, transform: np.ndarray, fitted: np.ndarray) -> dict
     distance = 1 / np.where(near, camera[:, 3], 1.0)
     scale = np.sqrt(np.abs(np.linalg.det(np.where(near[:, None, None], transform[..., :2], np.eye(2)))))
     return {"distance": numbers(distance, near), "focal_length": numbers(camera[:, 0] * distance / scale, near)}
+
+
+def _of_person(batch: Mapping[str, np.ndarray], exported: np.ndarray) -> dict[str, pa.Array]:
+    """What a face tells of its person, null everywhere in jobs that do not ask for it."""
+    kinds = {name: MANIFEST_SCHEMA.field(name).type for name in ("descriptor", "shape_information")}
+    if "descriptor" not in batch:
+        return {name: pa.nulls(len(exported), kind) for name, kind in kinds.items()}
+    files = [row.astype("<f2").tobytes() for row in batch["shape_information"]]
+    return {
+        "descriptor": numbers(batch["descriptor"], exported),
+        "shape_information": pa.array(files, kinds["shape_information"], mask=~exported),
+    }
 
 
 def _timings(batch: Mapping[str, np.ndarray], rows: int) -> pa.Array:

@@ -12,6 +12,14 @@ def test_nodes_are_described_in_short():
     assert cluster.describe() == "4 x (16 CPUs), 1 x (8 CPUs, 4 GPUs, rotation_gpu 4)"
 
 
+def test_gpus_have_a_type_where_all_are_of_one():
+    cluster = parse_nodes(["4x16cpu", "2x8cpu+1gpu:H200"])
+    assert cluster.gpu_type == "H200" and cluster.describe() == "4 x (16 CPUs), 2 x (8 CPUs, 1 GPUs H200)"
+    assert cluster.nodes[1] == Node(8, 1, {"accelerator_type:H200": 1.0}, count=2), "as Ray describes such a node"
+    for unknown in (["16cpu"], ["8cpu+1gpu"], ["8cpu+1gpu:H200", "8cpu+1gpu:T4"], ["8cpu+1gpu:H200", "8cpu+1gpu"]):
+        assert parse_nodes(unknown).gpu_type is None
+
+
 @pytest.mark.parametrize("text", ["16", "4gpu", "x16cpu", "16cpu+", "16cpu+many", "16cpu-4gpu"])
 def test_a_description_that_cannot_be_read_is_an_error_with_an_example(text: str):
     with pytest.raises(SettingsError, match="for example 4x16cpu"):

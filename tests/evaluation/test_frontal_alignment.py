@@ -19,7 +19,7 @@ TURN = Rotation.from_euler("yx", (15, -20), degrees=True).as_matrix()
 
 @pytest.fixture(scope="module")
 def align() -> FrontalAligner:
-    return FrontalAligner(PictureCrops("cpu", "dlib"), FaceModel.default())
+    return FrontalAligner(PictureCrops("cpu", untrained=True), FaceModel.default())
 
 
 def degrees_off(first: np.ndarray, second: np.ndarray) -> float:

@@ -177,6 +177,34 @@ def test_mesh_that_reaches_far_beyond_the_picture_is_cut_at_its_border(
     assert agree.float().mean() > 0.999
 
 
+def test_pictures_with_meshes_of_their_own_are_those_of_each_mesh_alone(
+    mesh: tuple[Tensor, Tensor], points: Tensor
+) -> None:
+    parts = [mesh[1], mesh[1][: len(mesh[1]) // 2]]
+    filled = torch.nn.functional.pad(parts[1], (0, 0, 0, len(parts[0]) - len(parts[1])))
+    own, pictures = torch.stack([parts[0], filled]), points[:1].repeat(2, 1, 1)
+    together = rasterize(pictures, own, SIZE, SIZE)
+    seen = interpolate(together, own, pictures)
+    for row, triangles in enumerate(parts):
+        alone = rasterize(points[:1], triangles, SIZE, SIZE)
+        assert torch.equal(together.triangle[row], alone.triangle[0])
+        assert torch.equal(together.depth[row], alone.depth[0])
+        assert torch.equal(seen[row], interpolate(alone, triangles, points[:1])[0])
+
+
+def test_what_is_not_shown_lets_the_triangles_behind_through() -> None:
+    corners = torch.tensor([[0.0, 0.0, 0.0], [16.0, 0.0, 0.0], [0.0, 16.0, 0.0]])
+    points = torch.cat([corners, corners + torch.tensor([0.0, 0.0, 5.0])]).expand(2, -1, -1)
+    triangles = torch.tensor([[0, 1, 2], [3, 4, 5]])
+
+    def shown(picture: Tensor, triangle: Tensor, pixel: Tensor) -> Tensor:
+        return (triangle == 0) | ((picture == 1) & (pixel % 8 < 4))
+
+    fragments = rasterize(points, triangles, 8, 8, shown=shown)
+    assert (fragments.triangle[0] == 0).all()
+    assert (fragments.triangle[1, :, :4] == 1).all() and (fragments.triangle[1, :, 4:] == 0).all()
+
+
 def test_huge_triangles_fill_the_picture() -> None:
     points = torch.tensor([[-1e6, -1e6, 0.0], [3e6, -1e6, 0.0], [-1e6, 3e6, 0.0]]).repeat(30, 1)
     points[:, 2] = torch.arange(30).repeat_interleave(3)

@@ -1,16 +1,24 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from facerecon_ray.config.assets import DETECTOR_WEIGHTS
 from facerecon_ray.config.reconstruct import CropSettings
 from facerecon_ray.geometry.crop_transform import apply_transform
-from facerecon_ray.networks.face_detectors import Detector, build_detector, side_to_decode, smallest_face_in
-from facerecon_ray.networks.mmod import Detections
+from facerecon_ray.networks import face_cascade
+from facerecon_ray.networks.face_cascade import FaceCascade
+from facerecon_ray.networks.face_detectors import Cascade, build_detector, side_to_decode, smallest_face_in
+from facerecon_ray.networks.face_proposer import load_weights
+from facerecon_ray.networks.face_windows import cut_windows
+from facerecon_ray.networks.mmod import Detections, MmodDetector
+
+SIZES = ((80, 64), (21, 33), (10, 7))
 
 
 @pytest.fixture(scope="module")
-def cascade() -> Detector:
-    return build_detector(CropSettings(detector="cascade", device="cpu"))
+def cascade() -> Cascade:
+    return Cascade(CropSettings(device="cpu"))
 
 
 def middles(found: Detections) -> np.ndarray:
@@ -42,7 +50,7 @@ def on_wall(photo: np.ndarray, zoom: float, side: int = 600) -> np.ndarray:
     return wall
 
 
-def test_finds_the_faces_that_mmod_finds(cascade: Detector, astronaut: np.ndarray, pair: np.ndarray) -> None:
+def test_finds_the_faces_that_mmod_finds(cascade: Cascade, astronaut: np.ndarray, pair: np.ndarray) -> None:
     mmod = build_detector(CropSettings(detector="mmod", device="cpu"))
     for photo, count in ((astronaut, 1), (pair, 2)):
         ours, theirs = (detector.detect([photo])[0] for detector in (cascade, mmod))
@@ -55,7 +63,7 @@ def test_finds_the_faces_that_mmod_finds(cascade: Detector, astronaut: np.ndarra
 
 
 @pytest.mark.parametrize("roll", [90.0, 180.0, 270.0, 45.0, -130.0])
-def test_turned_photo_has_the_same_face_turned(cascade: Detector, astronaut: np.ndarray, roll: float) -> None:
+def test_turned_photo_has_the_same_face_turned(cascade: Cascade, astronaut: np.ndarray, roll: float) -> None:
     photo, way = turned(astronaut, roll)
     upright, found = cascade.detect([astronaut, photo])
     assert len(found.scores) == 1
@@ -65,7 +73,7 @@ def test_turned_photo_has_the_same_face_turned(cascade: Detector, astronaut: np.
     assert abs(off) < 60  # the fitter, which sees faces within 60 degrees of upright, tells the rest
 
 
-def test_small_face_is_found_and_mmod_misses_it(cascade: Detector, astronaut: np.ndarray) -> None:
+def test_small_face_is_found_and_mmod_misses_it(cascade: Cascade, astronaut: np.ndarray) -> None:
     photo = on_wall(astronaut, 0.3)
     side = 0.3 * sides(cascade.detect([astronaut])[0])[0]
     assert 24 < side < 40
@@ -83,12 +91,43 @@ def test_smaller_faces_than_wanted_are_left_out(astronaut: np.ndarray) -> None:
     assert len(large.detect([cv2.resize(photo, (decoded, decoded))])[0].scores) == 0
 
 
-def test_page_without_faces_has_none(cascade: Detector, page: np.ndarray) -> None:
+def test_proposals_in_a_found_face_are_not_looked_at(
+    cascade: Cascade, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = []
+
+    def counted(photo: np.ndarray, centres: np.ndarray, sizes: np.ndarray, rolls: np.ndarray) -> np.ndarray:
+        counts.append(len(centres))
+        return cut_windows(photo, centres, sizes, rolls)
+
+    monkeypatch.setattr(face_cascade, "cut_windows", counted)
+    photo = on_wall(astronaut[:220, 130:320], 1.0)
+    proposed = len(cascade._cascade._proposals(photo, 24.0).scores)
+    assert len(cascade.detect([photo])[0].scores) == 1
+    assert counts[:2] == [counts[0], 0] and 1 <= counts[0] < proposed
+
+
+def test_copies_that_are_seen_together_are_seen_as_by_themselves() -> None:
+    torch.manual_seed(0)
+    proposer = load_weights(DETECTOR_WEIGHTS)
+    cascade = FaceCascade(proposer, MmodDetector(), torch.device("cpu"))
+    pictures = [np.random.default_rng(n).integers(0, 255, (*size, 3), np.uint8) for n, size in enumerate(SIZES)]
+    together = cascade._maps(pictures)
+    for picture, maps in zip(pictures, together, strict=True):
+        (alone,) = cascade._maps([picture])
+        height, width = -(-picture.shape[0] // 4), -(-picture.shape[1] // 4)
+        assert maps.shape == (6, height, width)
+        # What lies beside a picture changes a little of its border.
+        apart = (maps - alone[:, :height, :width]).float().abs()
+        assert apart[0].mean() < 0.5
+
+
+def test_page_without_faces_has_none(cascade: Cascade, page: np.ndarray) -> None:
     assert len(cascade.detect([page])[0].scores) == 0
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 500), (3, 3), (40, 2)])
-def test_tiny_photo_has_no_face(cascade: Detector, height: int, width: int) -> None:
+def test_tiny_photo_has_no_face(cascade: Cascade, height: int, width: int) -> None:
     found = cascade.detect([np.full((height, width, 3), 90, np.uint8)])[0]
     assert found.boxes.shape == (0, 4) and found.scores.shape == found.rolls.shape == (0,)
 

@@ -92,15 +92,17 @@ def s3_photos(seaweed: S3Server) -> Callable[[int], tuple[str, str]]:
 
 
 @pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.parametrize(("plan", "stage"), [(toy_stages.toy_plan, "read and crop"), (toy_stages.shared_plan, "crop")])
 def test_photos_that_kill_or_hang_their_worker_become_failed_rows_and_no_other_photo_suffers(
-    toy_photos: Photos, tmp_path: Path
+    toy_photos: Photos, tmp_path: Path, plan: Callable[..., Any], stage: str
 ):
     photos = many(24) | {"p005": "hang", "p014": "crash"}
-    result = run_toy(toy_photos(**photos), tmp_path / "out", **{"faults.batch_seconds": 10})
+    result = run_toy(toy_photos(**photos), tmp_path / "out", plan=plan, **{"faults.batch_seconds": 10})
     found = {row["photo_uri"].rpartition("/")[2]: row for row in rows(OutputFolder(tmp_path / "out"))}
     assert result.totals.photos == 24 and result.totals.rows["failed"] == 2
     assert "took longer than 10 seconds, 2 times" in found["p005.jpg"]["error"]
     assert "ended its worker process, 2 times" in found["p014.jpg"]["error"]
+    assert all(found[name]["error"].startswith(f"{stage} stage gave up") for name in ("p005.jpg", "p014.jpg"))
     good = {key: 1 for key in expected(24) if key[0] not in ("p005.jpg", "p014.jpg")}
     assert {key: n for key, n in faces(OutputFolder(tmp_path / "out")).items() if key in good} == good
 
@@ -117,8 +119,8 @@ small = {"object_store_memory": 100 << 20}
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})
 nodes = [cluster.add_node(num_cpus=1, **small) for _ in range(2)]
 print("address", cluster.address, flush=True)
-sys.stdin.readline()
-cluster.remove_node(nodes[1], allow_graceful=False)
+chosen = sys.stdin.readline().strip()
+cluster.remove_node(next((node for node in nodes if node.node_id == chosen), nodes[1]), allow_graceful=False)
 print("removed", flush=True)
 sys.stdin.readline()
 cluster.shutdown()
@@ -129,8 +131,8 @@ cluster.shutdown()
 def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
     """A head without CPUs, on which only the driver runs, and two nodes for the workers.
 
-    Prints its address; takes a node away when it reads a line. In a process of its own, because Ray keeps the state of
-    one cluster for each process.
+    Prints its address; takes a node away when it reads a line, the one that the line names if it names one. In a
+    process of its own, because Ray keeps the state of one cluster for each process.
     """
     folder = Path(tempfile.mkdtemp(prefix="fr-", dir="/tmp"))
     (folder / "ray").mkdir()
@@ -177,12 +179,13 @@ def test_workers_that_a_lost_node_leaves_without_room_are_sized_anew(
     photos = toy_photos(**many(60))
     job = driver(photos, tmp_path / "out", 0.5, log, RAY_ADDRESS=address, TOY_PLAN="sized")
     wait_for(lambda: _begun(log) >= 8, job)
-    nodes.stdin.write("\n")
+    # The crop worker's: without the others' a crop worker may come to its end and leave them its room.
+    nodes.stdin.write(f"{log.with_suffix('.node').read_text()}\n")
     nodes.stdin.flush()
     _line(nodes, "removed")
     _, errors = job.communicate(timeout=280)
     assert job.returncode == 0, errors
-    assert "do not run, and the others have nothing to do: the pools were sized anew for 1 x (1 CPUs)" in errors
+    assert "the others have nothing to do: the pools were sized anew for 1 x (1 CPUs), 1 x (0 CPUs)" in errors
     assert faces(OutputFolder(tmp_path / "out")) == expected(60)
 
 

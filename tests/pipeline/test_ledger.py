@@ -28,6 +28,15 @@ def test_a_batch_that_was_lost_is_done_one_by_one_and_what_is_lost_twice_alone_i
     ledger.end("rotate", [A, B], "w")
 
 
+def test_of_stages_that_share_a_worker_the_one_is_named_that_the_photo_did_not_leave():
+    ledger = Ledger(window=100, seconds=600)
+    for _ in range(2):
+        assert ledger.begin("chain", [A], "w", HANDLE) == GO
+        for part in ("read", "crop", "rotate"):
+            ledger.enter("chain", A, part)
+    assert ledger.begin("chain", [A], "w", HANDLE)[1].startswith("rotate stage gave up")
+
+
 def test_a_worker_that_takes_too_long_is_killed_and_one_that_ends_in_time_is_not(monkeypatch: pytest.MonkeyPatch):
     killed: list[Any] = []
     monkeypatch.setattr(module.ray, "kill", lambda handle, no_restart: killed.append((handle, no_restart)))

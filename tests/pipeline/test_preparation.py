@@ -116,3 +116,9 @@ def test_a_damaged_record_is_named(photos: Path, tmp_path: Path):
     (tmp_path / "out" / "run.json").write_text("{}")
     with pytest.raises(FaceReconError, match=r"run\.json cannot be read"):
         prepared(photos, tmp_path / "out")
+
+
+def test_an_output_without_what_people_need_is_not_continued_with_it(photos: Path, tmp_path: Path):
+    leave_results(prepared(photos, tmp_path / "out"), f"{photos}/a.jpg")
+    with pytest.raises(FaceReconError, match=r"people\.enabled was None, now is True"):
+        prepared(photos, tmp_path / "out", **{"people.enabled": True})

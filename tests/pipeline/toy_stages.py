@@ -2,9 +2,9 @@
 
 A toy photo is a text file: "faces=2", "faces=0", "unreadable", "rotate-fails", "crash MARKER" (its process is killed
 unless the file MARKER exists), "crash" (its process is always killed), "hang" (it is never done), "disk-full" (its
-export cannot be written). With a log, the crop stage adds a line with the name of each photo that it begins. Run as a
-script it is a driver: toy_stages.py INPUT OUTPUT SECONDS-A-PHOTO [LOG] [NAME=VALUE of a setting]... Its pools
-fill the cluster with TOY_PLAN=sized.
+export cannot be written). With a log, the crop stage adds a line with the name of each photo that it begins, and
+names its node in LOG.node. Run as a script it is a driver: toy_stages.py INPUT OUTPUT SECONDS-A-PHOTO [LOG]
+[NAME=VALUE of a setting]... Its pools fill the cluster with TOY_PLAN=sized.
 """
 
 import os
@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import ray
 from rich.console import Console
 
 from facerecon_ray.config.reconstruct import ReconstructJob
@@ -24,7 +25,7 @@ from facerecon_ray.errors import AssetError, OutputError, PhotoError
 from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.pipeline.preparation import prepare
 from facerecon_ray.pipeline.reconstruct import JobResult, run_reconstruct
-from facerecon_ray.pipeline.stage_plan import PlannedStage
+from facerecon_ray.pipeline.stage_plan import CHAIN, PlannedStage
 from facerecon_ray.stages.read import Reader
 from facerecon_ray.stages.stage import NO_FACE, OK, UNREADABLE, Batch, Column, Stage
 from facerecon_ray.storage.uris import name_of
@@ -72,6 +73,7 @@ class ToyCropper:
 
     def _begin(self, uri: str) -> None:
         if self._log:
+            Path(self._log).with_suffix(".node").write_text(ray.get_runtime_context().get_node_id())
             with Path(self._log).open("a") as log:
                 log.write(f"{name_of(uri)}\n")
 
@@ -149,6 +151,13 @@ def toy_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0, log: s
         PlannedStage("read and crop", (*read.steps, *crop.steps), crop.pool),
         PlannedStage("others", tuple(step for stage in others for step in stage.steps), others[0].pool),
     ]
+
+
+def shared_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0, log: str = "") -> list[PlannedStage]:
+    """All stages in the same processes, as on a small machine."""
+    stages = separate_plan(job, files, seconds, log)
+    steps = tuple(step for stage in stages for step in stage.steps)
+    return [PlannedStage(CHAIN, steps, PoolSettings(workers=2, cpus=0.1, batch_size=4), "", tuple(stages))]
 
 
 def sized_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0, log: str = "") -> list[PlannedStage]:

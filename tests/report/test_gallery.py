@@ -35,7 +35,7 @@ def _face(key: str, yaw: float, quality: float, photo: str | None = None) -> dic
         fit_error=0.021,
         quality=quality,
         mesh_uri=f"meshes/{key}/0.glb",
-        preview_uri=f"previews/{key}/0.png",
+        preview_uri=f"previews/{key}/0.jpg",
     )
 
 
@@ -55,7 +55,7 @@ def _bumpy_head(colour: tuple[int, int, int]) -> bytes:
 def _picture(width: int, height: int) -> bytes:
     ramp = np.linspace(60, 200, width * height * 3).reshape(height, width, 3).astype(np.uint8)
     file = io.BytesIO()
-    Image.fromarray(ramp).save(file, "PNG")
+    Image.fromarray(ramp).save(file, "JPEG")
     return file.getvalue()
 
 
@@ -124,7 +124,7 @@ def test_text_of_the_manifest_never_becomes_markup(job: Path) -> None:
 
 def test_links_are_percent_encoded_and_lead_to_files(job: Path) -> None:
     page = (job / "index.html").read_text()
-    assert 'src="previews/a%20b/grace.jpg/0.png" width="768" height="512"' in page
+    assert 'src="previews/a%20b/grace.jpg/0.jpg" width="768" height="512"' in page
     assert 'data-mesh="meshes/a%20b/grace.jpg/0.glb"' in page
     assert 'href="#face=a%20b/grace.jpg/0"' in page
 
@@ -148,7 +148,7 @@ def test_long_lists_are_cut_with_a_note_and_faces_with_a_view_come_first(tmp_pat
     output.write("viewer/4.jpg/0.js", b"")
     write_gallery(output, gallery_faces=2)
     page = (tmp_path / "index.html").read_text()
-    assert re.findall(r'class="card" href="(.*?)"', page) == ["#face=4.jpg/0", "previews/0.jpg/0.png"]
+    assert re.findall(r'class="card" href="(.*?)"', page) == ["#face=4.jpg/0", "previews/0.jpg/0.jpg"]
     assert "Showing 2 of 5 faces; the manifest lists all." in page
     assert "Showing 2 of 5 photos and faces without a mesh; the manifest lists all." in page
     assert page.count("<tr><td") == 2

@@ -1,5 +1,6 @@
 import io
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +9,7 @@ from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform, crop_transform, roll_of_transform
 from facerecon_ray.stages.crop import Cropper
 from facerecon_ray.stages.stage import FAILED, NO_FACE, OK, UNREADABLE, Batch
+from facerecon_ray.storage.pairs.pair_codec import unpack_image
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def test_columns_have_the_declared_types_and_shapes(cropper: Cropper, pair: np.n
         rows = cropper(_batch(data))
         assert set(rows) == {"photo_uri", "status", "error", "crop_ms", *Cropper.outputs}
         for name, column in Cropper.outputs.items():
-            assert rows[name].dtype == column.dtype and rows[name].shape[1:] == column.shape, name
+            assert rows[name].dtype == column.empty(0).dtype and rows[name].shape[1:] == column.shape, name
         assert {len(values) for values in rows.values()} == {len(rows["status"])}
 
 
@@ -80,6 +82,25 @@ def test_crop_shows_what_its_transform_says(cropper: Cropper, astronaut: np.ndar
         expected = astronaut[int(there[1]), int(there[0])].astype(int)
         nearby = rows["crop"][0][int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3].reshape(-1, 3).astype(int)
         assert np.abs(nearby - expected).max(1).min() < 25
+
+
+def test_detail_is_the_crop_with_the_photos_own_pixels(cropper: Cropper, astronaut: np.ndarray) -> None:
+    large = cv2.resize(astronaut, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    small_rows, rows = cropper(_batch(_encode(astronaut))), cropper(_batch(_encode(large)))
+    assert small_rows["detail"][0] == b""
+    detail = unpack_image(rows["detail"][0])
+    of_photo = CROP_SIZE / np.sqrt(np.linalg.det(rows["crop_transform"][0, :, :2]))
+    assert detail.shape[:2] == (detail.shape[0],) * 2
+    assert of_photo <= detail.shape[0] < of_photo + 32
+    shrunk = cv2.resize(detail, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
+    assert np.abs(shrunk.astype(int) - rows["crop"][0]).mean() < 2
+
+
+def test_detail_is_no_larger_than_the_setting(astronaut: np.ndarray) -> None:
+    large = _encode(cv2.resize(astronaut, None, fx=3, fy=3))
+    for side, expected in ((300, 300), (256, 0)):
+        rows = Cropper(CropSettings(device="cpu", texture_side=side), ReadSettings())(_batch(large))
+        assert (len(unpack_image(rows["detail"][0])) if expected else len(rows["detail"][0])) == expected
 
 
 def test_results_are_in_pixels_of_the_original(cropper: Cropper, astronaut: np.ndarray) -> None:

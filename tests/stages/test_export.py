@@ -11,8 +11,10 @@ from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.landmarks import projected_landmarks
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import UvLayout
+from facerecon_ray.geometry.surface import Surface
 from facerecon_ray.stages.export import Exporter
 from facerecon_ray.stages.stage import FAILED, OK, Batch
+from facerecon_ray.storage.pairs.pair_codec import pack_image
 
 RED, BLUE = (220, 20, 30), (20, 30, 220)
 
@@ -85,7 +87,7 @@ def test_the_mesh_of_a_near_face_has_the_persons_form_and_not_the_pictures() -> 
 
 
 def test_dense_mesh_has_one_vertex_for_each_pixel_of_the_mask() -> None:
-    result = Exporter(ExportSettings())(exported_batch())
+    result = Exporter(ExportSettings(topology="dense"))(exported_batch())
     mesh = load(result["mesh"][0], "glb")
     layout = UvLayout.of(FaceModel.default())
     assert len(mesh.vertices) == int(layout.mask.sum())
@@ -101,6 +103,38 @@ def test_viewer_mesh_is_a_small_glb_whatever_the_format() -> None:
     viewer = load(result["viewer"][0], "glb")
     assert len(viewer.vertices) == len(FaceModel.default().face_vertices)
     assert len(result["viewer"][0]) < 250_000
+
+
+def test_the_default_mesh_is_small_and_its_surface_is_the_dense_ones() -> None:
+    """300 KB with a texture as large as they come, full of noise."""
+    batch = exported_batch()
+    noise = np.random.default_rng(0).normal(128, 20, (1024, 1024, 3)).clip(0, 255).astype(np.uint8)
+    small = Exporter(ExportSettings())({**batch, "detail": np.array([pack_image(noise, "jpeg")], object)})["mesh"][0]
+    assert len(small) < 300_000
+    dense = Exporter(ExportSettings()).meshes(batch, "dense")[0]
+    mesh = load(small, "glb")
+    apart = Surface(mesh.vertices, mesh.faces).distance(dense.vertices)
+    assert np.sqrt((apart**2).mean()) < 0.0002
+    assert apart.max() < 0.001
+
+
+@pytest.mark.parametrize(("kind", "topology"), [("glb", "smooth"), ("obj", "dense"), ("ply", "dense")])
+def test_files_have_a_texture_or_as_many_vertices_as_colours_ask_for(kind: str, topology: str) -> None:
+    batch = exported_batch()
+    mesh = load(Exporter(ExportSettings(format=kind, previews=False))(batch)["mesh"][0], kind)
+    assert len(mesh.vertices) == len(Exporter(ExportSettings()).meshes(batch, topology)[0].vertices)
+
+
+def test_the_texture_is_as_fine_as_the_photo_shows_the_face() -> None:
+    batch = exported_batch()
+    detail = cv2.resize(batch["crop"][0], (512, 512), interpolation=cv2.INTER_NEAREST)
+    result = Exporter(ExportSettings())({**batch, "detail": np.array([pack_image(detail, "jpeg")], object)})
+    assert "detail" not in result
+    texture = np.asarray(load(result["mesh"][0], "glb").visual.material.baseColorTexture).astype(int)
+    assert texture.shape == (512, 512, 3)
+    coarse = Exporter(ExportSettings()).meshes(batch, "smooth")[0].texture
+    assert coarse.shape == (256, 256, 3)
+    assert np.median(np.abs(cv2.resize(coarse, (512, 512)) - texture)) < 3
 
 
 def test_landmarks_3d_are_the_fitted_landmarks_in_photo_pixels() -> None:
@@ -120,8 +154,8 @@ def test_preview_starts_with_the_crop_and_holds_the_rotated_view() -> None:
     result = Exporter(ExportSettings(topology="model"))(batch)
     picture = cv2.imdecode(np.frombuffer(result["preview"][0], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     assert picture.shape == (512, 768, 3)
-    assert np.array_equal(picture[:256, :256], batch["crop"][0])
-    assert np.array_equal(picture[:256, 512:], batch["rotated"][0])
+    assert np.abs(picture[:256, :256].astype(int) - batch["crop"][0]).mean() < 4
+    assert np.abs(picture[:256, 512:].astype(int) - batch["rotated"][0]).mean() < 2
 
 
 def test_no_preview_when_none_is_wanted() -> None:

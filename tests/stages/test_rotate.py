@@ -3,14 +3,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from facerecon_ray.config.reconstruct import RotateSettings
+from facerecon_ray.config.reconstruct import CropSettings, ReadSettings, RotateSettings
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.landmarks import projected_landmarks
 from facerecon_ray.geometry.pose import Camera
+from facerecon_ray.geometry.shape_of_person import ShapeEvidence
+from facerecon_ray.networks.face_descriptor import SAME_PERSON
+from facerecon_ray.stages.crop import Cropper
 from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import FAILED, OK, Batch
+from facerecon_ray.storage.photos.photo_file import encode_photo
 
 BY_LANDMARKS = RotateSettings(fit="landmarks")
 PHOTO_SCALE, PHOTO_OFFSET = 0.5, np.array([-20.0, -10.0])
@@ -114,3 +119,40 @@ def test_what_lies_beyond_the_photo_was_not_seen() -> None:
     assert np.abs(whole["rotated"][beyond].astype(int) - (0, 0, 255)).mean() < 8
     assert np.abs(cut["rotated"][beyond].astype(int) - (200, 120, 90)).mean() < 8
     assert cut["visible_share"][0] < 0.6 * whole["visible_share"][0]
+
+
+def test_without_a_view_the_fit_and_its_quality_are_the_same_and_no_generator_is_loaded(tmp_path: Path) -> None:
+    batch = _batch([0.0, 25.0])
+    settings = BY_LANDMARKS.model_copy(update={"repair": "network", "weights": tmp_path / "missing.safetensors"})
+    with_view, without = Rotator(BY_LANDMARKS)(batch), Rotator(settings, view=False)(batch)
+    of_view = {"rotated", "rotated_yaw", "visible_share"}
+    assert set(with_view) - set(without) == of_view
+    for name in set(without) - {"rotate_ms"}:
+        assert np.array_equal(with_view[name], without[name]), name
+
+
+@pytest.fixture(scope="module")
+def found(astronaut: np.ndarray, hopper: np.ndarray) -> Batch:
+    """Two photos of one person, the second smaller, and one of another."""
+    pictures = [astronaut, np.ascontiguousarray(astronaut[::2, ::2]), hopper]
+    return Cropper(CropSettings(device="cpu"), ReadSettings())(
+        {
+            "photo_bytes": np.array([encode_photo(Image.fromarray(picture)) for picture in pictures], object),
+            "status": np.full(3, OK, object),
+            "error": np.full(3, "", object),
+        }
+    )
+
+
+def test_with_people_a_face_says_who_it_is_and_what_it_tells_of_the_shape(found: Batch) -> None:
+    stage, plain = Rotator(RotateSettings(device="cpu"), people=True), Rotator(RotateSettings(device="cpu"))
+    rows, without = stage(found), plain(found)
+    for name, column in stage.outputs.items():
+        assert rows[name].dtype == column.dtype and rows[name].shape == (3, *column.shape), name
+    assert "descriptor" not in without and np.array_equal(rows["shape"], without["shape"])
+    apart = [float(np.linalg.norm(rows["descriptor"][0] - rows["descriptor"][other])) for other in (1, 2)]
+    assert apart[0] < SAME_PERSON < apart[1]
+    evidence = ShapeEvidence.stored(rows["shape"], rows["shape_information"])
+    assert np.allclose(evidence.shape.numpy(), rows["shape"], atol=1e-5)
+    open_part = evidence.covariance.diagonal(dim1=1, dim2=2)
+    assert (open_part < 1.0 + 1e-9).all() and (open_part.amin(1) < 0.5).all()

@@ -107,9 +107,9 @@ def test_a_part_without_a_byte_is_a_shard_to_do_again_and_other_files_are_none(m
 
 def test_what_a_row_does_not_have_is_null():
     rows = manifest_rows(batch(("/a", "ok"), ("/b", "failed"), ("/c", "no_face"), ("/d", "unreadable"))).to_pylist()
-    of_pairs = {"side_photo_uri", "side_distance"}
-    assert all(row[name] is None for row in rows for name in of_pairs)
-    nulls = [{name for name, value in row.items() if value is None} - of_pairs for row in rows]
+    if_asked = {"side_photo_uri", "side_distance", "descriptor", "shape_information"}
+    assert all(row[name] is None for row in rows for name in if_asked)
+    nulls = [{name for name, value in row.items() if value is None} - if_asked for row in rows]
     of_export = {"mesh_uri", "landmarks_3d", "quality"}
     of_fit = of_export | {"distance", "focal_length"}
     of_fit |= {"pose", "camera", "shape", "expression", "fit_error", "rotated_yaw", "visible_share"}
@@ -119,6 +119,13 @@ def test_what_a_row_does_not_have_is_null():
     assert nulls[2] == of_crop | {"preview_uri"}
     assert nulls[3] == of_crop | {"preview_uri", "photo_width", "photo_height"}
     assert [row["face_count"] for row in rows] == [1, 1, 0, 0]
+
+
+def test_without_a_second_view_nothing_is_said_of_it():
+    columns = batch(("/a", "ok"))
+    rows = manifest_rows({name: columns[name] for name in columns if name not in ("rotated_yaw", "visible_share")})
+    (row,) = rows.to_pylist()
+    assert row["rotated_yaw"] is None and row["visible_share"] is None and row["fit_error"] is not None
 
 
 def test_parts_belong_to_shards_and_are_replaced_as_a_whole(manifest: Manifest):
@@ -172,3 +179,14 @@ def test_rows_of_pairs_name_their_side_photos(manifest: Manifest):
     rows = manifest_rows(columns)
     assert rows["side_photo_uri"].to_pylist() == ["/x.jpg", "/y.jpg"]
     assert rows["side_distance"].to_pylist() == [0.5, None]
+
+
+def test_what_a_face_tells_of_its_person_is_stored_where_it_has_a_mesh(manifest: Manifest):
+    columns = batch(("/a.jpg", "ok"), ("/b.jpg", "failed"))
+    columns["descriptor"] = np.random.default_rng(1).normal(0, 0.1, (2, 128)).astype(np.float32)
+    columns["shape_information"] = np.random.default_rng(2).normal(0, 1, (2, 21)).astype(np.float16)
+    manifest.write(0, manifest_rows(columns))
+    rows = manifest.read("manifest/part-00000000.parquet", ["descriptor", "shape_information"]).to_pylist()
+    assert np.array_equal(np.float32(rows[0]["descriptor"]), columns["descriptor"][0])
+    assert np.array_equal(np.frombuffer(rows[0]["shape_information"], "<f2"), columns["shape_information"][0])
+    assert rows[1] == {"descriptor": None, "shape_information": None}

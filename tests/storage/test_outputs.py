@@ -35,7 +35,7 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path):
 
 def test_clearing_deletes_only_what_a_job_writes(tmp_path: Path):
     output = OutputFolder(tmp_path)
-    own = ["meshes/a.jpg/0.glb", "previews/a.jpg/0.png", "viewer/a.jpg/0.js", "viewer/viewer.html", "index.html"]
+    own = ["meshes/a.jpg/0.glb", "previews/a.jpg/0.jpg", "viewer/a.jpg/0.js", "viewer/viewer.html", "index.html"]
     own += ["manifest/part-00000000.parquet", "plan/photos-00000000.parquet"]
     mine = ["notes.txt", "meshes/mine.glb", "photos/0.png", "manifest/mine.parquet", "run.json"]
     for name in own + mine:

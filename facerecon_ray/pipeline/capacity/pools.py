@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from facerecon_ray.cluster.nodes import live_cluster
 from facerecon_ray.errors import SettingsError
 from facerecon_ray.pipeline.capacity.sizing import size_stages
-from facerecon_ray.pipeline.stage_plan import PlannedStage
+from facerecon_ray.pipeline.stage_plan import PlannedStage, fused
 
 _SMALLER = 0.9
 
@@ -32,7 +32,7 @@ class Pools:
         self._share = 1.0
         self.is_open = any(stage.pool.workers is None or stage.pool.cpus is None for stage in planned)
         self.cluster = live_cluster()
-        self.stages = size_stages(planned, self.cluster)
+        self.stages = size_stages(fused(planned, self.cluster), self.cluster)
 
     def size_anew(self) -> None:
         """For what is left of the cluster; on an unchanged one for a smaller share, which fits more easily.
@@ -46,6 +46,6 @@ class Pools:
         self._share = 1.0 if now != self.cluster else self._share * _SMALLER
         self.cluster = now
         try:
-            self.stages = size_stages(self._planned, now, usable=self._share)
+            self.stages = size_stages(fused(self._planned, now), now, usable=self._share)
         except SettingsError as error:
             raise SettingsError(f"{error}; the same command continues the run") from None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from facerecon_ray.pipeline.capacity.stage_costs import StageCost
 
@@ -38,14 +38,26 @@ class Pool:
         return {"CPU": self.cpus, "GPU": self.gpus, **self.resources}
 
 
+class Part(NamedTuple):
+    """One of several stages that share their workers: its name, the number of its steps, and its cost."""
+
+    name: str
+    steps: int
+    cost: StageCost
+
+
 @dataclass(frozen=True)
 class SizedStage:
-    """A planned stage whose pool is decided."""
+    """A planned stage whose pool is decided.
+
+    parts   the stages that share its workers; none where it is one stage
+    """
 
     name: str
     steps: tuple[Callable[[], Any], ...]
     pool: Pool
     cost: StageCost
+    parts: tuple[Part, ...] = ()
 
     @property
     def gpu_seconds(self) -> float:

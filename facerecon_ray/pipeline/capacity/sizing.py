@@ -11,7 +11,7 @@ from facerecon_ray.cluster.nodes import Cluster
 from facerecon_ray.cluster.placement import Demand, describe_amounts, room_for, unplaced
 from facerecon_ray.config.settings import PoolSettings, WorkerRange
 from facerecon_ray.errors import SettingsError
-from facerecon_ray.pipeline.capacity.sized_stage import Pool, SizedStage
+from facerecon_ray.pipeline.capacity.sized_stage import Part, Pool, SizedStage
 from facerecon_ray.pipeline.capacity.stage_costs import StageCost, cost_table
 from facerecon_ray.pipeline.stage_plan import PlannedStage
 
@@ -53,14 +53,20 @@ def size_stages(
     SettingsError
         when what the settings ask for does not fit the cluster
     """
-    costs = [cost_table().of(stage.cost) for stage in stages]
+    table = cost_table(cluster.gpu_type)
+    costs = [table.of(stage.cost) for stage in stages]
     pools = size_pools([stage.pool for stage in stages], costs, cluster, usable)
     sized = [
-        SizedStage(stage.name, stage.steps, pool, cost) for stage, pool, cost in zip(stages, pools, costs, strict=True)
+        SizedStage(stage.name, stage.steps, pool, cost, tuple(map(_part, stage.parts)))
+        for stage, pool, cost in zip(stages, pools, costs, strict=True)
     ]
     if strict and (problem := shortage(sized, cluster)):
         raise SettingsError(problem)
     return sized
+
+
+def _part(stage: PlannedStage) -> Part:
+    return Part(stage.name, len(stage.steps), cost_table().of(stage.cost))
 
 
 def size_pools(

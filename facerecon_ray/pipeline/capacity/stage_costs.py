@@ -40,7 +40,7 @@ class StageCost:
 class CostTable:
     """All costs, and what they are worth.
 
-    gpu_measured                whether the GPU figures are measured or estimates
+    gpu_measured                whether the GPU figures are measured on GPUs of the type in question, or estimates
     efficiency                  of a whole job against what its slowest part could do alone
     executor_tasks_per_second   batches that Ray Data's driver can hand out, all stages together
     stages                      cost by <stage>.<variant>
@@ -52,16 +52,31 @@ class CostTable:
     stages: dict[str, StageCost]
 
     def of(self, name: str) -> StageCost:
-        """Cost of a stage; nothing for one that is not in the table."""
-        return self.stages.get(name, StageCost())
+        """Cost of a stage, or of several joined by "+" on CPUs; nothing for one that is not in the table."""
+        costs = [self.stages.get(part, StageCost()) for part in name.split("+")]
+        if len(costs) == 1:
+            return costs[0]
+        return StageCost(cpu=sum(cost.cpu for cost in costs), wait=sum(cost.wait for cost in costs))
 
 
 @cache
-def cost_table() -> CostTable:
-    """The table that comes with the package."""
+def cost_table(gpu_type: str | None = None) -> CostTable:
+    """The table that comes with the package.
+
+    Parameters
+    ----------
+    gpu_type : of the GPUs that the stages run on, as Ray names it; what was not measured on it is estimated
+    """
     tree = yaml.safe_load(STAGE_COSTS.read_text("utf-8"))
+    measured = tree["gpus"].get(gpu_type, {})
     stages = {
         name: StageCost(**{kind: milliseconds / 1000 for kind, milliseconds in figures.items()})
-        for name, figures in tree["stages"].items()
+        for name, figures in _with_measured(tree["stages"], measured).items()
     }
-    return CostTable(tree["gpu_measured"], tree["efficiency"], tree["executor_tasks_per_second"], stages)
+    return CostTable(bool(measured), tree["efficiency"], tree["executor_tasks_per_second"], stages)
+
+
+def _with_measured(
+    stages: dict[str, dict[str, float]], measured: dict[str, dict[str, float]]
+) -> dict[str, dict[str, float]]:
+    return {name: {**figures, **measured.get(name, {})} for name, figures in stages.items()}

@@ -6,7 +6,7 @@ from math import ceil, inf
 
 from facerecon_ray.cluster.nodes import Cluster
 from facerecon_ray.cluster.placement import Demand, unplaced
-from facerecon_ray.pipeline.capacity.sized_stage import SizedStage
+from facerecon_ray.pipeline.capacity.sized_stage import Part, SizedStage
 from facerecon_ray.pipeline.capacity.sizing import shortage
 from facerecon_ray.pipeline.capacity.stage_costs import cost_table
 
@@ -76,7 +76,15 @@ def _rows_per_photo(stages: Sequence[SizedStage], faces: float) -> dict[str, flo
         rows[stage.name] = current
         if stage.name == "crop":
             current = faces
+        elif stage.parts:
+            of_faces = sum(part.cost.cpu for part in _after_crop(stage))
+            rows[stage.name] = 1 + (faces - 1) * of_faces / stage.cpu_seconds
     return rows
+
+
+def _after_crop(stage: SizedStage) -> Sequence[Part]:
+    names = [part.name for part in stage.parts]
+    return stage.parts[names.index("crop") + 1 :]
 
 
 def _ratio(amount: float, seconds: float) -> float:

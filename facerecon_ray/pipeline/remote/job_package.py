@@ -30,6 +30,7 @@ _KINDS = {
     "reconstruct": "facerecon_ray.config.reconstruct:ReconstructJob",
     "synthesize": "facerecon_ray.config.synthesis:SynthesisJob",
     "evaluate": "facerecon_ray.config.evaluation:EvaluateJob",
+    "people": "facerecon_ray.config.people:PeopleJob",
     "train": "facerecon_ray.config.training:TrainJob",
 }
 _FILES = "files"

@@ -9,11 +9,12 @@ import torch
 from facerecon_ray.config.reconstruct import RotateSettings
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.shape_of_person import ShapeEvidence
+from facerecon_ray.geometry.shape_of_person import packed
 from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.networks.face_descriptor import OTHER_PERSON, OTHER_PERSON_IN_PROFILE, PROFILE_YAW
 from facerecon_ray.stages.face_fitting import FaceFitting, fit_columns, fit_outputs
 from facerecon_ray.stages.fit_trust import trust
+from facerecon_ray.stages.person_evidence import PersonEvidence
 from facerecon_ray.stages.stage import REASON, Batch, Column, Stage
 from facerecon_ray.stages.two_photos.side import as_side, side_of
 
@@ -29,6 +30,7 @@ class TwoPhotoFitter(Stage):
                      photo, shape of both; rotated is the crop of the side photo, rotated_yaw its yaw, and
                      visible_share 1
                      side_pose, side_camera, side_expression    of the side photo
+    With people      descriptor of the front photo's face, shape_information of both, see `PersonEvidence`
     """
 
     name: ClassVar[str] = "rotate"
@@ -36,7 +38,11 @@ class TwoPhotoFitter(Stage):
     refines: ClassVar[tuple[str, ...]] = ("landmarks",)
 
     def __init__(
-        self, settings: RotateSettings, face_model: FaceModel | Path | None = None, fitter: Path | None = None
+        self,
+        settings: RotateSettings,
+        face_model: FaceModel | Path | None = None,
+        fitter: Path | None = None,
+        people: bool = False,
     ) -> None:
         """Load the face model, and the fitter where the settings ask for it.
 
@@ -58,6 +64,9 @@ class TwoPhotoFitter(Stage):
             "quality": Column(np.float32),
             **as_side({name: of_fit[name] for name in ("pose", "camera", "expression")}),
         }
+        self._evidence = PersonEvidence(self._model) if people else None
+        if self._evidence is not None:
+            self.outputs |= self._evidence.outputs
 
     @torch.inference_mode()
     def process(self, batch: Batch) -> Batch:
@@ -69,7 +78,8 @@ class TwoPhotoFitter(Stage):
         alone = self._fit(photos, both)
         trusted = trust(alone.fit, both, alone.found)
         person = torch.arange(count, device=self._device).repeat(2)
-        shape = ShapeEvidence.of(self._model, alone.fit).by_person(person).shape
+        evidence = alone.evidence(self._model).by_person(person)
+        shape = evidence.shape
         fit = self._fit.with_shape(alone, shape[person])
         columns = {name: values.cpu().numpy() for name, values in fit_columns(fit, both["crop_transform"]).items()}
         front, of_side = ({name: values[part] for name, values in columns.items()} for part in _halves(count))
@@ -78,8 +88,15 @@ class TwoPhotoFitter(Stage):
         for of_sides in (trusted.reasons[count:], _of_two_persons(batch["side_distance"], yaws)):
             good = reasons == ""
             reasons[good] = [reason and f"side photo: {reason}" for reason in of_sides[good]]
+        of_person = {}
+        if self._evidence is not None:
+            of_person = {
+                "descriptor": self._evidence.descriptors(photos, alone.fit)[:count].cpu().numpy(),
+                "shape_information": packed(evidence.information).cpu().numpy(),
+            }
         return {
             **front,
+            **of_person,
             "shape": shape.cpu().numpy(),
             "rotated": batch["side_crop"],
             "rotated_yaw": of_side["pose"][:, 0],

@@ -199,7 +199,7 @@ class _ListFile:
 
 
 def _list_on_disk(path: Path) -> _ListFile:
-    return _ListFile(lambda: path.open("rb"), lambda entry: _entry(entry, path))
+    return _ListFile(lambda: path.open("rb"), lambda entry: listed_photo(entry, path))
 
 
 def _list_in_bucket(store: ObjectStore, uri: str, key: str) -> _ListFile:
@@ -233,7 +233,7 @@ def _common_folder(photos: Iterable[str]) -> str:
     return "/".join(common or []) or "/"
 
 
-def _entry(entry: str, listing: Path) -> str:
+def listed_photo(entry: str, listing: Path) -> str:
     """URI of a photo in a list on a disk."""
     if is_s3(entry):
         split_s3_uri(entry)

@@ -5,6 +5,7 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import BinaryIO, TypeVar
@@ -17,6 +18,7 @@ from facerecon_ray.storage.uris import is_photo_name
 
 LIST_COLUMN = "photo_uri"
 PAIR_COLUMNS = ("front", "side")
+PERSON_COLUMNS = ("photo", "person")
 SEPARATORS = ",;\t|"
 
 _ENCODINGS = {
@@ -66,7 +68,23 @@ def read_pair_list(where: str, open_file: Callable[[], BinaryIO]) -> Iterator[tu
     """
     if PurePosixPath(where).suffix.lower() != ".csv":
         raise InputError(f"list {where}: a list of pairs is a .csv file with the columns front and side")
-    return _read(where, open_file, _pairs)
+    return _read(where, open_file, partial(_two_columns, PAIR_COLUMNS, "pairs"))
+
+
+def read_person_list(where: str, open_file: Callable[[], BinaryIO]) -> Iterator[tuple[str, str]]:
+    """Photos of a list of people, and whom each shows.
+
+    Parameters
+    ----------
+    where : path of the list
+    open_file : opens its contents
+
+    Raises
+    ------
+    InputError
+        when it cannot be read as a CSV with the columns photo and person alone, or a row of it lacks one
+    """
+    return _read(where, open_file, partial(_two_columns, PERSON_COLUMNS, "people"))
 
 
 def read_names(where: str, open_file: Callable[[], BinaryIO]) -> Iterator[str]:
@@ -111,23 +129,22 @@ def _csv(where: str, file: BinaryIO) -> Iterator[str]:
         yield row[column].strip()
 
 
-def _pairs(where: str, file: BinaryIO) -> Iterator[tuple[str, str]]:
+def _two_columns(wanted: tuple[str, str], kind: str, where: str, file: BinaryIO) -> Iterator[tuple[str, str]]:
+    """Rows of a list of pairs or people, in the order of the columns that are wanted."""
     lines = _lines(where, file)
-    header, separator = _header(where, next(lines, ""), PAIR_COLUMNS, "the two columns front and side")
+    both = " and ".join(wanted)
+    header, separator = _header(where, next(lines, ""), wanted, f"the two columns {both}")
     names = [_plain(name) for name in header]
-    if sorted(names) != sorted(PAIR_COLUMNS):
-        lacking = next(
-            (f"no column is named {name}" for name in PAIR_COLUMNS if name not in names), "too many columns"
-        )
-        raise InputError(
-            f"list {where}: {lacking} (there are {', '.join(header)}); a list of pairs has two, front and side"
-        )
-    columns = [names.index(name) for name in PAIR_COLUMNS]
+    if sorted(names) != sorted(wanted):
+        lacking = next((f"no column is named {name}" for name in wanted if name not in names), "too many columns")
+        raise InputError(f"list {where}: {lacking} (there are {', '.join(header)}); a list of {kind} has two, {both}")
+    columns = [names.index(name) for name in wanted]
     for number, row in _rows(where, lines, len(header), separator, len(header)):
-        front, side = (row[column].strip() for column in columns)
-        if not front or not side:
-            raise InputError(f"list {where}: row {number} names no {'side' if front else 'front'} photo")
-        yield front, side
+        cells = [row[column].strip() for column in columns]
+        for name, cell in zip(wanted, cells, strict=True):
+            if not cell:
+                raise InputError(f"list {where}: row {number} names no {name}{' photo' if kind == 'pairs' else ''}")
+        yield cells[0], cells[1]
 
 
 def _rows(where: str, lines: Iterator[str], width: int, separator: str, least: int) -> Iterator[tuple[int, list[str]]]:

@@ -93,21 +93,24 @@ HARMONIC_0, HARMONIC_1 = 0.28209479, 0.48860251
 
 def harmonics(towards: np.ndarray) -> np.ndarray:
     """(K, 9) real spherical harmonics up to degree 2 of directions (K, 3)."""
-    x, y, z = towards.T
-    return np.stack(
-        [
-            np.full_like(x, HARMONIC_0),
-            HARMONIC_1 * y,
-            HARMONIC_1 * z,
-            HARMONIC_1 * x,
-            1.09254843 * x * y,
-            1.09254843 * y * z,
-            0.31539157 * (3.0 * z * z - 1.0),
-            1.09254843 * x * z,
-            0.54627422 * (x * x - y * y),
-        ],
-        1,
-    ).astype(np.float32)
+    return harmonics_of(torch.from_numpy(towards)).numpy().astype(np.float32)
+
+
+def harmonics_of(towards: torch.Tensor) -> torch.Tensor:
+    """(..., 9) the same of directions (..., 3)."""
+    x, y, z = towards.unbind(-1)
+    terms = [
+        torch.full_like(x, HARMONIC_0),
+        HARMONIC_1 * y,
+        HARMONIC_1 * z,
+        HARMONIC_1 * x,
+        1.09254843 * x * y,
+        1.09254843 * y * z,
+        0.31539157 * (3.0 * z * z - 1.0),
+        1.09254843 * x * z,
+        0.54627422 * (x * x - y * y),
+    ]
+    return torch.stack(terms, -1)
 
 
 def sample_light(settings: LightSettings, rng: np.random.Generator) -> Light:

@@ -1,5 +1,7 @@
 """Heads drawn with the project's own rasterizer, where there is no OpenGL: the same pictures, more slowly."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,11 +32,11 @@ class RasterDrawing:
         uv = torch.from_numpy(head.uv)
         cut_out = torch.tensor([part.cut_out for part in head.parts])
 
-        def shown(triangle: Tensor, pixel: Tensor) -> Tensor:
+        def shown(_: Tensor, triangle: Tensor, pixel: Tensor) -> Tensor:
             result = torch.ones(len(triangle), dtype=torch.bool)
             doubtful = cut_out[parts[triangle]].nonzero()[:, 0]
             triangle, pixel = triangle[doubtful], pixel[doubtful]
-            place = _at_pixels(uv, triangles[triangle], points[0, :, :2], pixel, fine)
+            place = at_pixels(uv, triangles[triangle], points[0, :, :2], pixel, fine)
             opaque = torch.zeros(len(doubtful), dtype=torch.bool)
             for index in parts[triangle].unique().tolist():
                 of_part = parts[triangle] == index
@@ -55,9 +57,9 @@ class RasterDrawing:
             of_part = part == index
             albedo[of_part] = _texels(texture, place[of_part])[:, :3]
         picture = torch.zeros(fine, fine, 4)
-        picture[seen] = torch.nn.functional.pad(
-            albedo * light + _mirrored(normals, surround, gloss, visibility, view), (0, 1), value=1.0
-        )
+        lamps = (torch.from_numpy(v) for v in (view.lamp_directions, view.half_vectors(), view.mirrored_colours()))
+        shine = mirrored_light(normals, surround, gloss, zip(*lamps, visibility.unbind(-1), strict=True))
+        picture[seen] = torch.nn.functional.pad(albedo * light + shine, (0, 1), value=1.0)
         return avg_pool2d(picture.permute(2, 0, 1)[None], SUPERSAMPLING)[0].permute(1, 2, 0).contiguous().numpy()
 
     def _drawn_triangles(self, head: DrawnHead, points: Tensor) -> Tensor:
@@ -68,22 +70,30 @@ class RasterDrawing:
         return (two_sided | (area < 0)).nonzero()[:, 0]
 
 
-def _mirrored(normals: Tensor, surround: Tensor, gloss: Tensor, visibility: Tensor, view: LitView) -> Tensor:
-    """(P, 3) highlights and sheen, as in `drawing`."""
+def mirrored_light(normals: Tensor, surround: Tensor, gloss: Tensor, lamps: Iterable[tuple[Tensor, ...]]) -> Tensor:
+    """(P, 3) highlights and sheen of P places, as in `drawing`.
+
+    Parameters
+    ----------
+    normals : (P, 3) turned to the camera, of any length
+    surround : (P, 3) what a mirror would show of the surroundings
+    gloss : (P, 1)
+    lamps : for each lamp towards, half vector and mirrored colour, (3,) or (P, 3) each, and visibility (P,)
+    """
     n = normalize(normals, dim=-1)
     n = torch.where(n[:, 2:] < 0, -n, n)
     exponent = torch.exp2(1.0 + 9.0 * gloss[:, 0])
     total = surround * (REFLECTANCE + SHEEN * (1.0 - n[:, 2:].clamp(0.0, 1.0)) ** 4)
-    lamps = (torch.from_numpy(v) for v in (view.lamp_directions, view.half_vectors(), view.mirrored_colours()))
-    for lamp, (towards, half, colour) in enumerate(zip(*lamps, strict=True)):
-        lobe = (exponent + 2.0) / 8.0 * (n @ half).clamp(min=1e-6) ** exponent
-        strength = lobe * (n @ towards).clamp(min=0.0) * visibility[:, lamp]
+    for towards, half, colour, visibility in lamps:
+        lobe = (exponent + 2.0) / 8.0 * (n * half).sum(-1).clamp(min=1e-6) ** exponent
+        strength = lobe * (n * towards).sum(-1).clamp(min=0.0) * visibility
         total = total + strength[:, None] * colour
     return total * (gloss / FULL_GLOSS).clamp(max=1.0)
 
 
-def _at_pixels(values: Tensor, corners: Tensor, points: Tensor, pixel: Tensor, width: int) -> Tensor:
-    """(P, C) values of vertices at pixel centres, each in a triangle with corners (P, 3)."""
+def at_pixels(values: Tensor, corners: Tensor, points: Tensor, pixel: Tensor, width: int) -> Tensor:
+    """(P, C) values of vertices (N, C), seen at points (N, 2), at pixels (P,), row * width + column, each in a
+    triangle with corners (P, 3)."""
     centre = torch.stack([pixel % width + 0.5, pixel.div(width, rounding_mode="floor") + 0.5], -1)
     a, b, c = (points[corner] - centre for corner in corners.T)
     areas = [p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0] for p, q in ((b, c), (c, a), (a, b))]

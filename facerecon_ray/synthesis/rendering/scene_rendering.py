@@ -68,7 +68,7 @@ class SceneRenderer:
         self._backgrounds = backgrounds or Backgrounds(BackgroundSettings())
         self._occluders = Occluders(occluders or OccluderSettings())
         self._of_thread = threading.local()
-        self._lit: _LitScene | None = None
+        self._lit: LitScene | None = None
 
     @property
     def backend(self) -> Literal["egl", "rasterizer"]:
@@ -87,7 +87,7 @@ class SceneRenderer:
         """
         lit = self._lit
         if lit is None or lit.scene is not scene:
-            lit = self._lit = _LitScene.of(scene)
+            lit = self._lit = LitScene.of(scene)
         drawn = self._drawing()(lit.head, lit.view(view), view.size)
         coverage = drawn[..., 3:]
         behind = to_linear(self._backgrounds.picture(view.background_seed, view.size))
@@ -119,8 +119,17 @@ def _start_drawing(backend: Backend) -> Drawing:
 
 
 @dataclass(frozen=True, eq=False)
-class _LitScene:
-    """What all views of a scene share."""
+class LitScene:
+    """What all views of a scene share.
+
+    scene     the dressed head
+    head      its mesh
+    vertices  (N, 3) float32 metres, head frame, those of all parts
+    normals   (N, 3) float32 unit vectors
+    transfer  how light reaches the vertices
+    skin      (3,) mean share of red, green and blue light that the skin's front throws back
+    metered   share of light that the head throws back for a camera's meter
+    """
 
     scene: HeadScene
     head: DrawnHead
@@ -131,7 +140,7 @@ class _LitScene:
     metered: float
 
     @staticmethod
-    def of(scene: HeadScene) -> "_LitScene":
+    def of(scene: HeadScene) -> "LitScene":
         parts = scene.parts
         normals = np.concatenate([_normals(part) for part in parts])
         vertices = np.concatenate([part.vertices for part in parts]).astype(np.float32)
@@ -149,7 +158,7 @@ class _LitScene:
             casts=np.concatenate([np.full(len(part.vertices), part.casts) for part in parts]),
         )
         skin = _skin_colour(parts)
-        return _LitScene(scene, _drawn_head(parts), vertices, normals, transfer, skin, _metered(skin, parts))
+        return LitScene(scene, _drawn_head(parts), vertices, normals, transfer, skin, _metered(skin, parts))
 
     def view(self, view: View) -> LitView:
         """Light and project the scene; light is fixed to the camera, so its directions are turned into the head."""

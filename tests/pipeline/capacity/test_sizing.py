@@ -11,7 +11,7 @@ from facerecon_ray.pipeline.capacity.sized_stage import SizedStage
 from facerecon_ray.pipeline.capacity.sizing import size_stages
 from facerecon_ray.pipeline.capacity.stage_costs import cost_table
 from facerecon_ray.pipeline.capacity.throughput import forecast
-from facerecon_ray.pipeline.stage_plan import outline
+from facerecon_ray.pipeline.stage_plan import fused, outline
 
 CLUSTERS = (["1cpu"], ["2cpu"], ["64cpu"], ["8cpu+1gpu"], ["3x2cpu"], ["4x16cpu", "8x8cpu+1gpu"], ["16x64cpu+8gpu"])
 METHODS = ("fitted", "two-view")
@@ -154,3 +154,51 @@ def test_on_small_nodes_nothing_is_chosen_that_the_plan_warns_of(nodes: list[str
     assert forecast(list(stages.values()), cluster).warnings == []
     demands = [Demand(name, s.pool.amounts, s.pool.labels, s.pool.workers) for name, s in stages.items()]
     assert unplaced(demands, cluster) == {}
+
+
+@pytest.mark.parametrize(("node", "cpus"), [("1cpu", 1), ("2cpu", 2), ("4cpu", 4)])
+def test_on_a_small_machine_all_stages_share_one_process_for_each_cpu(node: str, cpus: int):
+    separate, cluster = outline(job()), parse_nodes([node])
+    (chain,) = size_stages(fused(separate, cluster), cluster)
+    assert (chain.pool.workers, chain.pool.cpus, chain.pool.gpus) == (cpus, 1.0, 0.0)
+    assert [part.name for part in chain.parts] == [stage.name for stage in separate]
+    assert chain.cpu_seconds == pytest.approx(sum(cost_table().of(stage.cost).cpu for stage in separate))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "settings"),
+    [
+        (["8cpu"], {}),
+        (["2cpu+1gpu"], {}),
+        (["2x1cpu"], {}),
+        (["2cpu"], {"pools__crop__workers": 1}),
+        (["2cpu"], {"pools__export__labels": {"zone": "a"}}),
+    ],
+    ids=str,
+)
+def test_stages_keep_their_own_processes_elsewhere_and_where_pools_are_set(nodes: list[str], settings: dict):
+    separate = outline(job(**settings))
+    assert fused(separate, parse_nodes(nodes)) == separate
+
+
+def test_several_faces_cost_more_in_the_stages_after_the_crop_where_all_share_a_process():
+    cluster = parse_nodes(["2cpu"])
+    together = forecast(size_stages(fused(outline(job()), cluster), cluster), cluster, 3.0)
+    apart = forecast(size_stages(outline(job()), cluster), cluster, 3.0)
+    assert together.limits["CPUs"] == pytest.approx(apart.limits["CPUs"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "cost"),
+    [
+        ({}, "rotate"),
+        ({"export__previews": False}, "rotate.fit"),
+        ({"export__previews": False, "reconstruct__method": "prnet"}, "rotate.fit"),
+        ({"export__previews": False, "reconstruct__method": "two-view"}, "rotate"),
+        ({"export__previews": False, "pairs": True}, "rotate.pairs"),
+    ],
+    ids=str,
+)
+def test_a_second_view_is_planned_where_something_looks_at_it(settings: dict, cost: str):
+    (rotate,) = (stage for stage in outline(job(**settings)) if stage.name == "rotate")
+    assert rotate.cost == cost and cost in cost_table().stages

@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import pytest
 
 from facerecon_ray.cluster.nodes import parse_nodes
+from facerecon_ray.config.assets import STAGE_COSTS
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.config.settings import load_job
+from facerecon_ray.pipeline.capacity import sizing, stage_costs
 from facerecon_ray.pipeline.capacity.sizing import size_stages
 from facerecon_ray.pipeline.capacity.stage_costs import cost_table
 from facerecon_ray.pipeline.capacity.throughput import Forecast, forecast
@@ -18,10 +22,10 @@ def outlook(nodes: list[str], faces: float = 1.0, **settings: object) -> Forecas
 
 def test_a_small_machine_does_what_its_cpus_can_do():
     costs = cost_table()
-    names = ("read", "crop.cascade", "rotate", "reconstruct.fitted", "export.dense")
-    found = outlook(["3cpu"])
+    names = ("read", "crop.cascade", "rotate", "reconstruct.fitted", "export.smooth")
+    found = outlook(["4cpu"])
     assert found.bottleneck == "CPUs" and found.warnings == [] and found.problem == ""
-    assert found.photos_per_second == pytest.approx(costs.efficiency * 3 / sum(costs.of(name).cpu for name in names))
+    assert found.photos_per_second == pytest.approx(costs.efficiency * 4 / sum(costs.of(name).cpu for name in names))
     assert found.hours(36_000) == pytest.approx(10 / found.photos_per_second)
 
 
@@ -75,3 +79,22 @@ def test_figures_that_are_not_measured_are_marked():
     table = cost_table()
     assert not table.gpu_measured
     assert all(cost.cpu > 0 for cost in table.stages.values())
+
+
+def test_what_was_measured_on_a_type_of_gpus_is_used_for_clusters_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = "gpus:\n  H200:\n    crop.cascade: {gpu: 1.5, host: 4}\n"
+    (tmp_path / "costs.yaml").write_text(STAGE_COSTS.read_text("utf-8").replace("gpus: {}\n", measured), "utf-8")
+    estimated = cost_table()
+    monkeypatch.setattr(stage_costs, "STAGE_COSTS", tmp_path / "costs.yaml")
+    monkeypatch.setattr(sizing, "cost_table", cost_table.__wrapped__)
+    known, mixed = (sized_crop([*nodes]) for nodes in (["8cpu+1gpu:H200"], ["8cpu+1gpu:H200", "8cpu+1gpu"]))
+    assert (known.gpu, known.host, known.cpu) == (0.0015, 0.004, estimated.of("crop.cascade").cpu)
+    assert mixed == estimated.of("crop.cascade"), "of two types one is not known"
+    assert cost_table.__wrapped__("H200").gpu_measured and not cost_table.__wrapped__("T4").gpu_measured
+
+
+def sized_crop(nodes: list[str]) -> stage_costs.StageCost:
+    job = load_job(ReconstructJob, None, {"input": "photos", "output": "out"})
+    return next(s.cost for s in size_stages(outline(job), parse_nodes(nodes), strict=False) if s.name == "crop")

@@ -128,7 +128,10 @@ def test_a_list_of_photos_of_this_machine_is_refused(pack, tmp_path: Path):
         ({"reconstruct": {"method": "two-view", "weights": "nowhere.safetensors"}}, "'reconstruct.weights': nowhere"),
         ({"rotate": {"jaw_change": 3}}, "'rotate.jaw_change': there is no such setting"),
         ({"command": ["fly"]}, "no line `command: NAME`"),
-        ({"command": "fly"}, "no line `command: NAME`; NAME is one of reconstruct, synthesize, evaluate, train"),
+        (
+            {"command": "fly"},
+            "no line `command: NAME`; NAME is one of reconstruct, synthesize, evaluate, people, train",
+        ),
     ],
 )
 def test_what_cannot_work_on_a_cluster_is_refused_here(pack, settings: dict, message: str):

@@ -5,6 +5,7 @@ import pytest
 from photo_pairs import pairs
 
 from facerecon_ray.config.reconstruct import ReconstructSettings, RotateSettings
+from facerecon_ray.geometry.shape_of_person import ShapeEvidence
 from facerecon_ray.stages.reconstruct import Reconstructor
 from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import FAILED, OK, Batch, select
@@ -83,3 +84,15 @@ def test_the_network_sees_the_side_photo_by_its_own_camera(cropped: Batch, tmp_p
     followed = {**moved, "side_camera": moved["side_camera"] + np.float32([0, 12, 0, 0, 0, 0])}
     right, wrong, again = (network(batch)["position_map"].astype(np.float32) for batch in (fitted, moved, followed))
     assert np.abs(again - right).mean() < 0.2 * np.abs(wrong - right).mean()
+
+
+def test_with_people_a_pair_tells_of_the_shape_what_both_photos_do(cropped: Batch) -> None:
+    pair = select(cropped, np.array([0]))
+    stage = TwoPhotoFitter(RotateSettings(device="cpu"), people=True)
+    rows = stage(pair)
+    assert np.array_equal(rows["shape"], TwoPhotoFitter(RotateSettings(device="cpu"))(pair)["shape"])
+    alone = Rotator(RotateSettings(device="cpu"), people=True)({name: pair[name] for name in ALONE})
+    of_pair, of_front = (ShapeEvidence.stored(part["shape"], part["shape_information"]) for part in (rows, alone))
+    assert np.allclose(of_pair.shape.numpy(), rows["shape"], atol=1e-5)
+    assert of_pair.covariance.diagonal(dim1=1, dim2=2).sum() < of_front.covariance.diagonal(dim1=1, dim2=2).sum()
+    assert np.linalg.norm(rows["descriptor"] - alone["descriptor"]) < 0.05

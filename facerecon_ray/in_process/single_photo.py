@@ -1,9 +1,10 @@
 """Faces of one photo, or of two photos of a person, in this process: the job's stages without Ray."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from PIL import Image
@@ -16,19 +17,27 @@ from facerecon_ray.config.reconstruct import (
     RotateSettings,
 )
 from facerecon_ray.errors import InputError, OutputError, PhotoError
-from facerecon_ray.geometry.textured_mesh import FORMATS, TexturedMesh
+from facerecon_ray.geometry.textured_mesh import TexturedMesh
 from facerecon_ray.stages.crop import Cropper
 from facerecon_ray.stages.export import Exporter
+from facerecon_ray.stages.export import Topology as MeshTopology
 from facerecon_ray.stages.reconstruct import Reconstructor
 from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import NO_FACE, OK, Batch, select
 from facerecon_ray.stages.two_photos.crop import TwoPhotoCropper
 from facerecon_ray.stages.two_photos.fit import TwoPhotoFitter
+from facerecon_ray.storage.mesh_files import FORMATS, encode_mesh
 from facerecon_ray.storage.photos.photo_file import encode_photo
+
+if TYPE_CHECKING:
+    from facerecon_ray.in_process.person_photos import Person
 
 LOADED_SETTINGS = 2
 """Sets of stages that stay in memory, one for each combination of settings that was used."""
 
+Method = Literal["fitted", "two-view", "prnet"]
+Topology = Literal["auto", "smooth", "dense", "model"]
+Kind = Literal["photo", "pair", "people"]
 AnyImage = str | Path | bytes | np.ndarray | Image.Image
 
 
@@ -37,6 +46,8 @@ class Face:
     """One face of a photo; of two photos of a person, what is said of the photo is said of the front one.
 
     mesh             vertices, normals, triangles, uv and texture; metres, y up, the face looks along +z
+    coloured_mesh    the same for files with a colour for each vertex instead of a texture: with more vertices, if the
+                     topology was left open
     pose             (3,) yaw, pitch, roll in the photo, degrees
     distance         metres from the camera: by the focal length that the photo states, else as the face looks
     landmarks        (68, 2) photo pixels
@@ -50,6 +61,7 @@ class Face:
     """
 
     mesh: TexturedMesh = field(repr=False)
+    coloured_mesh: TexturedMesh = field(repr=False)
     pose: np.ndarray
     distance: float
     landmarks: np.ndarray = field(repr=False)
@@ -89,38 +101,61 @@ class Face:
         OutputError
             when the suffix is another one, or the file cannot be written
         """
-        path = Path(path)
-        kind = next((name for name in FORMATS if path.suffix.lower() == f".{name}"), None)
-        if kind is None:
-            raise OutputError(f"{path}: a mesh is written as {', '.join('.' + name for name in FORMATS)}")
-        try:
-            path.write_bytes(self.mesh.encode(kind))
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror}") from None
-        return path
+        return write_mesh(self.mesh, self.coloured_mesh, Path(path))
 
 
+@overload
 def reconstruct(
     image: AnyImage,
     side: AnyImage | None = None,
     *,
-    method: Literal["fitted", "two-view", "prnet"] = "fitted",
-    topology: Literal["dense", "model"] = "dense",
+    method: Method = "fitted",
+    topology: Topology = "auto",
     weights: Path | None = None,
     face_model: Path | None = None,
     fitter: Path | None = None,
     device: str = "auto",
-) -> list[Face]:
-    """Reconstruct every face in a photo, or with a photo from the side too the face that both show.
+) -> list[Face]: ...
+
+
+@overload
+def reconstruct(
+    image: list[Any] | tuple[Any, ...],
+    *,
+    method: Method = "fitted",
+    topology: Topology = "auto",
+    weights: Path | None = None,
+    face_model: Path | None = None,
+    fitter: Path | None = None,
+    device: str = "auto",
+) -> "Person": ...
+
+
+def reconstruct(
+    image: AnyImage | list[Any] | tuple[Any, ...],
+    side: AnyImage | None = None,
+    *,
+    method: Method = "fitted",
+    topology: Topology = "auto",
+    weights: Path | None = None,
+    face_model: Path | None = None,
+    fitter: Path | None = None,
+    device: str = "auto",
+) -> "list[Face] | Person":
+    """Reconstruct every face in a photo, with a photo from the side too the face that both show, or one person from a
+    list of their photos.
 
     The first call loads the models, which takes seconds; later ones with the same settings use them again.
 
     Parameters
     ----------
-    image : path of a photo, contents of a photo file, (H, W, 3) or (H, W) uint8 array, or PIL image
+    image : path of a photo, contents of a photo file, (H, W, 3) or (H, W) uint8 array, or PIL image; or a list of
+        such, photos of one person
     side : another photo of the same person, from another side, in place of the view that is made of the first
     method : fitted, two-view or prnet
-    topology : dense, a vertex for each pixel of the UV position map, its border smooth, or model, the face model's own
+    topology : smooth, the face model's triangles, the outer ones drawn in to a smooth border; dense, a vertex for each
+        pixel of the UV position map, its border smooth; model, the face model's own vertices; auto, smooth, and dense
+        in files whose vertices carry the colours
     weights : weights of the network (.safetensors); without them, those that come with the package
     face_model : a face model (.npz); without one, the embedded model is used
     fitter : weights of the fitter (.safetensors) for that face model, which without them is fitted to the landmarks
@@ -131,7 +166,7 @@ def reconstruct(
     -------
     The faces, the highest detection score first; none when the photo has no face. Faces that cannot be fitted are left
     out where others can. With `side` one face: of faces at least half as large as their photo's largest, the two that
-    are most alike
+    are most alike. Of a list the person, see `Person`
 
     Raises
     ------
@@ -142,20 +177,16 @@ def reconstruct(
     AssetError, SettingsError
         when a model file is missing or of another kind, or there is no such device
     """
-    crop, rotate, rebuild, exporter = _stages(
-        CropSettings(device=device),
-        RotateSettings(fit="landmarks" if face_model and not fitter else "network", device=device),
-        ReconstructSettings(method=method, weights=weights, device=device),
-        face_model,
-        fitter,
-        side is not None,
+    if isinstance(image, list | tuple):
+        from facerecon_ray.in_process.person_photos import reconstruct_person
+
+        if side is not None:
+            raise InputError("both a list of photos and a side photo are given; put the side photo into the list")
+        return reconstruct_person(image, method, topology, weights, face_model, fitter, device)
+    crop, rotate, rebuild, exporter = loaded_stages(
+        method, weights, face_model, fitter, device, "pair" if side is not None else "photo"
     )
-    photo: Batch = {
-        "photo_uri": np.array([""], object),
-        "photo_bytes": np.array([_contents(image)], object),
-        "status": np.array([OK], object),
-        "error": np.array([""], object),
-    }
+    photo = photo_batch([image])
     if side is not None:
         photo["side_photo_bytes"] = np.array([_contents(side)], object)
     batch = rebuild(rotate(crop(photo)))
@@ -164,9 +195,40 @@ def reconstruct(
     good = batch["status"] == OK
     if not good.any():
         raise PhotoError(batch["error"][0])
-    batch = select(batch, good)
+    return faces_of(select(batch, good), exporter, topology)
+
+
+def write_mesh(mesh: TexturedMesh, coloured: TexturedMesh, path: Path) -> Path:
+    """Write a mesh, or one whose vertices carry the colours; the suffix says how, as in `Face.export`."""
+    kind = next((name for name in FORMATS if path.suffix.lower() == f".{name}"), None)
+    if kind is None:
+        raise OutputError(f"{path}: a mesh is written as {', '.join('.' + name for name in FORMATS)}")
+    try:
+        path.write_bytes(encode_mesh(mesh if kind == "glb" else coloured, kind))
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from None
+    return path
+
+
+def photo_batch(images: Sequence[AnyImage]) -> Batch:
+    """Photos as the read stage gives them."""
+    return {
+        "photo_uri": np.full(len(images), "", object),
+        "photo_bytes": np.array([_contents(image) for image in images], object),
+        "status": np.full(len(images), OK, object),
+        "error": np.full(len(images), "", object),
+    }
+
+
+def both_topologies(topology: Topology) -> list[MeshTopology]:
+    """Of files with a texture and of those whose vertices carry the colours."""
+    return [ExportSettings(format=kind, topology=topology).vertices for kind in FORMATS if kind != "obj"]
+
+
+def faces_of(batch: Batch, exporter: Exporter, topology: Topology) -> list[Face]:
+    """Faces of rows that have been through the stages and are ok."""
     columns = zip(
-        exporter.meshes(batch, topology),
+        *(exporter.meshes(batch, kind) for kind in both_topologies(topology)),
         batch["pose"],
         (1 / batch["camera"][:, 3]).tolist(),
         batch["landmarks"],
@@ -180,6 +242,20 @@ def reconstruct(
     return [Face(*values) for values in columns]
 
 
+def loaded_stages(
+    method: Method, weights: Path | None, face_model: Path | None, fitter: Path | None, device: str, kind: Kind
+) -> tuple[Cropper | TwoPhotoCropper, Rotator | TwoPhotoFitter, Reconstructor, Exporter]:
+    """The stages for what is known of the photos; arguments and errors as those of `reconstruct`."""
+    return _stages(
+        CropSettings(device=device),
+        RotateSettings(fit="landmarks" if face_model and not fitter else "network", device=device),
+        ReconstructSettings(method=method, weights=weights, device=device),
+        face_model,
+        fitter,
+        kind,
+    )
+
+
 @lru_cache(maxsize=LOADED_SETTINGS)
 def _stages(
     crop: CropSettings,
@@ -187,11 +263,13 @@ def _stages(
     reconstruct: ReconstructSettings,
     face_model: Path | None,
     fitter: Path | None,
-    has_side: bool,
+    kind: Kind,
 ) -> tuple[Cropper | TwoPhotoCropper, Rotator | TwoPhotoFitter, Reconstructor, Exporter]:
     return (
-        (TwoPhotoCropper if has_side else Cropper)(crop, ReadSettings(), fitter, face_model),
-        (TwoPhotoFitter if has_side else Rotator)(rotate, face_model, fitter),
+        (TwoPhotoCropper if kind == "pair" else Cropper)(crop, ReadSettings(), fitter, face_model),
+        TwoPhotoFitter(rotate, face_model, fitter)
+        if kind == "pair"
+        else Rotator(rotate, face_model, fitter, people=kind == "people"),
         Reconstructor(reconstruct, face_model, rotate),
         Exporter(ExportSettings(), face_model),
     )

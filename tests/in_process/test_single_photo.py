@@ -13,6 +13,7 @@ import facerecon_ray
 from facerecon_ray.config.reconstruct import RotateSettings
 from facerecon_ray.errors import AssetError, InputError, OutputError, PhotoError
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.position_map import UvLayout
 from facerecon_ray.networks.mmod import Detections
 from facerecon_ray.stages.face_finder import FaceFinder
 from facerecon_ray.stages.rotate import Rotator
@@ -31,8 +32,9 @@ def face(photo: np.ndarray) -> facerecon_ray.Face:
 
 
 def test_a_photo_gives_a_mesh_with_pose_and_landmarks(face: facerecon_ray.Face) -> None:
-    assert face.vertices.shape == (256 * 256, 3)
+    assert face.vertices.shape == (len(UvLayout.of(FaceModel.default()).vertices), 3)
     assert face.triangles.max() == len(face.vertices) - 1
+    assert face.coloured_mesh.vertices.shape == (256 * 256, 3)
     assert face.texture.shape == (256, 256, 3)
     assert face.uv.shape == (len(face.vertices), 2)
     width = np.ptp(face.vertices[:, 0])
@@ -65,8 +67,9 @@ def test_the_texture_is_the_photos(face: facerecon_ray.Face, photo: np.ndarray) 
 def test_export_writes_a_file_that_opens(face: facerecon_ray.Face, tmp_path: Path, suffix: str) -> None:
     path = face.export(tmp_path / f"face{suffix}")
     mesh = trimesh.load(path, process=False, force="mesh")
-    assert len(mesh.vertices) == len(face.vertices)
-    height = np.ptp(face.vertices[:, 1]) * (1.0 if suffix == ".glb" else 1000.0)
+    written = face.mesh if suffix == ".glb" else face.coloured_mesh
+    assert len(mesh.vertices) == len(written.vertices)
+    height = np.ptp(written.vertices[:, 1]) * (1.0 if suffix == ".glb" else 1000.0)
     assert np.ptp(mesh.vertices[:, 1]) == pytest.approx(height, rel=1e-4)
 
 

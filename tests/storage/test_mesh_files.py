@@ -14,7 +14,8 @@ from scipy.spatial import KDTree
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.position_map import UvLayout
 from facerecon_ray.geometry.shading import vertex_normals
-from facerecon_ray.geometry.textured_mesh import FORMATS, MeshFormat, TexturedMesh
+from facerecon_ray.geometry.textured_mesh import TexturedMesh
+from facerecon_ray.storage.mesh_files import FORMATS, TEXTURE_BYTES, MeshFormat, encode_mesh, glb_texture
 
 METRES = {"glb": 1.0, "obj": 1000.0, "ply": 1000.0}
 
@@ -33,7 +34,7 @@ def mesh() -> TexturedMesh:
 
 
 def load(mesh: TexturedMesh, kind: MeshFormat) -> trimesh.Trimesh:
-    loaded = trimesh.load(io.BytesIO(mesh.encode(kind)), file_type=kind, process=False)
+    loaded = trimesh.load(io.BytesIO(encode_mesh(mesh, kind)), file_type=kind, process=False)
     if isinstance(loaded, trimesh.Scene):
         (loaded,) = loaded.geometry.values()
     return loaded
@@ -75,7 +76,7 @@ def test_colours_are_neither_swapped_nor_mirrored_nor_upside_down(mesh: Textured
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_open3d_reads_the_same_positions_and_colours(mesh: TexturedMesh, kind: MeshFormat, tmp_path: Path) -> None:
-    (tmp_path / f"face.{kind}").write_bytes(mesh.encode(kind))
+    (tmp_path / f"face.{kind}").write_bytes(encode_mesh(mesh, kind))
     found = o3d.io.read_triangle_mesh(str(tmp_path / f"face.{kind}"))
     vertices, triangles = np.asarray(found.vertices) / METRES[kind], np.asarray(found.triangles)
     gaps, original = KDTree(mesh.vertices).query(vertices)  # it sorts vertices anew
@@ -95,13 +96,13 @@ def test_open3d_reads_the_same_positions_and_colours(mesh: TexturedMesh, kind: M
 
 def test_glb_holds_plain_numbers_that_every_reader_takes_for_what_they_are(mesh: TexturedMesh) -> None:
     """trimesh, three.js and others differ over normalized integers, sparse accessors and extensions."""
-    data = mesh.encode("glb")
+    data = encode_mesh(mesh, "glb")
     content = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
-    floats, unsigned = 5126, (5123, 5125)
+    floats, unsigned = 5126, 5123
     (primitive,) = content["meshes"][0]["primitives"]
     for index in primitive["attributes"].values():
         assert content["accessors"][index]["componentType"] == floats
-    assert content["accessors"][primitive["indices"]]["componentType"] in unsigned
+    assert content["accessors"][primitive["indices"]]["componentType"] == unsigned
     assert not any({"normalized", "sparse"} & set(accessor) for accessor in content["accessors"])
     assert not {"extensionsRequired", "extensionsUsed"} & set(content)
 
@@ -123,3 +124,58 @@ def test_a_dense_mesh_of_more_than_65535_vertices_keeps_its_indices() -> None:
     grid = TexturedMesh(vertices, normals, layout.grid_triangles.numpy(), layout.pixel_uv.numpy(), texture)
     for kind in ("glb", "ply"):
         assert np.array_equal(load(grid, kind).faces, grid.triangles)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_fine_texture_comes_back_in_full_size(mesh: TexturedMesh, kind: MeshFormat) -> None:
+    fine = replace(mesh, texture=cv2.resize(mesh.texture, (1000, 1000), interpolation=cv2.INTER_LINEAR))
+    loaded = load(fine, kind)
+    if kind == "glb":
+        picture = np.asarray(loaded.visual.material.baseColorTexture)
+        assert picture.shape == fine.texture.shape
+        assert np.abs(picture.astype(int) - fine.texture).max() < 6
+    else:
+        colours = np.asarray(loaded.visual.vertex_colors)[:, :3]
+        assert np.abs(colours.astype(int) - fine.vertex_colours()).max() == 0
+
+
+def test_a_texture_full_of_noise_loses_quality_and_not_size(mesh: TexturedMesh) -> None:
+    noise = np.random.default_rng(0).normal(128, 20, (640, 640, 3)).clip(0, 255).astype(np.uint8)
+    data = encode_mesh(replace(mesh, texture=noise), "glb")
+    assert len(data) < 300_000
+    content = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+    assert content["bufferViews"][content["images"][0]["bufferView"]]["byteLength"] < TEXTURE_BYTES
+    assert np.asarray(load(replace(mesh, texture=noise), "glb").visual.material.baseColorTexture).shape == noise.shape
+
+
+def test_glb_is_laid_out_as_the_standard_asks(mesh: TexturedMesh) -> None:
+    """Header and chunks of glTF 2.0, section 4.4; offsets and lengths in fours, bounds of the positions."""
+    data = encode_mesh(mesh, "glb")
+    magic, version, length = data[:4], *np.frombuffer(data[4:12], "<u4")
+    assert (magic, version, length) == (b"glTF", 2, len(data))
+    json_length = int.from_bytes(data[12:16], "little")
+    content, binary = json.loads(data[20 : 20 + json_length]), data[20 + json_length :]
+    assert (data[16:20], binary[4:8]) == (b"JSON", b"BIN\0")
+    assert json_length % 4 == 0 and int.from_bytes(binary[:4], "little") == len(binary) - 8
+    assert content["buffers"] == [{"byteLength": len(binary) - 8}]
+    assert all(view["byteOffset"] % 4 == 0 for view in content["bufferViews"])
+    positions = content["accessors"][content["meshes"][0]["primitives"][0]["attributes"]["POSITION"]]
+    assert np.array_equal(np.float32(positions["min"]), mesh.vertices.min(0))
+    assert np.array_equal(np.float32(positions["max"]), mesh.vertices.max(0))
+
+
+def test_the_texture_of_a_glb_is_read_back() -> None:
+    texture = np.zeros((64, 64, 3), np.uint8)
+    texture[:, 32:] = (200, 90, 30)
+    corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32)
+    mesh = TexturedMesh(
+        corners, np.eye(3, dtype=np.float32)[[2, 2, 2]], np.array([[0, 1, 2]]), corners[:, :2], texture
+    )
+    found = glb_texture(encode_mesh(mesh, "glb"))
+    assert found.shape == texture.shape and np.abs(found.astype(int) - texture).mean() < 2
+
+
+@pytest.mark.parametrize("data", [b"", b"glTF", b"ply\n" * 20, bytes(100)])
+def test_what_is_no_glb_with_a_texture_is_said_to_be_none(data: bytes) -> None:
+    with pytest.raises(ValueError, match="no GLB with a texture"):
+        glb_texture(data)

@@ -1,0 +1,1 @@
+"""Photos in this process, without Ray: what `facerecon_ray.reconstruct` does."""

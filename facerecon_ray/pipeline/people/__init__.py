@@ -1,0 +1,1 @@
+"""People of a collection, on Ray."""
