@@ -151,6 +151,8 @@ class FitterTraining(TrainJob):
     losses: FitterLosses = FitterLosses()
     face_model: AbsolutePath | None = None
     """The face model whose coefficients the data have; without one, the embedded model."""
+    dense_points: int | None = Field(default=96, ge=1)
+    """So many of the dense points are learnt at a step, drawn anew for each; null: all."""
     augmentation: AugmentationSettings = AugmentationSettings(shift=0.1, zoom=1.25, roll=20.0)
 
 

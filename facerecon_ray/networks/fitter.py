@@ -111,7 +111,7 @@ class FitterNetwork(nn.Module):
     def __init__(self, shape_size: int, expression_size: int, dense: int) -> None:
         super().__init__()
         points = LANDMARKS + dense
-        self._sizes = (POSE_SIZE, CAMERA_SIZE, shape_size, expression_size, points)
+        self._sizes = (POSE_SIZE, CAMERA_SIZE, shape_size, expression_size)
         channels = WIDTHS[0] // 2
         self.stem = _convolution(3, channels, STEM_STRIDE, STEM_KERNEL)
         self.levels = nn.ModuleList()
@@ -135,25 +135,40 @@ class FitterNetwork(nn.Module):
         self.register_buffer("noise_own", torch.ones(2 * points, dtype=torch.float64))
         self.register_buffer("coefficient_noise", torch.eye(shape_size + expression_size, dtype=torch.float64))
 
-    def forward(self, crops: Tensor) -> Output:
-        """(B, 3, 192, 192) to (B, outputs), (B, 68 + D, 32, 32) and (B, 68 + D, 2)."""
+    def forward(self, crops: Tensor, chosen: Tensor | None = None) -> Output:
+        """(B, 3, 192, 192) to (B, outputs), (B, 68 + D, 32, 32) and (B, 68 + D, 2).
+
+        A training may choose (P,) of the points, of which alone maps, means and deviations are given then, in that
+        order: with their gradients, the maps of all take longer than the rest of the network.
+        """
         joined, pyramid = self._features(crops)
         with torch.autocast(crops.device.type, enabled=False):
-            maps = self.maps(pyramid.float().flatten(2)).unflatten(2, pyramid.shape[2:])
+            maps = self._maps(pyramid.float(), chosen)
             means = means_of(maps)
+            with torch.no_grad():
+                every = means if chosen is None else means_of(self._maps(pyramid.float()))
             # Points are learnt where they are seen, not where they would make the coefficients right.
-            coefficients = self.coefficients(_arrangement(means.detach()))
+            coefficients = self.coefficients(_arrangement(every.detach()))
             hidden = self.hidden(joined.float())
-            return torch.cat([self.placement(hidden), coefficients, self.deviations(hidden)], 1), maps, means
+            deviations = self.deviations(hidden)
+            if chosen is not None:
+                deviations = deviations[:, chosen]
+            return torch.cat([self.placement(hidden), coefficients, deviations], 1), maps, means
 
     def glance(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 68, 2) landmarks in crop pixels and (B, 3, 3) rotations alone, without the dense points' maps."""
         joined, pyramid = self._features(crops)
         with torch.autocast(crops.device.type, enabled=False):
-            assert self.maps.bias is not None
-            weight, bias = self.maps.weight[:LANDMARKS], self.maps.bias[:LANDMARKS]
-            maps = functional.conv1d(pyramid.float().flatten(2), weight, bias).unflatten(2, pyramid.shape[2:])
+            maps = self._maps(pyramid.float(), torch.arange(LANDMARKS, device=crops.device))
             return means_of(maps), rotation_of(self.placement(self.hidden(joined.float()))[:, :POSE_SIZE])
+
+    def _maps(self, pyramid: Tensor, chosen: Tensor | None = None) -> Tensor:
+        """(B, P, 32, 32) heat maps of the chosen points, or of all."""
+        weight, bias = self.maps.weight, self.maps.bias
+        assert bias is not None
+        if chosen is not None:
+            weight, bias = weight[chosen], bias[chosen]
+        return functional.conv1d(pyramid.flatten(2), weight, bias).unflatten(2, pyramid.shape[2:])
 
     def _features(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """(B, ...) what the whole crop shows, and (B, 64, 32, 32) what its places do.
@@ -181,7 +196,7 @@ class FitterNetwork(nn.Module):
     def read(self, output: Output) -> FittedFaces:
         """What an output means."""
         numbers, maps, means = output
-        pose, camera, shape, expression, deviation = numbers.float().split(self._sizes, 1)
+        pose, camera, shape, expression, deviation = numbers.float().split([*self._sizes, means.shape[1]], 1)
         rotation = rotation_of(pose)
         scale = camera[:, 0].clamp(-2.0, 2.0).exp() * USUAL_SCALE
         place = CROP_SIZE / 2 * (1.0 + camera[:, 1:])

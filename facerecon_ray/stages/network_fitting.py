@@ -116,8 +116,10 @@ class NetworkFitter:
 
     @torch.no_grad()
     def glance(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 68, 2) landmarks, crop pixels, and (B,) rolls, degrees, of the faces in crops that have the network's own
-        size, (B, 3, 192, 192), 0 to 255; quicker than `read`."""
+        """(B, 68, 2) landmarks, crop pixels, and (B,) rolls, degrees, of the faces in crops; quicker than `read`.
+
+        These crops have the network's own size: (B, 3, 192, 192), 0 to 255.
+        """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed):
             landmarks, rotation = self._network.glance(_inputs(pictures))
         return landmarks, angles_from_rotation(rotation)[:, 2]

@@ -18,6 +18,7 @@ from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from
 from facerecon_ray.networks.fitter import (
     FACE_MODEL,
     INPUT_SIZE,
+    LANDMARKS,
     NOISE_RANK,
     USUAL_SCALE,
     FittedFaces,
@@ -88,8 +89,10 @@ class FitterRecipe(Recipe):
         placement = Placement.draw(self._settings.augmentation, len(crops), CROP_SIZE, random).to(self._device)
         moved = placement.pictures(crops, INPUT_SIZE)
         seen = photographed(moved[:, None], self._settings.augmentation, random)[:, 0]
+        chosen = self._choose(random)
         truth = self._moved_truth(batch, placement)
-        output = modules[self.result](seen.contiguous(memory_format=torch.channels_last))
+        true_points = truth.points if chosen is None else truth.points[:, chosen]
+        output = modules[self.result](seen.contiguous(memory_format=torch.channels_last), chosen)
         found = self._network.read(output)
         weights = self._settings.losses
         parts = {
@@ -98,9 +101,9 @@ class FitterRecipe(Recipe):
             "expression": weights.expression
             * _squared_move(found.expression - truth.expression, self._expression_basis),
             "landmarks": weights.landmarks * _distance(found.landmarks, truth.landmarks),
-            "points": weights.points * _distance(found.points, truth.points),
-            "likelihood": weights.likelihood * negative_log_likelihood(found.points - truth.points, found.deviation),
-            "maps": weights.maps * map_loss(output[1], truth.points),
+            "points": weights.points * _distance(found.points, true_points),
+            "likelihood": weights.likelihood * negative_log_likelihood(found.points - true_points, found.deviation),
+            "maps": weights.maps * map_loss(output[1], true_points),
             "model_landmarks": weights.model_landmarks
             * _distance(self._model_landmarks(found, truth)[..., :2], truth.landmarks),
             "coefficients": weights.coefficients
@@ -173,6 +176,14 @@ class FitterRecipe(Recipe):
 
     def _input(self, crops: Tensor) -> Tensor:
         return shrink(crops.float() / 255).contiguous(memory_format=torch.channels_last)
+
+    def _choose(self, random: torch.Generator) -> Tensor | None:
+        """(P,) points that a step learns: the landmarks, and dense ones drawn anew."""
+        wanted, dense = self._settings.dense_points, len(self._model.dense_landmarks)
+        if wanted is None or wanted >= dense:
+            return None
+        drawn = LANDMARKS + torch.randperm(dense, generator=random)[:wanted]
+        return torch.cat([torch.arange(LANDMARKS), drawn]).to(self._device)
 
     def _moved_truth(self, batch: Tensors, placement: Placement) -> FittedFaces:
         """What is true of the crops after they were moved."""
