@@ -7,7 +7,7 @@ facerecon_ray/synthesis/model_building); the Basel Face Model is loaded by `Face
 import hashlib
 import json
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -18,6 +18,8 @@ from torch import Tensor
 
 from facerecon_ray.config.assets import FACE_MODEL
 from facerecon_ray.errors import AssetError
+from facerecon_ray.geometry.mesh_topology import boundary_loops
+from facerecon_ray.geometry.openings import triangles_across
 
 REGIONS = ("neck", "scalp", "ears", "skin", "nose", "lips", "mouth", "right_eye", "left_eye")
 """Names of the values in `FaceModel.regions`; right and left are the subject's."""
@@ -104,6 +106,20 @@ class FaceModel:
     def face_vertices(self) -> Tensor:
         """(M,) int64 sorted indices of the vertices of the face region."""
         return self.triangles[self.face_triangles].unique()
+
+    @cached_property
+    def closed_triangles(self) -> Tensor:
+        """(T', 3) int64 the triangles, then those across the openings of the face region, so that the mouth is shut.
+
+        They are for pictures, in which what an open mouth shows lies there; meshes do not have them.
+        """
+        try:
+            _, *openings = boundary_loops(self.triangles[self.face_triangles].cpu().numpy())
+        except ValueError:
+            return self.triangles
+        mean = self.mean.cpu().numpy()
+        across = [torch.from_numpy(triangles_across(mean, loop)).to(self.triangles) for loop in openings]
+        return torch.cat([self.triangles, *across])
 
     def vertices(self, shape: Tensor, expression: Tensor) -> Tensor:
         """Evaluate the model.

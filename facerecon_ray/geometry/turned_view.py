@@ -103,20 +103,22 @@ def turn_view(
     height, width = photos.shape[-2:]
     points = camera.project(vertices)
     turned_camera = recentred(camera, angles, vertices[:, model.face_vertices], points[:, model.face_vertices])
-    photo_fragments = rasterize(points, model.triangles, height, width, cull_back=True)
-    facing = facing_camera(points, model.triangles)
+    triangles = model.closed_triangles
+    photo_fragments = rasterize(points, triangles, height, width, cull_back=True)
+    facing = facing_camera(points, triangles)
     tolerance = DEPTH_TOLERANCE * camera.scale
-    turned = rasterize(turned_camera.project(vertices), model.triangles, height, width, cull_back=True)
-    origin = interpolate(turned, model.triangles, torch.cat([points, facing], -1))
-    mirror_origin = interpolate(turned, model.triangles, torch.cat([points, facing], -1)[:, model.mirror])
+    turned = rasterize(turned_camera.project(vertices), triangles, height, width, cull_back=True)
+    origin = interpolate(turned, triangles, torch.cat([points, facing], -1))
+    mirror_origin = interpolate(turned, triangles, torch.cat([points, facing], -1)[:, model.mirror])
     trust = _inside_outline(photo_fragments.mask)
     if bounds is not None:
         trust = trust * inside_photo(bounds, height, width)
     picture, seen = look_up_colours(photos, photo_fragments, origin, tolerance, trust)
     mirrored, mirror_seen = look_up_colours(photos, photo_fragments, mirror_origin, tolerance, trust)
     head = (turned.triangle >= 0)[:, None]
-    in_face = torch.zeros(len(model.triangles) + 1, dtype=torch.bool, device=photos.device)
+    in_face = torch.zeros(len(triangles) + 1, dtype=torch.bool, device=photos.device)
     in_face[model.face_triangles] = True
+    in_face[len(model.triangles) : -1] = True
     return TurnedView(
         picture,
         seen * head,

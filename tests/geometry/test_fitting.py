@@ -252,7 +252,7 @@ def test_landmarks_lie_between_the_models_and_the_found_ones_nearer_to_whichever
 
 
 def test_points_of_another_number_than_the_noise_has_are_refused() -> None:
-    with pytest.raises(ValueError, match="noise is of 70 points, the face model has 68 landmarks and 0 dense ones"):
+    with pytest.raises(ValueError, match="noise is of 70 points, the face model has 68 landmarks and 600 dense ones"):
         LandmarkFitter(FaceModel.default(), _independent(70))
     with pytest.raises(ValueError, match="67 points are given, the noise is of 68"):
         LandmarkFitter(FaceModel.default())(torch.rand(1, 67, 2))

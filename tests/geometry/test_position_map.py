@@ -33,9 +33,12 @@ def cameras(angles: tuple[float, float, float], count: int = FACES) -> Camera:
     return Camera(torch.tensor([angles] * count), torch.full((count,), 900.0), torch.full((count, 2), 128.0))
 
 
-def test_every_pixel_of_the_square_shows_the_face(layout: UvLayout) -> None:
-    assert layout.mask.all()
-    assert len(layout.pixel_uv) == MAP_SIZE**2
+def test_every_pixel_of_the_square_shows_the_face_but_those_between_the_lips(layout: UvLayout) -> None:
+    row, column = (~layout.mask).nonzero().T
+    assert 0 < len(row) < 0.01 * MAP_SIZE**2
+    assert row.min() > 0.6 * MAP_SIZE and row.max() < 0.8 * MAP_SIZE
+    assert column.min() > 0.3 * MAP_SIZE and column.max() < 0.7 * MAP_SIZE
+    assert len(layout.pixel_uv) == layout.mask.sum()
     assert torch.equal(layout.pixel_uv[0], torch.tensor([0.5, 0.5]) / MAP_SIZE)
     assert torch.equal(layout.pixel_uv[1], torch.tensor([1.5, 0.5]) / MAP_SIZE)
 
@@ -63,11 +66,15 @@ def test_vertices_survive_the_map_within_half_a_percent_of_the_face(
 
 
 def test_a_linear_map_gives_the_exact_vertices_up_to_the_border(layout: UvLayout) -> None:
-    u, v = layout.pixel_uv.view(MAP_SIZE, MAP_SIZE, 2).unbind(-1)
+    centres = (torch.arange(MAP_SIZE) + 0.5) / MAP_SIZE
+    v, u = torch.meshgrid(centres, centres, indexing="ij")
     maps = torch.stack([u, v, u - v], -1)[None]
     u, v = layout.vertex_uv.unbind(-1)
     expected = torch.stack([u, v, u - v - 0.5], -1) * CROP_SIZE
-    assert (layout.vertices_from_map(maps)[0] - expected).abs().max() < 1e-3
+    error = (layout.vertices_from_map(maps)[0] - expected).abs().amax(-1)
+    # At the lips' rim some of the four pixels around a vertex show nothing.
+    assert (error < 1e-3).float().mean() > 0.97
+    assert error.max() < 1.0
 
 
 def test_a_map_holds_crop_pixels_over_256_with_depth_0_at_one_half(
@@ -92,7 +99,9 @@ def test_grid_triangles_face_outwards(layout: UvLayout, heads: torch.Tensor) -> 
     # The face seen from the front is 14 cm wide and 16 cm high; hardly anything of it faces backwards.
     assert ((area[..., 2].sum(1) > 0.010) & (area[..., 2].sum(1) < 0.030)).all()
     assert (area[..., 2].clamp(max=0).sum(1) > -0.001).all()
-    assert len(layout.grid_triangles) == 2 * (MAP_SIZE - 1) ** 2
+    missing = 2 * (MAP_SIZE - 1) ** 2 - len(layout.grid_triangles)
+    between_lips = int((~layout.mask).sum())
+    assert 2 * between_lips < missing < 6 * between_lips
 
 
 def test_face_triangles_are_the_models_own(model: FaceModel, layout: UvLayout) -> None:
@@ -101,12 +110,14 @@ def test_face_triangles_are_the_models_own(model: FaceModel, layout: UvLayout) -
 
 def test_mirror_uv_leads_to_the_mirrored_point(model: FaceModel, layout: UvLayout) -> None:
     mean = model.mean[layout.vertices][None]
-    places = layout.over_pixels(mean).view(1, MAP_SIZE, MAP_SIZE, 3).permute(0, 3, 1, 2)
+    shown = torch.zeros(MAP_SIZE**2, 3)
+    shown[layout.mask.flatten()] = layout.over_pixels(mean)[0]
+    places = shown[layout.nearest].view(1, MAP_SIZE, MAP_SIZE, 3).permute(0, 3, 1, 2)
     mirrored = torch.nn.functional.grid_sample(
         places, 2 * layout.mirror_uv[None] - 1, padding_mode="border", align_corners=False
     )
-    difference = (mirrored - places * torch.tensor([-1.0, 1.0, 1.0])[:, None, None]).norm(dim=1)
-    assert difference.mean() < 0.0002
+    difference = (mirrored - places * torch.tensor([-1.0, 1.0, 1.0])[:, None, None]).norm(dim=1)[0, layout.mask]
+    assert difference.mean() < 0.001
     assert difference.max() < 0.010
 
 

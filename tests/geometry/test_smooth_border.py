@@ -33,7 +33,7 @@ def turning(line: np.ndarray) -> np.ndarray:
 
 
 def test_the_zigzag_of_the_border_is_gone(layout: UvLayout, border: SmoothBorder) -> None:
-    (ring,) = boundary_loops(layout.triangles.numpy())
+    ring = max(boundary_loops(layout.triangles.numpy()), key=len)
     before, after = (turning(mean_face(layout, uv)[ring]) for uv in (layout.vertex_uv, border.vertex_uv))
     assert after.max() < 40.0
     # A flat ring turns by 360 degrees in all; the face's is bent.
@@ -60,9 +60,10 @@ def test_triangles_keep_their_sides_and_stay_in_the_square(layout: UvLayout, bor
 
 
 def test_pixels_are_drawn_along(layout: UvLayout, border: SmoothBorder) -> None:
-    assert border.pixel_uv.shape == (MAP_SIZE**2, 2)
+    assert border.pixel_uv.shape == layout.pixel_uv.shape
     middle = np.s_[96:160, 96:160]
-    same = (border.pixel_uv - layout.pixel_uv).abs().amax(1).view(MAP_SIZE, MAP_SIZE)
+    same = torch.zeros(MAP_SIZE, MAP_SIZE)
+    same[layout.mask] = (border.pixel_uv - layout.pixel_uv).abs().amax(1)
     assert same[middle].max() < 1e-5
     assert same[0].max() > 0.02
 

@@ -11,8 +11,10 @@ from facerecon_ray.networks.fitter import (
     MAP_SIDE,
     USUAL_DEVIATION,
     USUAL_SCALE,
+    FittedFaces,
     FitterNetwork,
     load_weights,
+    means_of,
     network_for,
     shrink,
 )
@@ -30,15 +32,16 @@ def network() -> FitterNetwork:
     return FitterNetwork(SHAPE, EXPRESSION, DENSE).eval()
 
 
-Output = tuple[torch.Tensor, torch.Tensor]
-
-
-def nothing(rows: int) -> Output:
+def nothing(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.zeros(rows, NUMBERS), torch.zeros(rows, POINTS, MAP_SIDE, MAP_SIDE)
 
 
+def read(network: FitterNetwork, numbers: torch.Tensor, maps: torch.Tensor) -> FittedFaces:
+    return network.read((numbers, maps, means_of(maps)))
+
+
 def test_an_output_of_nothing_is_the_mean_face_from_the_front_in_the_middle(network: FitterNetwork) -> None:
-    faces = network.read(nothing(2))
+    faces = read(network, *nothing(2))
     assert torch.equal(faces.rotation, torch.eye(3).expand(2, 3, 3))
     assert torch.equal(faces.camera.angles, torch.zeros(2, 3))
     assert torch.equal(faces.camera.scale, torch.full((2,), USUAL_SCALE))
@@ -53,7 +56,7 @@ def test_an_output_of_nothing_is_the_mean_face_from_the_front_in_the_middle(netw
 def test_any_output_is_a_proper_rotation_and_the_camera_has_its_angles(network: FitterNetwork) -> None:
     numbers, maps = nothing(200)
     numbers = 3 * torch.randn(numbers.shape, generator=torch.Generator().manual_seed(0))
-    faces = network.read((numbers, maps))
+    faces = read(network, numbers, maps)
     identity = torch.eye(3).expand(200, 3, 3)
     assert torch.allclose(faces.rotation @ faces.rotation.mT, identity, atol=1e-4)
     assert torch.allclose(torch.linalg.det(faces.rotation), torch.ones(200), atol=1e-4)
@@ -65,7 +68,7 @@ def test_a_rotation_is_read_from_the_first_two_columns(network: FitterNetwork) -
     columns = rotation_from_angles(angles)[..., :2].mT.flatten(1)
     output = nothing(2)
     output[0][:, :6] = columns - torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
-    assert torch.allclose(network.read(output).camera.angles, angles, atol=1e-2)
+    assert torch.allclose(read(network, *output).camera.angles, angles, atol=1e-2)
 
 
 def test_points_are_the_means_of_their_heat_maps(network: FitterNetwork) -> None:
@@ -73,7 +76,7 @@ def test_points_are_the_means_of_their_heat_maps(network: FitterNetwork) -> None
     maps[0, 5, 10, 20] = 100.0
     maps[0, 6, 30, 3], maps[0, 6, 30, 4] = 100.0, 100.0
     maps[0, 70, 2, 9] = 100.0
-    points = network.read((numbers, maps)).points[0]
+    points = read(network, numbers, maps).points[0]
     cell = 256 / MAP_SIDE
     assert torch.allclose(points[5], torch.tensor([20.5, 10.5]) * cell, atol=1e-3)
     assert torch.allclose(points[6], torch.tensor([4.0, 30.5]) * cell, atol=1e-3)
@@ -85,21 +88,10 @@ def test_spread_says_how_far_the_heat_maps_lie_about_their_means(network: Fitter
     numbers, maps = nothing(3)
     maps[1, :, 10, 20] = 100.0
     maps[2, :, 10, 20], maps[2, :, 10, 24] = 100.0, 100.0
-    spread = network.read((numbers, maps)).spread
+    spread = read(network, numbers, maps).spread
     cell = 256 / MAP_SIDE
     even = cell * ((MAP_SIDE**2 - 1) / 6) ** 0.5
     assert torch.allclose(spread, torch.tensor([even, 0.0, 2 * cell]), atol=1e-2)
-
-
-class Draws(torch.nn.Module):
-    """Heat maps that are the same whatever the picture."""
-
-    def __init__(self, maps: torch.Tensor) -> None:
-        super().__init__()
-        self.maps = torch.nn.Parameter(maps)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return self.maps
 
 
 def peaks(places: torch.Tensor) -> torch.Tensor:
@@ -109,14 +101,14 @@ def peaks(places: torch.Tensor) -> torch.Tensor:
     return maps
 
 
-def test_coefficients_follow_from_how_the_points_lie_to_each_other() -> None:
+def test_coefficients_follow_from_how_the_points_lie_to_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(1)
     network = FitterNetwork(SHAPE, EXPRESSION, DENSE).eval()
     places = torch.randint(4, 12, (POINTS, 2))
     crops = torch.rand(2, 1, 3, 192, 192)
 
     def coefficients(cells: torch.Tensor, crop: int = 0) -> torch.Tensor:
-        network.maps = Draws(peaks(cells))
+        monkeypatch.setattr(network, "_maps", lambda pyramid, chosen: peaks(cells))
         return network(crops[crop])[0][0, COEFFICIENTS]
 
     wanted = coefficients(places)
@@ -131,7 +123,7 @@ def test_coefficients_follow_from_how_the_points_lie_to_each_other() -> None:
 
 def test_coefficients_do_not_pull_at_the_points() -> None:
     network = FitterNetwork(SHAPE, EXPRESSION, DENSE)
-    numbers, maps = network(torch.rand(2, 3, 192, 192))
+    numbers, maps, _ = network(torch.rand(2, 3, 192, 192))
     numbers[:, COEFFICIENTS].sum().backward(retain_graph=True)
     assert network.maps.weight.grad is None
     maps.square().sum().backward()
@@ -141,7 +133,7 @@ def test_coefficients_do_not_pull_at_the_points() -> None:
 def test_scales_stay_within_a_factor_of_e_squared(network: FitterNetwork) -> None:
     output = nothing(4)
     output[0][:, 6] = torch.tensor([-50.0, 0.1, 1.0, 50.0])
-    found = network.read(output).camera.scale / USUAL_SCALE
+    found = read(network, *output).camera.scale / USUAL_SCALE
     assert torch.allclose(found, torch.tensor([-2.0, 0.1, 1.0, 2.0]).exp())
 
 
@@ -151,16 +143,43 @@ def test_the_output_is_float32_whatever_precision_the_network_has(network: Fitte
     exact = network(crops)
     with torch.autocast("cpu", torch.bfloat16):
         mixed = network(crops)
-    assert [tuple(part.shape) for part in mixed] == [(2, NUMBERS), (2, POINTS, MAP_SIDE, MAP_SIDE)]
+    assert [tuple(part.shape) for part in mixed] == [(2, NUMBERS), (2, 68, MAP_SIDE, MAP_SIDE), (2, POINTS, 2)]
     for rough, fine in zip(mixed, exact, strict=True):
         assert rough.dtype == torch.float32
         assert 0 < (rough - fine).abs().max() < 0.05
 
 
+def test_of_all_points_a_training_may_choose_some_and_coefficients_come_from_all() -> None:
+    torch.manual_seed(3)
+    network = FitterNetwork(SHAPE, EXPRESSION, DENSE).eval()
+    crops, chosen = torch.rand(2, 3, 192, 192), torch.tensor([*range(68), 75, 70])
+    (numbers, maps, means), (all_numbers, all_maps, all_means) = network(crops, chosen), network(crops)
+    assert torch.allclose(maps, all_maps[:, chosen], atol=1e-5)
+    assert torch.allclose(means, all_means[:, chosen], atol=1e-3)
+    found, whole = network.read((numbers, maps, means)), network.read((all_numbers, all_maps, all_means))
+    assert torch.allclose(found.shape, whole.shape, atol=1e-4)
+    assert torch.allclose(found.deviation, whole.deviation[:, chosen], atol=1e-5)
+    assert torch.allclose(found.spread, whole.spread, atol=1e-3)
+    maps.square().sum().backward()
+    assert network.maps.weight.grad is not None
+    assert network.maps.weight.grad.flatten(1).any(1).nonzero()[:, 0].tolist() == sorted(chosen.tolist())
+
+
+@torch.no_grad()
+def test_faces_are_drawn_one_by_one_as_together(network: FitterNetwork) -> None:
+    crops = torch.rand(3, 3, 192, 192, generator=torch.Generator().manual_seed(4))
+    with torch.enable_grad():
+        together = network(crops)
+    alone = network(crops)
+    assert torch.allclose(alone[0], together[0], atol=1e-4)
+    assert torch.allclose(alone[1], together[1][:, :68], atol=1e-4)
+    assert torch.allclose(alone[2], together[2], atol=1e-3)
+
+
 def test_one_training_step_moves_every_parameter() -> None:
     torch.manual_seed(0)
     network = FitterNetwork(SHAPE, EXPRESSION, DENSE)
-    numbers, maps = network(torch.rand(2, 3, 192, 192))
+    numbers, maps, _ = network(torch.rand(2, 3, 192, 192))
     (numbers.square().mean() + maps.square().mean()).backward()
     still = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert still == []
@@ -187,7 +206,7 @@ def test_a_glance_gives_the_same_landmarks_and_rotations(network: FitterNetwork)
 def test_deviations_are_kept_within_what_a_crop_can_hold(network: FitterNetwork) -> None:
     output = nothing(3)
     output[0][:, -POINTS:] = torch.tensor([-50.0, 0.5, 50.0])[:, None]
-    found = network.read(output).deviation[:, 0] / USUAL_DEVIATION
+    found = read(network, *output).deviation[:, 0] / USUAL_DEVIATION
     assert torch.allclose(found, torch.tensor([-4.0, 0.5, 4.0]).exp())
 
 

@@ -48,7 +48,7 @@ def test_pose_camera_and_coefficients_are_those_the_head_was_made_from(truth: Pa
     np.testing.assert_allclose(result["shape"], shape, atol=0.15)
     np.testing.assert_allclose(result["expression"], expression, atol=0.25)
     scale = result["crop_transform"][:, 0, 0]
-    np.testing.assert_allclose(result["camera"][:, 0], SCALE * scale, rtol=1e-4)
+    np.testing.assert_allclose(result["camera"][:, 0], SCALE * scale, rtol=5e-4)
     origin = np.array([150.0, 170.0]) * scale[:, None] + result["crop_transform"][..., 2]
     np.testing.assert_allclose(result["camera"][:, 1:3], origin, atol=0.02)
 

@@ -164,4 +164,7 @@ def test_manifest_row_projects_the_model_into_the_photo(rows: Batch) -> None:
         nearer = 1 - row["camera"]["nearness"] * seen[:, 2:]
 
         in_photo = origin + row["camera"]["scale"] / size * (seen[:, :2] + ray * seen[:, 2:]) / nearer
-        assert np.abs(in_photo - np.array(row["landmarks_3d"])[:, :2]).max() < 1.0
+        apart = np.abs(in_photo - np.array(row["landmarks_3d"])[:, :2])
+        # landmarks_3d are read off the position map, whose pixels are coarse at the rim of the lips.
+        assert apart.max() < 1.5
+        assert apart.mean() < 0.3

@@ -17,7 +17,7 @@ def plain_head(card: bool = False) -> HeadScene:
     texture = cv2.resize(coarse, (256, 256), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
     around = np.arctan2(mean[:, 0], mean[:, 2] + 0.05) / (2 * np.pi) + 0.5
     uv = np.stack([around, 0.5 - mean[:, 1] / 0.4], 1).clip(0.0, 1.0).astype(np.float32)
-    skin = Part(mean, model.triangles.numpy(), uv, texture, gloss=0.35, translucency=1.0, name=SKIN)
+    skin = Part(mean, model.closed_triangles.numpy(), uv, texture, gloss=0.35, translucency=1.0, name=SKIN)
     return HeadScene((skin, _card()) if card else (skin,), mean, {}, 0)
 
 

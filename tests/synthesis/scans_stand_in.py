@@ -9,8 +9,8 @@ from scipy.spatial import ConvexHull, KDTree
 from facerecon_ray.geometry.face_model import REGIONS, FaceModel
 from facerecon_ray.geometry.landmarks import landmarks_on_vertices
 from facerecon_ray.geometry.mesh_topology import boundary_loops
+from facerecon_ray.geometry.openings import halves
 from facerecon_ray.synthesis.model_building.blendshapes import SIDED, SIDES, UNSIDED
-from facerecon_ray.synthesis.model_building.correspondence import halves
 from facerecon_ray.synthesis.model_building.scans_model import PARTS
 
 CAPS = [REGIONS.index(name) for name in ("right_eye", "left_eye")]

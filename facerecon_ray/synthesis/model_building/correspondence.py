@@ -14,6 +14,7 @@ from scipy.sparse import csgraph
 from scipy.sparse.linalg import splu
 
 from facerecon_ray.geometry.nonrigid_registration import Target, bend_onto, laplacian, normals_of
+from facerecon_ray.geometry.openings import halves
 from facerecon_ray.geometry.surface import Surface
 from facerecon_ray.synthesis.model_building.scans_model import NOSE_TIP, ScansModel, edge_graph, laid_onto
 
@@ -138,16 +139,6 @@ def match_loops(loop: np.ndarray, other: np.ndarray) -> np.ndarray:
         along, points = _share(loop[own]), other[their]
         places[own] = np.stack([np.interp(along, _share(points), points[:, axis]) for axis in range(3)], 1)
     return places
-
-
-def halves(loop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of a closed loop's (n, 3) upper and lower half, both from the smallest x to the largest."""
-    first, last = int(loop[:, 0].argmin()), int(loop[:, 0].argmax())
-    turned = np.roll(np.arange(len(loop)), -first)
-    middle = (last - first) % len(loop)
-    ways = turned[: middle + 1], np.r_[turned[middle:], first][::-1]
-    upper, lower = sorted(ways, key=lambda way: -loop[way, 1].mean())
-    return upper, lower
 
 
 def _share(points: np.ndarray) -> np.ndarray:

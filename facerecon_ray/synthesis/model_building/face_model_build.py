@@ -9,8 +9,8 @@ import torch
 
 from facerecon_ray.errors import OutputError
 from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, REGIONS, FaceModel, usual_landmark_noise
+from facerecon_ray.geometry.openings import halves
 from facerecon_ray.synthesis.model_building.anny_statistics import anny_statistics
-from facerecon_ray.synthesis.model_building.correspondence import halves
 from facerecon_ray.synthesis.model_building.dense_landmarks import dense_landmarks
 from facerecon_ray.synthesis.model_building.face_layout import regions_of, uv_layout
 from facerecon_ray.synthesis.model_building.head_statistics import EXPRESSION_DEVIATION, HeadStatistics

@@ -142,7 +142,7 @@ class ProfiledPhoto:
         picture = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
         camera = photo.camera.in_picture(scale, torch.from_numpy(shift).float())
         points = photo.vertices * scale + functional.pad(torch.from_numpy(shift).float(), (0, 1))
-        fragments = rasterize(points[None], model.triangles, PICTURE_SIZE, PICTURE_SIZE, cull_back=True)
+        fragments = rasterize(points[None], model.closed_triangles, PICTURE_SIZE, PICTURE_SIZE, cull_back=True)
         outside = (~fragments.mask[:, None]).float()
         away = cv2.distanceTransform(outside[0, 0].byte().numpy(), cv2.DIST_L2, 5) / float(camera.scale)
         # Pixels at the outline show some of the face, which must not spread.
@@ -163,7 +163,7 @@ class ProfiledPhoto:
         face = self.model.face_vertices
         camera = recentred(self.camera, wanted, self.head[:, face], points[:, face])
         turned = camera.project(self.head)
-        fragments = rasterize(turned, self.model.triangles, PICTURE_SIZE, PICTURE_SIZE, cull_back=True)
+        fragments = rasterize(turned, self.model.closed_triangles, PICTURE_SIZE, PICTURE_SIZE, cull_back=True)
         colours, known, seen = self._colours(fragments, points)
         head = colours + spread_colours(colours, known) * (1 - known)
         cover = functional.avg_pool2d(fragments.mask[:, None].float(), 3, 1, 1, count_include_pad=False)
@@ -175,7 +175,7 @@ class ProfiledPhoto:
 
     def _colours(self, turned: Fragments, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Colours of the head (1, 3, S, S) times how well they are known (1, 1, S, S), and how well they are seen."""
-        triangles = self.model.triangles
+        triangles = self.model.closed_triangles
         photo = rasterize(points, triangles, PICTURE_SIZE, PICTURE_SIZE, cull_back=True)
         values = torch.cat([points, facing_camera(points, triangles) + (GRAZING - OUTLINE)], -1)
         tolerance = DEPTH_TOLERANCE * self.camera.scale
@@ -197,7 +197,7 @@ class ProfiledPhoto:
     def _on_region(self, fragments: Fragments, name: str) -> Tensor:
         """(1, 1, S, S) share of a region of the face model at each pixel."""
         inside = (self.model.regions == REGIONS.index(name)).float()[:, None]
-        return interpolate(fragments, self.model.triangles, inside).permute(0, 3, 1, 2)
+        return interpolate(fragments, self.model.closed_triangles, inside).permute(0, 3, 1, 2)
 
     def _turned_sheet(self, turned: Camera) -> Tensor:
         """(1, 3, S, S) the surroundings of the head in a view."""
