@@ -29,8 +29,10 @@ def test_a_small_build_gives_a_model_like_the_embedded_one(
     small, ours = FaceModel.load(tmp_path / "model.npz"), FaceModel.default()
     assert small.shape_size == 12
     assert small.recipe["heads"] == 60
-    assert torch.equal(small.triangles, ours.triangles)
-    assert (small.mean - ours.mean).norm(dim=-1).mean() < 0.004
+    # Of anny's heads alone it has a cap between the lips, whose vertices are the last ones.
+    vertices = len(ours.mean)
+    assert torch.equal(small.triangles[(small.triangles < vertices).all(1)], ours.triangles)
+    assert (small.mean[:vertices] - ours.mean).norm(dim=-1).mean() < 0.006
     assert any("components explain" in line for line in lines)
 
 
