@@ -13,7 +13,15 @@ from facerecon_ray.config.training import AugmentationSettings, FitterTraining
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera, rotation_from_angles
 from facerecon_ray.geometry.rasterizer import rasterize
-from facerecon_ray.networks.fitter import FACE_MODEL, MAP_SIDE, USUAL_DEVIATION, FittedFaces, network_for
+from facerecon_ray.networks.fitter import (
+    FACE_MODEL,
+    MAP_SIDE,
+    USUAL_DEVIATION,
+    FittedFaces,
+    Output,
+    means_of,
+    network_for,
+)
 from facerecon_ray.training.learner import Learner
 from facerecon_ray.training.recipes.augmentation import Placement
 from facerecon_ray.training.recipes.fitter import (
@@ -34,7 +42,7 @@ FACE = MODEL.face_vertices
 JAW = 17
 COEFFICIENTS = slice(9, 9 + MODEL.shape_size + MODEL.expression_size)
 
-settings = partial(FitterTraining, data="pairs", output="out", augmentation=STILL)
+settings = partial(FitterTraining, data="pairs", output="out", augmentation=STILL, dense_points=None)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +70,7 @@ def vertices(faces: FittedFaces) -> Tensor:
     return faces.camera.project(MODEL.vertices(faces.shape, faces.expression))
 
 
-def output_for(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+def output_for(batch: dict[str, Tensor]) -> Output:
     """What the network would have to say."""
     rotation = rotation_from_angles(batch["pose"])
     place = (batch["camera"][:, 1:3] - 128) / 128
@@ -73,18 +81,38 @@ def output_for(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     steps = (points[..., None] - centres) / (MAP_WIDTH * 256 / MAP_SIDE)
     maps = -0.5 * (steps[..., 0, None, :].square() + steps[..., 1, :, None].square())
     certain = torch.zeros(points.shape[:2])
-    return torch.cat([pose, scale, place, batch["shape"], batch["expression"], certain], 1), maps
+    numbers = torch.cat([pose, scale, place, batch["shape"], batch["expression"], certain], 1)
+    return numbers, maps, means_of(maps)
 
 
 class Says(torch.nn.Module):
     """A network that says the same whatever it sees."""
 
-    def __init__(self, output: tuple[Tensor, Tensor]) -> None:
+    def __init__(self, output: Output) -> None:
         super().__init__()
         self.output = output
 
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, crops: Tensor, chosen: Tensor | None = None) -> Output:
         return self.output
+
+
+class Remembers(torch.nn.Module):
+    """A network that remembers which points were asked of it."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.asked: list[Tensor | None] = []
+
+    def forward(self, crops: Tensor, chosen: Tensor | None = None) -> Output:
+        self.asked.append(chosen)
+        return self.network(crops, chosen)
+
+
+def shifted(output: Output) -> Output:
+    """The same with heat maps that lie a column to the right."""
+    maps = output[1].roll(1, -1)
+    return output[0], maps, means_of(maps)
 
 
 def test_mirrored_coefficients_make_the_mirror_image() -> None:
@@ -96,7 +124,7 @@ def test_mirrored_coefficients_make_the_mirror_image() -> None:
     face = MODEL.vertices(shape, expression)
     expected = face[:, MODEL.mirror] * torch.tensor([-1.0, 1.0, 1.0])
     distance = (found - expected).norm(dim=-1)[:, FACE]
-    assert distance.mean() < 0.0005
+    assert distance.mean() < 0.001
     assert (face - expected).norm(dim=-1)[:, FACE].mean() > 4 * distance.mean()
 
 
@@ -152,7 +180,8 @@ def test_the_truth_has_no_loss(recipe: FitterRecipe, batch: dict[str, Tensor]) -
     assert name == "fitter"
     certain = 2 * math.log(USUAL_DEVIATION)
     assert float(parts.pop("likelihood")) == pytest.approx(certain, abs=0.01), "of the deviations alone"
-    assert set(parts) == {"vertices", "shape", "expression", "points", "maps", "model_landmarks", "coefficients"}
+    names = {"vertices", "shape", "expression", "landmarks", "points", "maps", "model_landmarks", "coefficients"}
+    assert set(parts) == names
     assert {part: round(float(value), 2) for part, value in parts.items()} == dict.fromkeys(parts, 0.0)
 
 
@@ -175,15 +204,30 @@ def test_each_mistake_raises_its_own_losses(
 
 
 def test_points_that_are_off_raise_their_own_losses(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
-    numbers, maps = output_for(batch)
-    off = Says((numbers, maps.roll(1, -1)))
+    off = Says(shifted(output_for(batch)))
     ((_, parts),) = recipe.losses({"fitter": off}, batch, torch.Generator().manual_seed(0))
     expected = 2 * math.log(USUAL_DEVIATION) + 0.5 * (256 / MAP_SIDE / USUAL_DEVIATION) ** 2
     assert float(parts.pop("likelihood")) == pytest.approx(expected, rel=0.02)
-    assert {part for part, value in parts.items() if value > 0.01} == {"points", "maps"}
+    assert {part for part, value in parts.items() if value > 0.01} == {"landmarks", "points", "maps"}
     assert float(parts["points"]) == pytest.approx(256 / MAP_SIDE, rel=0.02)
     # Two Gaussians of one width that are a step apart.
     assert float(parts["maps"]) == pytest.approx(3.0 * 0.5 / MAP_WIDTH**2, rel=0.1)
+
+
+def test_a_step_learns_the_landmarks_and_some_of_the_dense_points_drawn_anew(batch: dict[str, Tensor]) -> None:
+    torch.manual_seed(0)
+    recipe = FitterRecipe(settings(dense_points=40), CPU)
+    network = Remembers(recipe.modules["fitter"])
+    for seed in (0, 0, 1):
+        ((_, parts),) = recipe.losses({"fitter": network}, batch, torch.Generator().manual_seed(seed))
+        assert all(value.isfinite() for value in parts.values())
+    first, again, other = (points.tolist() for points in network.asked if points is not None)
+    assert first[:68] == list(range(68)) and len(set(first)) == 108
+    assert first == again != other
+    every = FitterRecipe(settings(dense_points=600), CPU)
+    network = Remembers(every.modules["fitter"])
+    list(every.losses({"fitter": network}, batch, torch.Generator()))
+    assert network.asked == [None]
 
 
 def test_weights_of_losses_are_factors(batch: dict[str, Tensor]) -> None:
@@ -219,9 +263,9 @@ def test_figures_of_the_truth_are_0_and_those_of_other_faces_are_in_their_units(
 
 def test_shape_and_expression_are_learnt_by_squares(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
     def losses(size: float) -> dict[str, Tensor]:
-        numbers, maps = output_for(batch)
-        numbers[:, COEFFICIENTS] += size
-        ((_, parts),) = recipe.losses({"fitter": Says((numbers, maps))}, batch, torch.Generator().manual_seed(0))
+        output = output_for(batch)
+        output[0][:, COEFFICIENTS] += size
+        ((_, parts),) = recipe.losses({"fitter": Says(output)}, batch, torch.Generator().manual_seed(0))
         return parts
 
     one, two = losses(0.2), losses(0.4)
@@ -230,10 +274,10 @@ def test_shape_and_expression_are_learnt_by_squares(recipe: FitterRecipe, batch:
 
 
 def test_calibration_measures_how_points_and_coefficients_err(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
-    numbers, maps = output_for(batch)
-    numbers[:, 9] += 0.5
+    output = output_for(batch)
+    output[0][:, 9] += 0.5
     network = network_for(MODEL)
-    recipe.calibrate(Says((numbers, maps.roll(1, -1))), network, [batch, batch])
+    recipe.calibrate(Says(shifted(output)), network, [batch, batch])
     factors, own, coefficients = network.noise_factors, network.noise_own, network.coefficient_noise
     variance = (256 / MAP_SIDE / USUAL_DEVIATION) ** 2
     assert float(((factors**2).sum(1) + own)[::2].mean()) == pytest.approx(variance, rel=0.05)

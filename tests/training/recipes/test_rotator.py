@@ -82,9 +82,8 @@ class MeanHead:
         rows, model = len(crops), self._model
         landmarks = projected_landmarks(model, model.mean.expand(rows, -1, -1), _camera(rows))[..., :2]
         shape, expression = (torch.zeros(rows, size) for size in (model.shape_size, model.expression_size))
-        return FittedFaces(
-            _camera(rows), torch.eye(3).expand(rows, 3, 3), shape, expression, landmarks, torch.zeros(rows)
-        )
+        upright, certain = torch.eye(3).expand(rows, 3, 3), torch.zeros(rows, 68)
+        return FittedFaces(_camera(rows), upright, shape, expression, landmarks, certain, certain[:, 0])
 
 
 def _camera(rows: int) -> Camera:
