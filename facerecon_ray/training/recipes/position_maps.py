@@ -148,4 +148,4 @@ def map_weights(model: FaceModel, mask: str) -> Tensor:
         if bool(place.isfinite().all()):
             column, row = (place * MAP_SIZE).long().clamp(0, MAP_SIZE - 1).tolist()
             weights[row, column] = LANDMARK_WEIGHT
-    return weights
+    return weights * layout.mask
