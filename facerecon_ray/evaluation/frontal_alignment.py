@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import ndimage
 
 from facerecon_ray.errors import InputError
 from facerecon_ray.evaluation.picture_crops import PictureCrops, was_found
@@ -35,6 +36,9 @@ TOLERATED_MISFIT = 0.009
 """Metres; landmarks on a frontal face are 2 to 6 mm off, on a profile taken for a frontal face 10 and more."""
 
 MOST_ORIENTATIONS = 3
+
+OPENING_DEPTH, OPENING_WIDTH = 0.02, 7
+"""Metres behind its surroundings, of so many pixels, from which on a pixel shows no more of the surface."""
 
 EYE_CORNERS = (36 - CONTOUR_LANDMARKS, 45 - CONTOUR_LANDMARKS)
 NOSE_TIP = 30 - CONTOUR_LANDMARKS
@@ -224,7 +228,7 @@ def _on_surface(scan: Scan, pictures: ScanPictures, guess: Similarity, pixels: n
     triangles = torch.from_numpy(scan.triangles)
     fragments = rasterize(points, triangles, PICTURE_SIZE, PICTURE_SIZE)
     places = interpolate(fragments, triangles, torch.from_numpy(guess.apply(scan.vertices)).float())[0].numpy()
-    rows, columns = np.nonzero(fragments.mask[0].numpy())
+    rows, columns = np.nonzero(fragments.mask[0].numpy() & ~_behind_an_opening(fragments.depth[0].numpy()))
     gaps = (columns + 0.5 - pixels[:, :1]) ** 2 + (rows + 0.5 - pixels[:, 1:]) ** 2
     nearest = gaps.argmin(1)
     found: np.ndarray = places[rows[nearest], columns[nearest]].astype(np.float64)
@@ -234,6 +238,16 @@ def _on_surface(scan: Scan, pictures: ScanPictures, guess: Similarity, pixels: n
     shift = pixels - np.stack([columns[nearest], rows[nearest]], 1) - 0.5
     found[close, :2] += shift[close] * metres * (1.0, -1.0)
     return found
+
+
+def _behind_an_opening(depth: np.ndarray) -> np.ndarray:
+    """(H, W) bool, where a picture shows what lies far behind the surface around it: between lips, or through a hole.
+
+    depth : (H, W) pixels towards the camera, -inf where nothing is seen
+    """
+    far = OPENING_DEPTH / (METRES_ACROSS / PICTURE_SIZE)
+    depth = np.nan_to_num(depth, neginf=-1e6)
+    return np.asarray(ndimage.maximum_filter(depth, OPENING_WIDTH) - depth > far)
 
 
 def _with_unit(best: _Estimate, rounds: int) -> FrontalPose:

@@ -54,6 +54,11 @@ def test_a_dressed_head_is_nearly_frontal_already(align: FrontalAligner, dressed
     assert pose.unit == "metres"
 
 
+def test_landmarks_are_not_taken_from_behind_the_lips(align: FrontalAligner, dressed_head: Scan) -> None:
+    lips = align(dressed_head).landmarks[60 - 17 :]
+    assert np.ptp(lips[:, 2]) < 0.03
+
+
 def test_a_scan_without_a_face_is_refused_in_the_end(align: FrontalAligner) -> None:
     ball = trimesh.creation.icosphere(4, 1.0)
     scan = Scan(np.array(ball.vertices), np.array(ball.faces, np.int64), MeshColours())
