@@ -29,6 +29,8 @@ facerecon reconstruct --pairs pairs.csv --output out
 
 facerecon reconstruct photos/ --people --output out
 
+facerecon reconstruct photos/ --no-meshes --set export.previews=false --output rows
+
 facerecon reconstruct s3://bucket/photos --output s3://bucket/meshes
 
 facerecon reconstruct --config jobs/reconstruct_photos.yaml --dry-run
@@ -72,6 +74,14 @@ def reconstruct(
             "the face model's own vertices."
         ),
     ] = None,
+    meshes: Annotated[
+        bool | None,
+        typer.Option(
+            "--meshes/--no-meshes",
+            help="Write meshes; without, only rows, of which `facerecon export` makes meshes later.",
+            show_default=False,
+        ),
+    ] = None,
     people: Annotated[
         bool,
         typer.Option("--people", help="Store what `facerecon people` needs: biometric data, see docs/privacy.md."),
@@ -102,6 +112,7 @@ def reconstruct(
         "reconstruct.weights": weights,
         "export.format": mesh_format,
         "export.topology": topology,
+        "export.meshes": meshes,
         "people.enabled": people or None,
         "limit": limit,
         "s3.endpoint_url": endpoint_url,
@@ -173,7 +184,7 @@ def _summarise(result: "JobResult") -> None:
     rows, run = result.totals.rows, result.run
     table = Table(show_header=False)
     table.add_row("photos", f"{result.totals.photos}")
-    table.add_row("faces with a mesh", f"{rows.get('ok', 0)}")
+    table.add_row("faces", f"{rows.get('ok', 0)}")
     table.add_row("photos without a face", f"{rows.get('no_face', 0)}")
     table.add_row("photos unreadable", f"{rows.get('unreadable', 0)}")
     table.add_row("failed", f"{rows.get('failed', 0)}")

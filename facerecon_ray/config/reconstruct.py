@@ -85,6 +85,9 @@ class ExportSettings(Settings):
     has a texture, dense where the vertices carry the colours."""
     previews: bool = True
     """Write a preview picture of every face."""
+    meshes: bool = True
+    """Write a mesh of every face. Without, the manifest's rows are what comes out, and `facerecon export` makes meshes
+    of them later, with method fitted."""
 
     @property
     def vertices(self) -> Literal["smooth", "dense", "model"]:
@@ -172,6 +175,11 @@ class ReconstructJob(Settings):
 
     @model_validator(mode="after")
     def _people_take_textures_from_meshes(self) -> Self:
+        if self.people.enabled and not self.export.meshes:
+            raise ValueError(
+                "people.enabled: people's textures are made of those of their faces' meshes, which a job with "
+                "export.meshes false does not write; leave out one of the two"
+            )
         if self.people.enabled and self.export.format != "glb":
             raise ValueError(
                 f"people.enabled: people's textures are made of those of their faces' meshes, which "

@@ -1,5 +1,6 @@
 """First stage: the bytes of each photo."""
 
+import hashlib
 import os
 import stat
 import time
@@ -25,7 +26,8 @@ class Reader:
     """Read photos; what cannot be read becomes a row with status "unreadable" and the reason.
 
     Input column    photo_uri : (B,) str; perhaps status, error, and others, which are passed on
-    Output columns  photo_bytes : (B,) bytes, b"" where unreadable; status, error : (B,) str; read_ms : (B,) float32
+    Output columns  photo_bytes : (B,) bytes, b"" where unreadable; photo_sha256 : (B,) str, hexadecimal digits of
+                    theirs, "" likewise; status, error : (B,) str; read_ms : (B,) float32
 
     A photo that an S3 store does not deliver within the time limit is unreadable too, if the store delivers others.
     One that answers nothing at all ends the job with `StoreUnavailableError`: an outage makes no photo unreadable.
@@ -43,12 +45,14 @@ class Reader:
             "error": np.full(len(uris), "", object),
             **batch,
             "photo_bytes": np.full(len(uris), b"", object),
+            "photo_sha256": np.full(len(uris), "", object),
             "read_ms": np.zeros(len(uris), np.float32),
         }
         wanted = np.flatnonzero(result["status"] == OK)
         result["status"], result["error"] = result["status"].copy(), result["error"].copy()
         for row, (data, error, seconds) in zip(wanted, self._threads.map(self._attempt, uris[wanted]), strict=True):
             result["photo_bytes"][row] = data
+            result["photo_sha256"][row] = hashlib.sha256(data).hexdigest() if data else ""
             result["error"][row] = error
             result["status"][row] = UNREADABLE if error else OK
             result["read_ms"][row] = seconds * 1000

@@ -7,6 +7,7 @@ People            PEOPLE/people.parquet, PEOPLE/people.json    PEOPLE/people/<pe
                   PEOPLE/identities.parquet                    PEOPLE/people/part-<number>.parquet, viewer.html
                   PEOPLE/index.html
 Training data     OUT/shards/part-<shard>.parquet, .json       OUT/dataset.json, OUT/preview.png
+Exported meshes   TO/meshes/<photo key>/<face index>.glb       TO/exported.parquet, TO/export.json
 Training          OUT/samples/step-<step>.png                  OUT/figures.json
 """
 
@@ -22,12 +23,14 @@ RUN_RECORD, GALLERY, RUN_REPORT = "run.json", "index.html", "report.html"
 PEOPLE, PEOPLE_FILES, PEOPLE_RECORD, IDENTITIES = "people.parquet", "people", "people.json", "identities.parquet"
 SHARDS, CARD, CONTACT_SHEET = "shards", "dataset.json", "preview.png"
 SAMPLES, FIGURES = "samples", "figures.json"
+EXPORT_RECORD, EXPORT_LIST = "export.json", "exported.parquet"
 
 RESULTS = {
     RUN_RECORD: (MESHES, PREVIEWS, VIEWER, MANIFEST, PLAN),
     PEOPLE_RECORD: (PEOPLE_FILES, PEOPLE, IDENTITIES),
     CARD: (SHARDS, CONTACT_SHEET),
     FIGURES: (SAMPLES,),
+    EXPORT_RECORD: (MESHES, EXPORT_LIST),
 }
 """What a job has written, by the file beside it that only a job writes: nothing in it is an input."""
 
@@ -53,6 +56,11 @@ def photo_key(uri: str, root: str) -> str:
         return key
     digest = hashlib.sha256(uri.encode()).hexdigest()[:20]
     return "/".join(_clean(name) for name in names[-2:]) + "~" + digest
+
+
+def mesh_name(key: str, face: int, suffix: str) -> str:
+    """Where the mesh of a face lies in an output, by its photo's key and the end of its format."""
+    return f"{MESHES}/{key}/{face}.{suffix}"
 
 
 def _names(uri: str, root: str) -> tuple[tuple[str, ...], bool]:

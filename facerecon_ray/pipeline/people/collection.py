@@ -8,10 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from facerecon_ray.config.assets import FACE_MODEL
 from facerecon_ray.config.people import GroupingSettings
-from facerecon_ray.errors import AssetError, InputError
-from facerecon_ray.pipeline.preparation import checksum
+from facerecon_ray.errors import InputError
 from facerecon_ray.stages.people.grouping import NOBODY, GroupedFaces, group_faces
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.people import IDENTITY_SCHEMA
@@ -20,7 +18,6 @@ from facerecon_ray.storage.run_record import RunRecord
 
 _COLUMNS = ["photo_uri", "face_index", "status", "descriptor", "pose", "quality", "bbox"]
 _ID_LENGTH = 12
-FACE_MODEL_ASSET = "face_model"
 
 
 @dataclass(frozen=True)
@@ -143,22 +140,6 @@ def identities(collection: Collection, people: list[str | None]) -> pa.Table:
 def stamp_of(record: RunRecord) -> str:
     """Of the job whose faces people have: one that was done anew has other faces under the same names."""
     return record.runs[0].started if record.runs else ""
-
-
-def check_face_model(record: RunRecord, face_model: Path | None) -> None:
-    """Refuse a face model that the job's faces were not fitted with: their coefficients mean nothing to it.
-
-    Raises
-    ------
-    AssetError
-        when it is another one, or cannot be read
-    """
-    fitted = record.assets.get(FACE_MODEL_ASSET)
-    if fitted not in (None, checksum(FACE_MODEL_ASSET, face_model or FACE_MODEL)):
-        raise AssetError(
-            f"the faces were fitted with another face model than {face_model or 'the embedded one'}; "
-            "name theirs (face_model), or reconstruct the photos again"
-        )
 
 
 def members_of(keys: list[tuple[str, int]], stamp: str) -> str:

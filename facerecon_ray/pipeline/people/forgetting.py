@@ -13,7 +13,8 @@ import pyarrow as pa
 from facerecon_ray.config.reconstruct import ReportSettings
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import InputError, OutputError
-from facerecon_ray.pipeline.people.collection import check_face_model, members_of, stamp_of
+from facerecon_ray.pipeline.model_files import check_face_model
+from facerecon_ray.pipeline.people.collection import members_of, stamp_of
 from facerecon_ray.pipeline.people.merging import FACE_COLUMNS, MEMBERS, PERSON, PeopleFiles, PersonMaker
 from facerecon_ray.report.gallery import write_gallery
 from facerecon_ray.report.people_page import write_people_page
