@@ -180,6 +180,16 @@ def test_a_phase_ends_when_its_time_is_over_and_keeps_what_it_found(
     assert '"ms": 1.0' in (tmp_path / "results.jsonl").read_text()
 
 
+def test_a_phase_that_comes_too_late_does_its_first_step(tmp_path: Path) -> None:
+    report, done = Report(tmp_path), []
+
+    def steps(clock: Clock):
+        yield from ((name, partial(done.append, name)) for name in ("first", "second"))
+
+    run_phase(report, "correct", -1.0, steps)
+    assert done == ["first"] and report.skipped == ["second"]
+
+
 def test_the_block_that_is_printed_is_what_the_cost_table_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
