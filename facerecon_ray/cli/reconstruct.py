@@ -21,6 +21,8 @@ facerecon reconstruct portrait.jpg --output out
 
 facerecon reconstruct photos/ --output out --limit 100
 
+facerecon reconstruct clip.mp4 --people --output out
+
 facerecon reconstruct 'photos/**/*.png' --output out --format obj --topology model
 
 facerecon reconstruct list.csv --output out --set rotate.yaw_change=20 --set pools.crop.workers=4
@@ -35,7 +37,8 @@ facerecon reconstruct s3://bucket/photos --output s3://bucket/meshes
 
 facerecon reconstruct --config jobs/reconstruct_photos.yaml --dry-run
 
-Photos are JPEG, HEIC, PNG, WebP, AVIF, TIFF, BMP or GIF files, and JPEG XL where pillow-jxl-plugin is installed.
+Photos are JPEG, HEIC, PNG, WebP, AVIF, TIFF, BMP or GIF files, and JPEG XL where pillow-jxl-plugin is installed; of
+clips (MP4, MOV, MKV, WebM, AVI and others) two frames a second are read.
 The same command again finishes what is missing and redoes nothing. Look at OUT/index.html afterwards.
 Credentials for S3 come from the environment, a profile or a role, as the AWS tools find them.
 """
@@ -47,7 +50,8 @@ def reconstruct(
         str | None,
         typer.Argument(
             metavar="INPUT",
-            help="A photo, a folder, a quoted glob pattern, or a list (.txt, .csv, .parquet); a path or s3://bucket/...",
+            help="A photo, a clip, a folder, a quoted glob pattern, or a list (.txt, .csv, .parquet); a path or "
+            "s3://bucket/...",
         ),
     ] = None,
     output: Annotated[

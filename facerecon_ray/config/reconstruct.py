@@ -19,6 +19,8 @@ class ReadSettings(Settings):
     max_side: int = Field(default=8192, ge=256)
     """Photos are decoded with at most this many pixels on their longer side, whatever `crop.smallest_face` asks
     for."""
+    frames_per_second: float = Field(default=2.0, ge=0.0, le=60.0)
+    """Frames of a clip that are read, a second of it; 0 passes clips over."""
     threads: int = Field(default=8, ge=1)
     """Photos that a worker reads at the same time."""
 
@@ -130,7 +132,8 @@ class ReconstructJob(Settings):
     command: ClassVar[str] = "reconstruct"
 
     input: Annotated[str, Names.FILE]
-    """A photo, a folder, a glob pattern, or a list of photos (.txt, .csv, .parquet); a path or s3://bucket/..."""
+    """A photo, a clip, a folder, a glob pattern, or a list of photos (.txt, .csv, .parquet); a path or
+    s3://bucket/..."""
     pairs: bool = False
     """Whether the input is a list of pairs: a CSV with the columns front and side, two photos of one person each."""
     output: Location

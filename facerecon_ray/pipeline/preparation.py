@@ -15,8 +15,9 @@ from facerecon_ray.pipeline.model_files import checksum
 from facerecon_ray.storage.layout import PLAN
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
-from facerecon_ray.storage.photos.inputs import PhotoListing, canonical_input, list_pairs, list_photos
+from facerecon_ray.storage.photos.inputs import canonical_input, list_pairs, list_photos
 from facerecon_ray.storage.photos.known_photos import KnownPhotos
+from facerecon_ray.storage.photos.photo_listing import PhotoListing
 from facerecon_ray.storage.photos.photo_lists import is_list
 from facerecon_ray.storage.photos.photo_plan import PhotoPlan
 from facerecon_ray.storage.run_record import RunRecord, load_record, new_record
@@ -24,7 +25,7 @@ from facerecon_ray.storage.uris import name_of
 
 # What may differ when a job is continued: how much and how fast, but not what comes out for a photo.
 _FREE_SETTINGS = ("output", "limit", "pools", "report", "shard_photos", "s3", "faults")
-_FREE_READ_SETTINGS = ("threads",)
+_FREE_READ_SETTINGS = ("threads", "frames_per_second")
 _CHUNK = 1000
 
 
@@ -132,7 +133,9 @@ def prepare(job: ReconstructJob, overwrite: bool = False, retry_failed: bool = F
 
 
 def _listing(job: ReconstructJob, output: OutputFolder) -> PhotoListing:
-    return (list_pairs if job.pairs else list_photos)(job.input, job.s3, output.uri)
+    if job.pairs:
+        return list_pairs(job.input, job.s3, output.uri)
+    return list_photos(job.input, job.s3, output.uri, job.read)
 
 
 def _result_settings(job: ReconstructJob) -> dict[str, Any]:

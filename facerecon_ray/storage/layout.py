@@ -16,7 +16,7 @@ import os
 import re
 import unicodedata
 
-from facerecon_ray.storage.uris import is_photo_name, is_s3, path_of
+from facerecon_ray.storage.uris import is_clip_name, is_photo_name, is_s3, path_of, split_frame
 
 MESHES, PREVIEWS, VIEWER, MANIFEST, PLAN = "meshes", "previews", "viewer", "manifest", "plan"
 RUN_RECORD, GALLERY, RUN_REPORT = "run.json", "index.html", "report.html"
@@ -43,16 +43,21 @@ def photo_key(uri: str, root: str) -> str:
     """Relative folder for a photo's files: readable, path-safe, and different for different photos.
 
     A photo below the root whose names are harmless has its own relative path as key. Every other photo has its
-    names cleaned and a hash of the URI behind a "~", a character that no other key contains.
+    names cleaned and a hash of the URI behind a "~", a character that no other key contains. Frames of a clip lie
+    below the key of the clip.
 
     Parameters
     ----------
     uri : the photo
     root : folder or s3:// prefix that the photos of the job have in common; the same for all photos of an output
     """
+    clip, seconds = split_frame(uri)
+    if seconds is not None:
+        return f"{photo_key(clip, root)}/t={seconds:.3f}"
     names, inside = _names(uri, root)
     key = "/".join(names)
-    if inside and is_photo_name(names[-1]) and len(key) <= _MAX_KEY_LENGTH and all(map(_is_safe, names)):
+    is_named = is_photo_name(names[-1]) or is_clip_name(names[-1])
+    if inside and is_named and len(key) <= _MAX_KEY_LENGTH and all(map(_is_safe, names)):
         return key
     digest = hashlib.sha256(uri.encode()).hexdigest()[:20]
     return "/".join(_clean(name) for name in names[-2:]) + "~" + digest
