@@ -1,7 +1,7 @@
 """What the package does on one GPU, in a quarter of an hour: is it correct, how fast is it, and what can it learn.
 
     python benchmarks/gpu_check.py --output gpu                              # all phases, 840 seconds
-    python benchmarks/gpu_check.py --output gpu --train fitter --init FITTER.safetensors
+    python benchmarks/gpu_check.py --output gpu --train fitter --train detector --init FITTER.safetensors
     python benchmarks/gpu_check.py --device cpu --seconds 60                 # rehearsal without a GPU
 
 It needs PyTorch with CUDA and this source tree; neither Ray nor a network. A machine for PyTorch may lack pydantic
@@ -57,6 +57,7 @@ def main() -> None:
         return
     if machine.on_gpu and not torch.cuda.is_available():
         raise SystemExit(f"device {arguments.device}: PyTorch {torch.__version__} sees no GPU; --device cpu rehearses")
+    begin = train.beginnings(arguments.train or ["fitter"], arguments.init)
     report = Report(arguments.output)
     inputs = Inputs(arguments.carried, machine.quick)
     report.result("machine", machine.gpu_type, device=arguments.device, torch=torch.__version__, quick=machine.quick)
@@ -65,7 +66,7 @@ def main() -> None:
         "correct": partial(correct.steps, report, machine, inputs),
         "fast": partial(fast.steps, report, machine, inputs),
         "end to end": partial(end_to_end.steps, report, machine, inputs),
-        "train": partial(train.steps, report, machine, inputs, arguments.train, arguments.init),
+        "train": partial(train.steps, report, machine, inputs, begin),
     }
     chosen = ["inputs", *arguments.only] if arguments.only else list(phases)
     run_all(report, phases, chosen, arguments.seconds)
@@ -87,8 +88,19 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("gpu"), help="folder for results and trained weights")
     parser.add_argument("--carried", type=Path, help="folder that --pack made, where packages are missing")
     parser.add_argument("--only", action="append", choices=[*SHARES][1:], help="run this phase only; may be repeated")
-    parser.add_argument("--train", default="fitter", choices=train.NETWORKS, help="what the last phase trains")
-    parser.add_argument("--init", type=Path, help="weights to begin with; without them, those of the package")
+    parser.add_argument(
+        "--train",
+        action="append",
+        choices=train.PUPILS,
+        help="what the last phase trains, the fitter without it; may be repeated, and the time is shared",
+    )
+    parser.add_argument(
+        "--init",
+        action="append",
+        type=Path,
+        default=[],
+        help="weights to begin with, of a network that is trained; without them, those of the package",
+    )
     parser.add_argument("--pack", type=Path, metavar="FOLDER", help="fill a folder that travels to a bare machine")
     parser.add_argument("--people", type=int, default=PACKED_PEOPLE, help="dressed heads in it")
     parser.add_argument("--worker", help=argparse.SUPPRESS)

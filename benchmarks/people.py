@@ -30,6 +30,7 @@ from facerecon_ray.geometry.person_merging import MergedShape, merge_photos
 from facerecon_ray.geometry.position_map import UvLayout
 from facerecon_ray.geometry.shape_of_person import ShapeEvidence
 from facerecon_ray.stages.crop import Cropper
+from facerecon_ray.stages.people.following import UNFOLLOWED
 from facerecon_ray.stages.people.grouping import NOBODY, GroupedFaces, group_faces
 from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import OK, Batch
@@ -194,6 +195,7 @@ def measure_groups(options: argparse.Namespace) -> None:
             chosen,
             good[chosen],
             np.full(len(chosen), NOBODY),
+            np.full(len(chosen), UNFOLLOWED),
         )
         found = group_faces(faces, settings)
         together = (found[:, None] == found) & (found != NOBODY)
@@ -215,7 +217,7 @@ def measure_scale(options: argparse.Namespace) -> None:
     descriptors = centres[who]
     descriptors += rng.standard_normal(descriptors.shape, np.float32) * np.float32(WITHIN / np.sqrt(2 * 128))
     nobody = np.full(options.faces, NOBODY)
-    faces = GroupedFaces(descriptors, np.arange(options.faces), np.ones(options.faces, bool), nobody)
+    faces = GroupedFaces(descriptors, np.arange(options.faces), np.ones(options.faces, bool), nobody, nobody)
     start, used = time.perf_counter(), time.process_time()
     found = group_faces(faces, GroupingSettings())
     seconds, cpu = time.perf_counter() - start, time.process_time() - used

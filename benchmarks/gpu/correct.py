@@ -7,6 +7,8 @@ from functools import partial
 import numpy as np
 import torch
 
+from facerecon_ray.config.training import NETWORKS
+from facerecon_ray.geometry.rasterizer import kernels
 from gpu.inputs import Inputs
 from gpu.machine import Machine, Precision, precision
 from gpu.paths import Arrays, Path, Paths
@@ -57,7 +59,7 @@ def tolerances(paths: Paths) -> dict[str, tuple[Path, dict[str, Tolerance]]]:
         "fit": (paths.fit, {"landmarks": PIXEL, "mesh": MILLIMETRE}),
         "detector cascade": (paths.detector("cascade"), {"boxes": Tolerance(0.5), "count": SAME}),
         "detector mmod": (paths.detector("mmod"), {"boxes": Tolerance(0.5), "count": SAME}),
-        "rasterizer": (paths.rasterizer, {"triangles": Tolerance(0.0, 0.999), "depth": Tolerance(0.01, 0.999)}),
+        "rasterizer": (paths.rasterizer, {"triangles": SAME, "depth": SAME, "barycentric": SAME}),
         "fill": (paths.fill, {"picture": PICTURES, "seen": Tolerance(0.01, 0.98)}),
         "rotate": (paths.rotator, {"landmarks": PIXEL, "pose": PIXEL, "rotated": PICTURES}),
         "rotator": (paths.generator, {"picture": LEVEL}),
@@ -67,7 +69,7 @@ def tolerances(paths: Paths) -> dict[str, tuple[Path, dict[str, Tolerance]]]:
         "descriptor": (paths.descriptor, {"descriptor": Tolerance(1e-3)}),
         "rendering": (paths.rendering, {"crop": PICTURES, "landmarks": PIXEL, "shape": Tolerance(1e-4)}),
     }
-    for network in ("fitter", "two-view", "prnet", "rotator"):
+    for network in NETWORKS:
         known[f"losses {network}"] = (paths.losses(network), {})
     return known
 
@@ -80,6 +82,8 @@ def steps(report: Report, machine: Machine, inputs: Inputs, clock: Clock) -> Ite
             "the device's results",
             "no CUDA device: each path runs once, on the CPU, and is compared with nothing",
         )
+    elif kernels(machine.device) is None:
+        report.skip(PHASE, "the rasterizer's kernels", "Triton does not work here, see the warning; plain torch draws")
     paths = Paths(inputs, 2 if machine.quick else 64)
     modes: tuple[Precision, ...] = ("float32",) if machine.quick else ("float32", "shipped")
     for mode in modes:

@@ -3,21 +3,29 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import torch
 
+from facerecon_ray.geometry import rasterizer_torch
+from facerecon_ray.geometry.rasterizer import kernels
+from facerecon_ray.geometry.rasterizer_torch import NOTHING
 from facerecon_ray.synthesis.batched.views import draw_views
 from gpu.inputs import Inputs
 from gpu.machine import Machine
 from gpu.networks import Network, networks
-from gpu.paths import photographer
+from gpu.paths import Paths, photographer
 from gpu.report import Clock, Report, Step
 from gpu.stage_block import block, stage_costs
 from gpu.workers import Chain, together
 
 PHASE = "fast"
 BATCHES, FEW_BATCHES = (1, 8, 64, 256), (1, 2)
+TILES = ((16, 4, 4), (32, 4, 4), (8, 4, 4), (32, 2, 4), (8, 8, 8), (4, 8, 4))
+"""Triangles, rows and columns that a program of the rasterizer draws at a time; the first are as shipped."""
+
 PROFILED = 3
 ROWS_PRINTED = 12
 WORKER_BATCH = 64
@@ -30,6 +38,7 @@ def steps(report: Report, machine: Machine, inputs: Inputs, clock: Clock) -> Ite
     for batch in batches[1:]:
         yield f"chain from crops, batch {batch}", partial(fast.chain, batch)
     yield "rendering", partial(fast.rendering, 2 if machine.quick else 256)
+    yield "rasterizer", partial(fast.rasterizer, 2 if machine.quick else 256)
     yield "stage costs", fast.costs
     for network in networks(inputs.model, machine.quick):
         for batch in batches:
@@ -65,6 +74,27 @@ class _Fast:
         views = draw_views(self._inputs.job, batch, 0)
         drawing = self._machine.milliseconds(lambda: draw_views(self._inputs.job, batch, 1), 0.0)
         self._time(f"rendering, 128 pixels, batch {batch}", lambda: make(views), batch, views_ms=drawing)
+
+    def rasterizer(self, batch: int) -> None:
+        """Fitted heads at 256 pixels, in plain torch and by the kernels with tiles of some shapes."""
+        device = self._machine.device
+        points, triangles = (values.to(device) for values in Paths(self._inputs, batch).drawn_heads())
+
+        def drawn(way: ModuleType) -> None:
+            nearest = torch.full((batch, 256, 256), NOTHING, dtype=torch.int64, device=device)
+            way.draw(nearest, points, triangles, True)
+            way.resolve(nearest, points, triangles)
+
+        self._time(f"rasterizer in plain torch, batch {batch}", lambda: drawn(rasterizer_torch), batch)
+        by_kernels = kernels(device) if self._machine.on_gpu else None
+        if by_kernels is None:
+            self._report.skip(PHASE, f"rasterizer by kernels, batch {batch}", "Triton's kernels want a CUDA device")
+            return
+        for tile in TILES:
+            shape: dict[str, Any] = dict(zip(("TRIANGLES", "ROWS", "COLUMNS"), tile, strict=True))
+            with mock.patch.multiple(by_kernels, **shape):
+                name = "rasterizer by kernels, tile " + " x ".join(map(str, tile))
+                self._time(f"{name}, batch {batch}", lambda: drawn(by_kernels), batch)
 
     def costs(self) -> None:
         """The block for stage_costs.yaml."""

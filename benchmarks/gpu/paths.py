@@ -77,10 +77,11 @@ class Paths:
         return _arrays({"mesh": model.vertices(fit.shape, fit.expression), "landmarks": fit.landmarks[..., :2]})
 
     def rasterizer(self, device: torch.device) -> Arrays:
-        """What each pixel of the fitted heads sees."""
-        camera, vertices = self._heads(device)
-        fragments = rasterize(camera.project(vertices), self.inputs.model.triangles.to(device), 256, 256)
-        return _arrays({"triangles": fragments.triangle, "depth": fragments.depth.clamp(min=-1e3)})
+        """What each pixel sees of the fitted heads, projected on the CPU."""
+        points, triangles = self.drawn_heads()
+        fragments = rasterize(points.to(device), triangles.to(device), 256, 256)
+        depth = fragments.depth.clamp(min=-1e3)
+        return _arrays({"triangles": fragments.triangle, "depth": depth, "barycentric": fragments.barycentric})
 
     def fill(self, device: torch.device) -> Arrays:
         """The turned and filled view of the same fits."""
@@ -129,7 +130,7 @@ class Paths:
 
         def run(device: torch.device) -> Arrays:
             torch.manual_seed(0)
-            job = training_job(network, device)
+            job = training_job(network, device, self.inputs.quick)
             recipe = build_recipe(job, device)
             wanted = columns_of(job)
             batch = on_device({name: self._training_columns()[name] for name in wanted}, device)
@@ -152,6 +153,11 @@ class Paths:
         )
         rows = photographer(self.inputs, device, 128)(draw_views(quiet, min(self.rows, 16), 1))
         return _arrays({"crop": rows["crop"].float(), "landmarks": rows["landmarks_3d"], "shape": rows["shape"]})
+
+    def drawn_heads(self) -> tuple[Tensor, Tensor]:
+        """Points (B, N, 3) of the fitted heads in their crops, and their triangles (T, 3)."""
+        camera, vertices = self._heads(torch.device("cpu"))
+        return camera.project(vertices), self.inputs.model.triangles
 
     def _heads(self, device: torch.device) -> tuple[Camera, Tensor]:
         return fitted_heads(self.inputs.repeated(self.inputs.rotated, self.rows), self.inputs, device)
@@ -190,10 +196,12 @@ def photographer(
     )
 
 
-def training_job(network: str, device: torch.device, **settings: object) -> TrainJob:
-    """Settings of a training without files."""
-    job = NETWORKS[network]
-    return job.model_validate({"data": "unused", "output": "unused", "device": str(device), **settings})
+def training_job(network: str, device: torch.device, quick: bool, **settings: object) -> TrainJob:
+    """Settings of a training without files; quick: with few backgrounds, which take a while to draw."""
+    few = {"background_count": 4} if network == "detector" and quick else {}
+    workers = {"gpus": 1.0 if device.type == "cuda" else 0.0}
+    given = {"data": "unused", "output": "unused", "device": str(device), "workers": workers, **few, **settings}
+    return NETWORKS[network].model_validate(given)
 
 
 def _arrays(tensors: dict[str, Tensor]) -> Arrays:

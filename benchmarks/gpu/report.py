@@ -104,7 +104,7 @@ Step = tuple[str, Callable[[], None]]
 
 
 def run_phase(report: Report, phase: str, seconds: float, steps: Callable[[Clock], Iterator[Step]]) -> None:
-    """Run the steps of a phase, one by one, while there is time.
+    """Run the steps of a phase, one by one, while there is time; the first one in any case.
 
     Parameters
     ----------
@@ -117,8 +117,8 @@ def run_phase(report: Report, phase: str, seconds: float, steps: Callable[[Clock
     clock, most = Clock(seconds), seconds + max(LEAST_GRACE, GRACE * seconds)
     try:
         with _ended_after(most):
-            for name, step in steps(clock):
-                if clock.left <= 0:
+            for number, (name, step) in enumerate(steps(clock)):
+                if number > 0 and clock.left <= 0:
                     report.skip(phase, name, "no time left in this phase")
                     continue
                 try:

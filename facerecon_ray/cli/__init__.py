@@ -2,11 +2,24 @@
 --help is instant.
 """
 
-from facerecon_ray.cli import evaluate, forget, jobs, manifest, model, people, plan, reconstruct, synthesize, train
+from facerecon_ray.cli import (
+    evaluate,
+    export,
+    forget,
+    jobs,
+    manifest,
+    model,
+    people,
+    plan,
+    reconstruct,
+    synthesize,
+    train,
+)
 from facerecon_ray.cli.app import main, start
 
 __all__ = [
     "evaluate",
+    "export",
     "forget",
     "jobs",
     "main",

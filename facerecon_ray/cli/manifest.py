@@ -24,6 +24,8 @@ facerecon manifest s3://bucket/meshes --status failed --status unreadable
 
 facerecon manifest out --yaw-over 60 --parquet turned.parquet
 
+facerecon manifest out --where "abs(yaw) > 60 and quality > 0.8 and photo_width > 1000"
+
 facerecon manifest monday tuesday --join --csv both.csv
 """
 
@@ -41,6 +43,9 @@ def manifest(
     yaw_over: Annotated[float | None, typer.Option(help="Only faces turned by more degrees, to either side.")] = None,
     quality_under: Annotated[float | None, typer.Option(help="Only faces with less quality (0 to 1).")] = None,
     photo: Annotated[str, typer.Option(help="Only photos whose URI contains this text.")] = "",
+    where: Annotated[
+        str | None, typer.Option(metavar="CONDITION", help="Only rows of which this SQL condition is true.")
+    ] = None,
     join: Annotated[
         bool, typer.Option("--join", help="Faces of several outputs side by side instead of one below the other.")
     ] = False,
@@ -53,13 +58,14 @@ def manifest(
     from facerecon_ray.config.storage import S3Settings
     from facerecon_ray.errors import SettingsError
     from facerecon_ray.storage.manifest_query import STATUSES, Conditions, open_manifests
+    from facerecon_ray.storage.row_filter import RowFilter
 
     for value in status or []:
         if value not in STATUSES:
             raise SettingsError(f"--status {value!r}: choose {', '.join(STATUSES)}")
     if join and len(outputs) < 2:
         raise SettingsError("--join: name at least two outputs")
-    conditions = Conditions(tuple(status or ()), yaw_over, quality_under, photo)
+    conditions = Conditions(tuple(status or ()), yaw_over, quality_under, photo, RowFilter(where) if where else None)
     manifests = open_manifests(outputs, S3Settings(endpoint_url=endpoint_url))
     if csv or parquet:
         _export(manifests, outputs, conditions, join, csv, parquet)
@@ -102,7 +108,7 @@ def _show_rows(
     import pyarrow as pa
     from rich.table import Table
 
-    from facerecon_ray.storage.manifest_query import flatten
+    from facerecon_ray.storage.row_filter import flatten
 
     found, kept = 0, 0
     shown: list[pa.Table] = []

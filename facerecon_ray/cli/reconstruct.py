@@ -21,6 +21,8 @@ facerecon reconstruct portrait.jpg --output out
 
 facerecon reconstruct photos/ --output out --limit 100
 
+facerecon reconstruct clip.mp4 --people --output out
+
 facerecon reconstruct 'photos/**/*.png' --output out --format obj --topology model
 
 facerecon reconstruct list.csv --output out --set rotate.yaw_change=20 --set pools.crop.workers=4
@@ -29,11 +31,14 @@ facerecon reconstruct --pairs pairs.csv --output out
 
 facerecon reconstruct photos/ --people --output out
 
+facerecon reconstruct photos/ --no-meshes --set export.previews=false --output rows
+
 facerecon reconstruct s3://bucket/photos --output s3://bucket/meshes
 
 facerecon reconstruct --config jobs/reconstruct_photos.yaml --dry-run
 
-Photos are JPEG, HEIC, PNG, WebP, AVIF, TIFF, BMP or GIF files, and JPEG XL where pillow-jxl-plugin is installed.
+Photos are JPEG, HEIC, PNG, WebP, AVIF, TIFF, BMP or GIF files, and JPEG XL where pillow-jxl-plugin is installed; of
+clips (MP4, MOV, MKV, WebM, AVI and others) two frames a second are read.
 The same command again finishes what is missing and redoes nothing. Look at OUT/index.html afterwards.
 Credentials for S3 come from the environment, a profile or a role, as the AWS tools find them.
 """
@@ -45,7 +50,8 @@ def reconstruct(
         str | None,
         typer.Argument(
             metavar="INPUT",
-            help="A photo, a folder, a quoted glob pattern, or a list (.txt, .csv, .parquet); a path or s3://bucket/...",
+            help="A photo, a clip, a folder, a quoted glob pattern, or a list (.txt, .csv, .parquet); a path or "
+            "s3://bucket/...",
         ),
     ] = None,
     output: Annotated[
@@ -70,6 +76,14 @@ def reconstruct(
         typer.Option(
             help="The face model's triangles with a smooth border, a vertex for each pixel of the position map, or "
             "the face model's own vertices."
+        ),
+    ] = None,
+    meshes: Annotated[
+        bool | None,
+        typer.Option(
+            "--meshes/--no-meshes",
+            help="Write meshes; without, only rows, of which `facerecon export` makes meshes later.",
+            show_default=False,
         ),
     ] = None,
     people: Annotated[
@@ -102,6 +116,7 @@ def reconstruct(
         "reconstruct.weights": weights,
         "export.format": mesh_format,
         "export.topology": topology,
+        "export.meshes": meshes,
         "people.enabled": people or None,
         "limit": limit,
         "s3.endpoint_url": endpoint_url,
@@ -173,7 +188,7 @@ def _summarise(result: "JobResult") -> None:
     rows, run = result.totals.rows, result.run
     table = Table(show_header=False)
     table.add_row("photos", f"{result.totals.photos}")
-    table.add_row("faces with a mesh", f"{rows.get('ok', 0)}")
+    table.add_row("faces", f"{rows.get('ok', 0)}")
     table.add_row("photos without a face", f"{rows.get('no_face', 0)}")
     table.add_row("photos unreadable", f"{rows.get('unreadable', 0)}")
     table.add_row("failed", f"{rows.get('failed', 0)}")

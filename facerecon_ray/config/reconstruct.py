@@ -19,6 +19,8 @@ class ReadSettings(Settings):
     max_side: int = Field(default=8192, ge=256)
     """Photos are decoded with at most this many pixels on their longer side, whatever `crop.smallest_face` asks
     for."""
+    frames_per_second: float = Field(default=2.0, ge=0.0, le=60.0)
+    """Frames of a clip that are read, a second of it; 0 passes clips over."""
     threads: int = Field(default=8, ge=1)
     """Photos that a worker reads at the same time."""
 
@@ -85,6 +87,9 @@ class ExportSettings(Settings):
     has a texture, dense where the vertices carry the colours."""
     previews: bool = True
     """Write a preview picture of every face."""
+    meshes: bool = True
+    """Write a mesh of every face. Without, the manifest's rows are what comes out, and `facerecon export` makes meshes
+    of them later, with method fitted."""
 
     @property
     def vertices(self) -> Literal["smooth", "dense", "model"]:
@@ -127,7 +132,8 @@ class ReconstructJob(Settings):
     command: ClassVar[str] = "reconstruct"
 
     input: Annotated[str, Names.FILE]
-    """A photo, a folder, a glob pattern, or a list of photos (.txt, .csv, .parquet); a path or s3://bucket/..."""
+    """A photo, a clip, a folder, a glob pattern, or a list of photos (.txt, .csv, .parquet); a path or
+    s3://bucket/..."""
     pairs: bool = False
     """Whether the input is a list of pairs: a CSV with the columns front and side, two photos of one person each."""
     output: Location
@@ -172,6 +178,11 @@ class ReconstructJob(Settings):
 
     @model_validator(mode="after")
     def _people_take_textures_from_meshes(self) -> Self:
+        if self.people.enabled and not self.export.meshes:
+            raise ValueError(
+                "people.enabled: people's textures are made of those of their faces' meshes, which a job with "
+                "export.meshes false does not write; leave out one of the two"
+            )
         if self.people.enabled and self.export.format != "glb":
             raise ValueError(
                 f"people.enabled: people's textures are made of those of their faces' meshes, which "

@@ -84,6 +84,23 @@ def target_angles(angles: Tensor, yaw_change: float, keep_pitch: bool) -> Tensor
     return torch.stack([turned_yaw(yaw, yaw_change), pitch if keep_pitch else torch.zeros_like(pitch), roll], -1)
 
 
+def followed_angles(pose: Tensor, step: Tensor, yaw_change: float, keep_pitch: bool) -> Tensor:
+    """Angles (B, 3) at which heads are to be seen beside second views that were made of estimates of their poses.
+
+    They turn by as much as the estimate did, to the same side even where the estimate lies on the other side of a
+    limit.
+
+    Parameters
+    ----------
+    pose : (B, 3) true yaw, pitch, roll in degrees
+    step : (B,) degrees by which the estimate's yaw changed; nan where there is no second view
+    yaw_change, keep_pitch : as for `target_angles`
+    """
+    wanted = target_angles(pose, yaw_change, keep_pitch)
+    followed = (pose[:, 0] + step).clamp(-YAW_LIMIT, YAW_LIMIT)
+    return torch.cat([torch.where(step.isnan(), wanted[:, 0], followed)[:, None], wanted[:, 1:]], 1)
+
+
 def turn_view(
     model: FaceModel, photos: Tensor, vertices: Tensor, camera: Camera, angles: Tensor, bounds: Tensor | None = None
 ) -> TurnedView:

@@ -28,6 +28,7 @@ from facerecon_ray.stages.two_photos.crop import TwoPhotoCropper
 from facerecon_ray.stages.two_photos.fit import TwoPhotoFitter
 from facerecon_ray.storage.mesh_files import FORMATS, encode_mesh
 from facerecon_ray.storage.photos.photo_file import encode_photo
+from facerecon_ray.storage.uris import is_clip_name
 
 if TYPE_CHECKING:
     from facerecon_ray.in_process.person_photos import Person
@@ -143,14 +144,14 @@ def reconstruct(
     device: str = "auto",
 ) -> "list[Face] | Person":
     """Reconstruct every face in a photo, with a photo from the side too the face that both show, or one person from a
-    list of their photos.
+    list of their photos, or from a clip.
 
     The first call loads the models, which takes seconds; later ones with the same settings use them again.
 
     Parameters
     ----------
     image : path of a photo, contents of a photo file, (H, W, 3) or (H, W) uint8 array, or PIL image; or a list of
-        such, photos of one person
+        such, photos of one person; or the path of a clip, alone or in the list, of which frames are taken
     side : another photo of the same person, from another side, in place of the view that is made of the first
     method : fitted, two-view or prnet
     topology : smooth, the face model's triangles, the outer ones drawn in to a smooth border; dense, a vertex for each
@@ -166,7 +167,7 @@ def reconstruct(
     -------
     The faces, the highest detection score first; none when the photo has no face. Faces that cannot be fitted are left
     out where others can. With `side` one face: of faces at least half as large as their photo's largest, the two that
-    are most alike. Of a list the person, see `Person`
+    are most alike. Of a list and of a clip the person, see `Person`
 
     Raises
     ------
@@ -177,12 +178,16 @@ def reconstruct(
     AssetError, SettingsError
         when a model file is missing or of another kind, or there is no such device
     """
-    if isinstance(image, list | tuple):
+    is_clip = isinstance(image, str | Path) and is_clip_name(str(image))
+    if isinstance(image, list | tuple) or is_clip:
         from facerecon_ray.in_process.person_photos import reconstruct_person
 
         if side is not None:
-            raise InputError("both a list of photos and a side photo are given; put the side photo into the list")
-        return reconstruct_person(image, method, topology, weights, face_model, fitter, device)
+            raise InputError(
+                f"both a {'clip' if is_clip else 'list of photos'} and a side photo are given; put all into one list"
+            )
+        images = image if isinstance(image, list | tuple) else [image]
+        return reconstruct_person(images, method, topology, weights, face_model, fitter, device)
     crop, rotate, rebuild, exporter = loaded_stages(
         method, weights, face_model, fitter, device, "pair" if side is not None else "photo"
     )

@@ -12,7 +12,7 @@ from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.pipeline.manifest_writer import POSITION
 from facerecon_ray.report.gallery import viewer_script
 from facerecon_ray.stages.stage import OK, Batch
-from facerecon_ray.storage.layout import MESHES, PREVIEWS, VIEWER, photo_key
+from facerecon_ray.storage.layout import PREVIEWS, VIEWER, mesh_name, photo_key
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.schema import manifest_rows
 
@@ -65,12 +65,13 @@ class FaceWriter:
         )
 
     def _write(self, face: dict[str, Any]) -> tuple[str, str, float]:
-        """Names of mesh and preview in the output, "" for a preview that is not wanted, and seconds."""
+        """Names of mesh and preview in the output, "" for what is not wanted, and seconds."""
         start = time.perf_counter()
         key = photo_key(face["photo_uri"], self._files.photo_root)
         index = int(face["face_index"])
-        mesh_uri = f"{MESHES}/{key}/{index}.{self._files.mesh_suffix}"
-        self._output.write(mesh_uri, face["mesh"])
+        mesh_uri = mesh_name(key, index, self._files.mesh_suffix) if face["mesh"] else ""
+        if mesh_uri:
+            self._output.write(mesh_uri, face["mesh"])
         preview_uri = f"{PREVIEWS}/{key}/{index}.jpg" if face["preview"] else ""
         if preview_uri:
             self._output.write(preview_uri, face["preview"])

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from facerecon_ray.pipeline.shard_work import ShardWork
 from facerecon_ray.storage.manifest import Manifest, part_name
-from facerecon_ray.storage.photos.inputs import PhotoListing
 from facerecon_ray.storage.photos.known_photos import KnownPairs, PlannedPhoto
+from facerecon_ray.storage.photos.photo_listing import PhotoListing
 from facerecon_ray.storage.photos.photo_plan import PhotoPlan, PlanObject, Shard
 
 LARGEST_WAVE = 1 << 16

@@ -1,6 +1,5 @@
 """Everything that can be known or refused before Ray starts and before anything is written."""
 
-import hashlib
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,13 +9,15 @@ from rich.console import Console
 
 from facerecon_ray.config.assets import FACE_MODEL, FITTER_WEIGHTS, ROTATOR_WEIGHTS, SHIPPED_WEIGHTS
 from facerecon_ray.config.reconstruct import ReconstructJob
-from facerecon_ray.errors import AssetError, OutputError
+from facerecon_ray.errors import OutputError
 from facerecon_ray.pipeline.face_files import FaceFiles
+from facerecon_ray.pipeline.model_files import checksum
 from facerecon_ray.storage.layout import PLAN
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
-from facerecon_ray.storage.photos.inputs import PhotoListing, canonical_input, list_pairs, list_photos
+from facerecon_ray.storage.photos.inputs import canonical_input, list_pairs, list_photos
 from facerecon_ray.storage.photos.known_photos import KnownPhotos
+from facerecon_ray.storage.photos.photo_listing import PhotoListing
 from facerecon_ray.storage.photos.photo_lists import is_list
 from facerecon_ray.storage.photos.photo_plan import PhotoPlan
 from facerecon_ray.storage.run_record import RunRecord, load_record, new_record
@@ -24,7 +25,7 @@ from facerecon_ray.storage.uris import name_of
 
 # What may differ when a job is continued: how much and how fast, but not what comes out for a photo.
 _FREE_SETTINGS = ("output", "limit", "pools", "report", "shard_photos", "s3", "faults")
-_FREE_READ_SETTINGS = ("threads",)
+_FREE_READ_SETTINGS = ("threads", "frames_per_second")
 _CHUNK = 1000
 
 
@@ -132,7 +133,9 @@ def prepare(job: ReconstructJob, overwrite: bool = False, retry_failed: bool = F
 
 
 def _listing(job: ReconstructJob, output: OutputFolder) -> PhotoListing:
-    return (list_pairs if job.pairs else list_photos)(job.input, job.s3, output.uri)
+    if job.pairs:
+        return list_pairs(job.input, job.s3, output.uri)
+    return list_photos(job.input, job.s3, output.uri, job.read)
 
 
 def _result_settings(job: ReconstructJob) -> dict[str, Any]:
@@ -140,8 +143,11 @@ def _result_settings(job: ReconstructJob) -> dict[str, Any]:
     settings = job.model_dump(mode="json", exclude=set(_FREE_SETTINGS))
     for name in _FREE_READ_SETTINGS:
         del settings["read"][name]
+    # Runs of earlier versions have no such settings.
     if not job.pairs:
-        del settings["pairs"]  # runs of earlier versions have none
+        del settings["pairs"]
+    if job.export.meshes:
+        del settings["export"]["meshes"]
     if not job.people.enabled:
         del settings["people"]
     del settings["face_model"], settings["fitter"]
@@ -218,18 +224,3 @@ def _checked_assets(job: ReconstructJob) -> dict[str, str]:
             continue
         checksums[name] = checksum(name, path)
     return checksums
-
-
-def checksum(setting: str, path: Path) -> str:
-    """SHA-256 of a model file, as records have it.
-
-    Raises
-    ------
-    AssetError
-        when it cannot be read, with the setting that names it
-    """
-    try:
-        with path.open("rb") as file:
-            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise AssetError(f"setting {setting!r}: {path}: {error.strerror}") from None

@@ -62,7 +62,7 @@ def outline(job: ReconstructJob) -> list[PlannedStage]:
             _pool(pools.reconstruct, job.reconstruct.device),
             f"reconstruct.{method}",
         ),
-        PlannedStage("export", (), pools.export, f"export.{job.export.vertices}"),
+        PlannedStage("export", (), pools.export, f"export.{job.export.vertices if job.export.meshes else 'rows'}"),
     ]
 
 
@@ -97,10 +97,13 @@ def _reader(job: ReconstructJob) -> Step:
 
 
 def _cropper(job: ReconstructJob) -> Step:
+    from facerecon_ray.geometry.crop_transform import CROP_SIZE
     from facerecon_ray.stages.crop import Cropper
     from facerecon_ray.stages.two_photos.crop import TwoPhotoCropper
 
-    return (TwoPhotoCropper if job.pairs else Cropper)(job.crop, job.read, job.fitter, job.face_model)
+    # What is finer than the crops is there for textures.
+    settings = job.crop if job.export.meshes else job.crop.model_copy(update={"texture_side": CROP_SIZE})
+    return (TwoPhotoCropper if job.pairs else Cropper)(settings, job.read, job.fitter, job.face_model)
 
 
 def _rotator(job: ReconstructJob) -> Step:

@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from facerecon_ray.errors import StorageError
-from facerecon_ray.storage.layout import GALLERY, MESHES, VIEWER
+from facerecon_ray.storage.layout import GALLERY, VIEWER
 from facerecon_ray.storage.manifest import FORGOTTEN, Manifest, Totals
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.run_record import load_record
@@ -101,7 +101,7 @@ def _choose_faces(output: OutputFolder, manifest: Manifest, limit: int) -> list[
     with_view: list[dict[str, Any]] = []
     without_view: list[dict[str, Any]] = []
     for row in _rows(manifest, pc.field("status") == "ok"):
-        row["name"] = _face_name(row["mesh_uri"])
+        row["name"] = _face_name(row["mesh_uri"] or row["preview_uri"] or "")
         row["viewable"] = f"{row['name']}.js" in viewable
         (with_view if row["viewable"] else without_view).append(row)
         del without_view[limit:]
@@ -115,9 +115,9 @@ def _rows(manifest: Manifest, condition: pc.Expression) -> Iterator[dict[str, An
         yield from manifest.read(part, _COLUMNS).filter(condition).to_pylist()
 
 
-def _face_name(mesh_uri: str | None) -> str:
-    """<photo key>/<face index> of a mesh."""
-    return mesh_uri.removeprefix(f"{MESHES}/").rpartition(".")[0] if mesh_uri else ""
+def _face_name(uri: str) -> str:
+    """<photo key>/<face index> of a mesh or a preview, which lies in a folder of its kind."""
+    return uri.partition("/")[2].rpartition(".")[0]
 
 
 def _card(output: OutputFolder, row: dict[str, Any]) -> str:
@@ -137,7 +137,8 @@ def _card(output: OutputFolder, row: dict[str, Any]) -> str:
         f"<span>{angle} <b>{_number(pose.get(angle), 0, '°')}</b></span>" for angle in ("yaw", "pitch", "roll")
     )
     fit = _number(fit_error * 100, 1, " %") if fit_error is not None else ""
-    return f"""<a class="card" href="{html.escape(target)}" {data}>
+    link = f'href="{html.escape(target)}" ' if target else ""
+    return f"""<a class="card" {link}{data}>
 {_picture(output, row["preview_uri"])}
 <span class="name" title="{html.escape(_row_title(row))}">{html.escape(name)}<i>face {row["face_index"]}</i></span>
 <span class="values">{angles}

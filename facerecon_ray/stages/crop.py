@@ -115,21 +115,13 @@ class Cropper:
         landmarks, rolls = self._find.landmarks(photo.pixels, found.boxes, found.rolls)
         transforms = crop_transform(landmarks, rolls)
         x, y = photo.to_original
+        transforms = (transforms / (x, y, 1.0)).astype(np.float32)
         return {
             "bbox": found.boxes * (x, y, x, y),
             "detection_score": found.scores,
-            "crop": np.stack([cut_crop(photo.pixels, transform) for transform in transforms]),
-            "crop_transform": transforms / (x, y, 1.0),
-            "detail": np.array([self._detail(photo.pixels, transform) for transform in transforms], object),
+            **cut_faces(photo, transforms, self._texture_side),
             "landmarks": landmarks * (x, y),
         }
-
-    def _detail(self, pixels: np.ndarray, transform: np.ndarray) -> bytes:
-        """What a crop shows, finer, where the photo is finer; else nothing."""
-        side = min(detail_side(transform), self._texture_side)
-        if side <= CROP_SIZE:
-            return b""
-        return pack_image(cut_crop(pixels, transform * (side / CROP_SIZE), side), "jpeg")
 
     def _rows(self, photo: _Work, count: int) -> Batch:
         rows = {name: column.empty(count) for name, column in self.outputs.items()}
@@ -143,6 +135,33 @@ class Cropper:
         rows["error"] = np.full(count, photo.error, dtype=object)
         rows["crop_ms"] = np.full(count, photo.seconds * 1000 / count, np.float32)
         return rows
+
+
+def cut_faces(photo: Photo, transforms: np.ndarray, texture_side: int) -> Batch:
+    """Columns crop, crop_transform and detail of the faces in a photo.
+
+    Parameters
+    ----------
+    photo : as `Cropper` decodes it
+    transforms : (F, 2, 3) float32 pixels of the upright original to crop pixels, as rows have them
+    texture_side : most pixels on a side of detail
+    """
+    x, y = photo.to_original
+    in_pixels = transforms.astype(np.float64) * (x, y, 1.0)
+    details = [_detail(photo.pixels, transform, texture_side) for transform in in_pixels]
+    return {
+        "crop": np.stack([cut_crop(photo.pixels, transform) for transform in in_pixels]),
+        "crop_transform": transforms,
+        "detail": np.array(details, object),
+    }
+
+
+def _detail(pixels: np.ndarray, transform: np.ndarray, texture_side: int) -> bytes:
+    """What a crop shows, finer, where the photo is finer; else nothing."""
+    side = min(detail_side(transform), texture_side)
+    if side <= CROP_SIZE:
+        return b""
+    return pack_image(cut_crop(pixels, transform * (side / CROP_SIZE), side), "jpeg")
 
 
 def _advance(step: Callable[[list[_Work]], None], work: list[_Work]) -> None:

@@ -34,9 +34,9 @@ class Exporter(Stage):
 
     Input columns   crop, rotated, position_map, crop_transform, photo_width, photo_height, pose, camera; detail, where
                     textures are to be finer than the crops, is dropped
-    Output columns  mesh          file contents of the mesh
+    Output columns  mesh          file contents of the mesh, empty when meshes are not wanted
                     preview       JPEG, empty when previews are not wanted
-                    viewer        GLB of the smooth topology, for the gallery
+                    viewer        GLB of the smooth topology, for the gallery; empty as mesh
                     landmarks_3d  (68, 3) photo pixels, z towards the camera in the same unit, 0 at the head's origin
 
     Meshes are in the model frame, whatever the pose in the photo was.
@@ -61,19 +61,23 @@ class Exporter(Stage):
     def process(self, batch: Batch) -> Batch:
         """Encode the faces of a batch."""
         faces = _Faces(self._layout, self._border, batch)
-        settings = self._settings
-        files = [encode_mesh(mesh, settings.format) for mesh in faces.meshes(settings.vertices)]
-        if settings.format == "glb" and settings.vertices == "smooth":
+        settings, none = self._settings, [b""] * len(batch["pose"])
+        files = self._files(faces) if settings.meshes else none
+        if not settings.meshes or (settings.format == "glb" and settings.vertices == "smooth"):
             views = files
         else:
             views = [encode_mesh(mesh, "glb") for mesh in faces.meshes("smooth")]
-        previews = faces.previews() if settings.previews else [b""] * len(files)
         return {
             "mesh": np.array(files, object),
-            "preview": np.array(previews, object),
+            "preview": np.array(faces.previews() if settings.previews else none, object),
             "viewer": np.array(views, object),
             "landmarks_3d": faces.landmarks(self._model),
         }
+
+    @torch.no_grad()
+    def files(self, batch: Batch) -> list[bytes]:
+        """The column mesh."""
+        return self._files(_Faces(self._layout, self._border, batch))
 
     @torch.no_grad()
     def meshes(self, batch: Batch, topology: Topology) -> list[TexturedMesh]:
@@ -84,6 +88,10 @@ class Exporter(Stage):
     def landmarks(self, batch: Batch) -> np.ndarray:
         """(B, 68, 3) the column landmarks_3d."""
         return _Faces(self._layout, self._border, batch).landmarks(self._model)
+
+    def _files(self, faces: "_Faces") -> list[bytes]:
+        settings = self._settings
+        return [encode_mesh(mesh, settings.format) for mesh in faces.meshes(settings.vertices)]
 
 
 class _Faces:

@@ -1,9 +1,12 @@
-"""First stage: the bytes of each photo."""
+"""First stage: the bytes of each photo, and of each frame of a clip."""
 
+import hashlib
 import os
-import stat
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 
@@ -16,23 +19,31 @@ from facerecon_ray.errors import (
     StorageError,
     StoreUnavailableError,
 )
+from facerecon_ray.stages.clip_frames import ClipFrames
 from facerecon_ray.stages.stage import OK, UNREADABLE, Batch
+from facerecon_ray.storage.input_files import file_size
 from facerecon_ray.storage.objects import as_bucket, open_store
-from facerecon_ray.storage.uris import is_s3, path_of, split_s3_uri
+from facerecon_ray.storage.uris import is_clip_name, is_s3, path_of, split_frame, split_s3_uri
+
+Attempt = tuple[bytes, str, float]
+"""Contents, what is wrong ("" when nothing is), and seconds."""
 
 
 class Reader:
     """Read photos; what cannot be read becomes a row with status "unreadable" and the reason.
 
     Input column    photo_uri : (B,) str; perhaps status, error, and others, which are passed on
-    Output columns  photo_bytes : (B,) bytes, b"" where unreadable; status, error : (B,) str; read_ms : (B,) float32
+    Output columns  photo_bytes : (B,) bytes, b"" where unreadable; photo_sha256 : (B,) str, hexadecimal digits of
+                    theirs, "" likewise; status, error : (B,) str; read_ms : (B,) float32
 
     A photo that an S3 store does not deliver within the time limit is unreadable too, if the store delivers others.
     One that answers nothing at all ends the job with `StoreUnavailableError`: an outage makes no photo unreadable.
+
+    Frames of a clip become JPEG files. Those of one batch are decoded in one go, one after the other.
     """
 
     def __init__(self, settings: ReadSettings, s3: S3Settings | None = None) -> None:
-        self._max_bytes = settings.max_bytes
+        self._settings = settings
         self._s3 = s3 or S3Settings()
         self._threads = ThreadPoolExecutor(settings.threads)
 
@@ -43,22 +54,34 @@ class Reader:
             "error": np.full(len(uris), "", object),
             **batch,
             "photo_bytes": np.full(len(uris), b"", object),
+            "photo_sha256": np.full(len(uris), "", object),
             "read_ms": np.zeros(len(uris), np.float32),
         }
         wanted = np.flatnonzero(result["status"] == OK)
         result["status"], result["error"] = result["status"].copy(), result["error"].copy()
-        for row, (data, error, seconds) in zip(wanted, self._threads.map(self._attempt, uris[wanted]), strict=True):
-            result["photo_bytes"][row] = data
-            result["error"][row] = error
-            result["status"][row] = UNREADABLE if error else OK
-            result["read_ms"][row] = seconds * 1000
+        files = _by_file(uris, wanted)
+        names = [[uris[row] for row in rows] for rows in files]
+        for rows, attempts in zip(files, self._threads.map(self._attempts, names), strict=True):
+            for row, (data, error, seconds) in zip(rows, attempts, strict=True):
+                result["photo_bytes"][row] = data
+                result["photo_sha256"][row] = hashlib.sha256(data).hexdigest() if data else ""
+                result["error"][row] = error
+                result["status"][row] = UNREADABLE if error else OK
+                result["read_ms"][row] = seconds * 1000
         return result
 
-    def _attempt(self, uri: str) -> tuple[bytes, str, float]:
-        """Bytes, error ("" when there is none), seconds."""
+    def _attempts(self, uris: list[str]) -> list[Attempt]:
+        """A photo, or frames of one clip."""
+        clip, _ = split_frame(uris[0])
+        if not is_clip_name(clip):
+            return [self._attempt(partial(self._read_photo, uri)) for uri in uris]
+        with ClipFrames(clip, self._settings, self._s3) as frames:
+            return [self._attempt(partial(self._read_frame, frames, uri)) for uri in uris]
+
+    def _attempt(self, read: Callable[[], bytes]) -> Attempt:
         start = time.perf_counter()
         try:
-            data, error = self._read_object(uri) if is_s3(uri) else self._read_file(uri), ""
+            data, error = read(), ""
             if not data:
                 error = "the file is empty"
         except PhotoError as problem:
@@ -69,38 +92,44 @@ class Reader:
             data, error = b"", "the path is not a valid file name"
         return data, error, time.perf_counter() - start
 
-    def _read_file(self, uri: str) -> bytes:
-        path = path_of(uri)
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise PhotoError("this is a folder, not a photo")
-        if not stat.S_ISREG(status.st_mode):
-            raise PhotoError("this is not a regular file")
-        if status.st_size > self._max_bytes:
-            raise self._too_large(status.st_size)
-        return path.read_bytes()
+    def _read_frame(self, frames: ClipFrames, uri: str) -> bytes:
+        with self._store_errors(uri):
+            return frames.read(split_frame(uri)[1])
 
-    def _read_object(self, uri: str) -> bytes:
+    def _read_photo(self, uri: str) -> bytes:
+        if not is_s3(uri):
+            path = path_of(uri)
+            if (size := file_size(path)) > self._settings.max_bytes:
+                raise self._too_large(size)
+            return path.read_bytes()
         bucket, key = split_s3_uri(uri)
-        store = as_bucket(open_store(f"s3://{bucket}", self._s3))
-        assert store is not None
+        with self._store_errors(uri):
+            try:
+                return open_store(f"s3://{bucket}", self._s3).read(key, self._settings.max_bytes)
+            except ObjectTooLargeError as error:
+                raise self._too_large(error.size) from None
+
+    @contextmanager
+    def _store_errors(self, uri: str) -> Iterator[None]:
+        """An object that cannot be read is a photo that cannot be used, if its bucket answers."""
         try:
-            return store.read(key, self._max_bytes)
-        except MissingObjectError:
-            raise PhotoError("the object does not exist") from None
-        except ObjectTooLargeError as error:
-            raise self._too_large(error.size) from None
-        except StoreUnavailableError:
-            store.check_bucket()
-            raise PhotoError(
-                f"the object could not be read within {self._s3.time_limit:g} seconds, though the store answers"
-            ) from None
+            yield
         except StorageError as error:
+            store = as_bucket(open_store(f"s3://{split_s3_uri(uri)[0]}", self._s3))
+            assert store is not None
+            if isinstance(error, MissingObjectError):
+                raise PhotoError("the object does not exist") from None
             store.check_bucket()
+            if isinstance(error, StoreUnavailableError):
+                raise PhotoError(
+                    f"the object could not be read within {self._s3.time_limit:g} seconds, though the store answers"
+                ) from None
             raise PhotoError(f"the object cannot be read: {error}") from None
 
     def _too_large(self, size: int) -> PhotoError:
-        return PhotoError(f"the file has {size:,} bytes, more than the {self._max_bytes:,} that read.max_bytes allows")
+        return PhotoError(
+            f"the file has {size:,} bytes, more than the {self._settings.max_bytes:,} that read.max_bytes allows"
+        )
 
 
 def _describe(error: OSError) -> str:
@@ -109,3 +138,12 @@ def _describe(error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "there is no permission to read the file"
     return f"the file cannot be read: {error.strerror or os.strerror(error.errno or 0)}"
+
+
+def _by_file(uris: np.ndarray, rows: np.ndarray) -> list[list[int]]:
+    """Rows, those that are frames of the same clip together."""
+    files: dict[str, list[int]] = {}
+    for row in rows.tolist():
+        clip, seconds = split_frame(uris[row])
+        files.setdefault(uris[row] if seconds is None else f"{clip}#", []).append(row)
+    return list(files.values())

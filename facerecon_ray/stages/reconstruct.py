@@ -79,11 +79,17 @@ class _Fitted:
         self.model = model.to(device)
 
     def heads(self, batch: Batch) -> tuple[Camera, Tensor]:
-        """Cameras of the fitted heads, and their vertices (B, N, 3) in metres."""
+        """Cameras of the fitted heads, and their vertices (B, N, 3) in metres.
+
+        Each is worked out alone: together the last bits of one would be those of its neighbours in the batch, and
+        `facerecon export` could not make the same mesh again.
+        """
         device = self.model.mean.device
         names = ("pose", "camera", "shape", "expression")
         pose, camera, shape, expression = (torch.from_numpy(batch[name]).to(device) for name in names)
-        return crop_camera(pose, camera, batch["crop_transform"]), self.model.vertices(shape, expression)
+        alone = zip(shape[:, None], expression[:, None], strict=True)
+        vertices = torch.cat([self.model.vertices(*coefficients) for coefficients in alone])
+        return crop_camera(pose, camera, batch["crop_transform"]), vertices
 
     def __call__(self, batch: Batch) -> Tensor:
         """(B, 256, 256, 3) position maps."""

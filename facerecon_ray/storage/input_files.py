@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 
 from facerecon_ray.errors import PhotoError, StorageError, StoreUnavailableError
 from facerecon_ray.storage.layout import RESULTS, RUN_RECORD
@@ -72,6 +74,24 @@ def read_photo(store: ObjectStore, name: str, max_bytes: int | None = None) -> b
         raise
     except StorageError as error:
         raise PhotoError(f"it cannot be read ({error})") from None
+
+
+def file_size(path: Path) -> int:
+    """Bytes of a photo or a clip on a disk.
+
+    Raises
+    ------
+    PhotoError
+        when it is no regular file, which would have no end perhaps
+    OSError
+        when there is none
+    """
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise PhotoError("this is a folder, not a photo")
+    if not stat.S_ISREG(status.st_mode):
+        raise PhotoError("this is not a regular file")
+    return status.st_size
 
 
 class Results:

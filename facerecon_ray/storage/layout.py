@@ -7,6 +7,7 @@ People            PEOPLE/people.parquet, PEOPLE/people.json    PEOPLE/people/<pe
                   PEOPLE/identities.parquet                    PEOPLE/people/part-<number>.parquet, viewer.html
                   PEOPLE/index.html
 Training data     OUT/shards/part-<shard>.parquet, .json       OUT/dataset.json, OUT/preview.png
+Exported meshes   TO/meshes/<photo key>/<face index>.glb       TO/exported.parquet, TO/export.json
 Training          OUT/samples/step-<step>.png                  OUT/figures.json
 """
 
@@ -15,19 +16,21 @@ import os
 import re
 import unicodedata
 
-from facerecon_ray.storage.uris import is_photo_name, is_s3, path_of
+from facerecon_ray.storage.uris import is_clip_name, is_photo_name, is_s3, path_of, split_frame
 
 MESHES, PREVIEWS, VIEWER, MANIFEST, PLAN = "meshes", "previews", "viewer", "manifest", "plan"
 RUN_RECORD, GALLERY, RUN_REPORT = "run.json", "index.html", "report.html"
 PEOPLE, PEOPLE_FILES, PEOPLE_RECORD, IDENTITIES = "people.parquet", "people", "people.json", "identities.parquet"
 SHARDS, CARD, CONTACT_SHEET = "shards", "dataset.json", "preview.png"
 SAMPLES, FIGURES = "samples", "figures.json"
+EXPORT_RECORD, EXPORT_LIST = "export.json", "exported.parquet"
 
 RESULTS = {
     RUN_RECORD: (MESHES, PREVIEWS, VIEWER, MANIFEST, PLAN),
     PEOPLE_RECORD: (PEOPLE_FILES, PEOPLE, IDENTITIES),
     CARD: (SHARDS, CONTACT_SHEET),
     FIGURES: (SAMPLES,),
+    EXPORT_RECORD: (MESHES, EXPORT_LIST),
 }
 """What a job has written, by the file beside it that only a job writes: nothing in it is an input."""
 
@@ -40,19 +43,29 @@ def photo_key(uri: str, root: str) -> str:
     """Relative folder for a photo's files: readable, path-safe, and different for different photos.
 
     A photo below the root whose names are harmless has its own relative path as key. Every other photo has its
-    names cleaned and a hash of the URI behind a "~", a character that no other key contains.
+    names cleaned and a hash of the URI behind a "~", a character that no other key contains. Frames of a clip lie
+    below the key of the clip.
 
     Parameters
     ----------
     uri : the photo
     root : folder or s3:// prefix that the photos of the job have in common; the same for all photos of an output
     """
+    clip, seconds = split_frame(uri)
+    if seconds is not None:
+        return f"{photo_key(clip, root)}/t={seconds:.3f}"
     names, inside = _names(uri, root)
     key = "/".join(names)
-    if inside and is_photo_name(names[-1]) and len(key) <= _MAX_KEY_LENGTH and all(map(_is_safe, names)):
+    is_named = is_photo_name(names[-1]) or is_clip_name(names[-1])
+    if inside and is_named and len(key) <= _MAX_KEY_LENGTH and all(map(_is_safe, names)):
         return key
     digest = hashlib.sha256(uri.encode()).hexdigest()[:20]
     return "/".join(_clean(name) for name in names[-2:]) + "~" + digest
+
+
+def mesh_name(key: str, face: int, suffix: str) -> str:
+    """Where the mesh of a face lies in an output, by its photo's key and the end of its format."""
+    return f"{MESHES}/{key}/{face}.{suffix}"
 
 
 def _names(uri: str, root: str) -> tuple[tuple[str, ...], bool]:

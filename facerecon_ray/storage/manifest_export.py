@@ -9,7 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from facerecon_ray.errors import OutputError
-from facerecon_ray.storage.manifest_query import flatten
+from facerecon_ray.storage.row_filter import flatten
 
 
 def write_csv(tables: Iterable[pa.Table], path: Path) -> int:

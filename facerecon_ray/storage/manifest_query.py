@@ -13,6 +13,7 @@ from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import InputError
 from facerecon_ray.storage.manifest import FAULTS, FORGOTTEN, Manifest
 from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.row_filter import FLAT_COLUMNS, RowFilter, flatten
 
 RUN = "run"
 STATUSES = ("ok", "no_face", *FAULTS, FORGOTTEN)
@@ -34,12 +35,14 @@ class Conditions:
     yaw_over       faces turned by more degrees to either side
     quality_under  faces with less quality
     photo          photos whose URI contains this text
+    where          what else is to be true of a row
     """
 
     status: tuple[str, ...] = ()
     yaw_over: float | None = None
     quality_under: float | None = None
     photo: str = ""
+    where: RowFilter | None = None
 
     @property
     def any(self) -> bool:
@@ -57,7 +60,8 @@ class Conditions:
             masks.append(pc.less(table["quality"], self.quality_under))
         if self.photo:
             masks.append(pc.match_substring(table["photo_uri"], self.photo))
-        return table.filter(reduce(pc.and_kleene, masks)) if masks else table
+        table = table.filter(reduce(pc.and_kleene, masks)) if masks else table
+        return self.where.select(table) if self.where else table
 
 
 @dataclass
@@ -120,9 +124,9 @@ def join_runs(manifests: Sequence[Manifest], conditions: Conditions) -> pa.Table
     """
     sides = []
     for number, manifest in enumerate(manifests, 1):
-        table = pa.concat_tables(manifest.tables([*_KEYS, *_JOINED]))
+        table = pa.concat_tables(manifest.tables([*dict.fromkeys([*_KEYS, *_JOINED, *_needed(conditions)])]))
         wanted = conditions.select(table).select(_KEYS)
-        table = flatten(table)
+        table = flatten(table.select([*_KEYS, *_JOINED]))
         table = table.rename_columns([name if name in _KEYS else f"{name}_{number}" for name in table.column_names])
         sides.append((_with_index(table), _with_index(wanted)))
     joined = reduce(lambda left, right: left.join(right, _KEYS, join_type="full outer"), [side for side, _ in sides])
@@ -154,31 +158,11 @@ def reason_of(error: str) -> str:
     return _NUMBER.sub("N", _QUOTED.sub("…", error)) or "no reason given"
 
 
-def flatten(table: pa.Table) -> pa.Table:
-    """Rows with one number or text a column, for CSV.
-
-    pose becomes yaw, pitch, roll; camera and timings get their name before their parts; bbox becomes bbox_x0 to
-    bbox_y1. Landmarks, coefficients, transforms and what tells of persons, which are long, are left out.
-    """
-    columns = {}
-    for column in table.schema:
-        values = table[column.name]
-        if pa.types.is_struct(column.type):
-            prefix = "" if column.name == "pose" else f"{column.name}_"
-            for part in column.type:
-                columns[prefix + part.name] = pc.struct_field(values, part.name)
-        elif column.name == "bbox":
-            for number, name in enumerate(("x0", "y0", "x1", "y1")):
-                columns[f"bbox_{name}"] = pc.list_element(values, number)
-        elif not pa.types.is_nested(column.type) and not pa.types.is_binary(column.type):
-            columns[column.name] = values
-    return pa.table(columns)
-
-
 def _needed(conditions: Conditions) -> list[str]:
     names = {"status": bool(conditions.status), "pose": conditions.yaw_over is not None}
     names |= {"quality": conditions.quality_under is not None, "photo_uri": bool(conditions.photo)}
-    return [name for name, is_needed in names.items() if is_needed]
+    asked = [name for name, is_needed in names.items() if is_needed]
+    return [*asked, *(FLAT_COLUMNS if conditions.where else ())]
 
 
 def _with_index(table: pa.Table) -> pa.Table:

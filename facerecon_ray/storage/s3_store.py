@@ -64,6 +64,29 @@ class S3Store(ObjectStore):
 
         return call(self.describe(name), self.settings, attempt)
 
+    def read_range(self, name: str, start: int, end: int) -> bytes:
+        """Bytes of an object from one place to another; errors as those of `read`."""
+
+        def attempt(client: Any) -> bytes:
+            wanted = f"bytes={start}-{end - 1}"
+            answer = client.get_object(Bucket=self.bucket, Key=self._above + name, Range=wanted)
+            with closing(answer["Body"]) as body:
+                data: bytes = body.read()
+            if len(data) != end - start:
+                raise ConnectionError(f"{len(data)} bytes arrived, not {end - start}")
+            return data
+
+        return call(self.describe(name), self.settings, attempt)
+
+    def size(self, name: str) -> int:
+        """Bytes of an object; errors as those of `read`."""
+
+        def attempt(client: Any) -> int:
+            answer = _whole(client.head_object(Bucket=self.bucket, Key=self._above + name), "ContentLength")
+            return int(answer["ContentLength"])
+
+        return call(self.describe(name), self.settings, attempt)
+
     def write(self, name: str, data: bytes) -> None:
         """See `ObjectStore.write`."""
         key = self._key(name)

@@ -44,6 +44,7 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("side_distance", pa.float32()),  # between the descriptors of the two photos' faces
         pa.field("descriptor", matrix_type(128)),  # of the face recognition network
         pa.field("shape_information", pa.binary()),  # half floats, see geometry.shape_of_person.packed
+        pa.field("photo_sha256", pa.string()),  # hexadecimal digits
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )
@@ -57,13 +58,14 @@ def manifest_rows(batch: Mapping[str, np.ndarray]) -> pa.Table:
     Parameters
     ----------
     batch : columns of the stages with B rows, and mesh_uri, preview_uri ("" where there is none); those of pairs have
-        side_photo_uri and side_distance (0 where it is not known), those without a second view no rotated_yaw
+        side_photo_uri and side_distance (0 where it is not known), those without a second view no rotated_yaw, and
+        what was not read as a file no photo_sha256
     """
     cropped = batch["bbox"][:, 2] > batch["bbox"][:, 0]
     fitted = cropped & (batch["camera"][:, 0] > 0)
     exported = fitted & (batch["status"] == "ok")
     rows = len(cropped)
-    sides = batch.get("side_photo_uri", np.full(rows, "", object))
+    sides, digests = (batch.get(name, np.full(rows, "", object)) for name in ("side_photo_uri", "photo_sha256"))
     apart = batch.get("side_distance", np.zeros(rows, np.float32))
     of_crop = ("bbox", "detection_score", "crop_transform", "landmarks")
     columns = {
@@ -75,6 +77,7 @@ def manifest_rows(batch: Mapping[str, np.ndarray]) -> pa.Table:
         "status": pa.array(batch["status"], pa.string()),
         **{name: texts(batch[name]) for name in ("error", "mesh_uri", "preview_uri")},
         "side_photo_uri": texts(sides),
+        "photo_sha256": texts(digests),
         "side_distance": numbers(apart, apart > 0),
         **{name: numbers(batch[name], cropped) for name in of_crop},
         "fit_error": numbers(batch["fit_error"], fitted),

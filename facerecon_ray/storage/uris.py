@@ -1,4 +1,7 @@
-"""Names of photos: a local path, a file:// URI for a path that is no valid text, or s3://bucket/key."""
+"""Names of photos: a local path, a file:// URI for a path that is no valid text, or s3://bucket/key.
+
+A frame of a clip has the clip's name with #t=SECONDS behind it, as in W3C's Media Fragments.
+"""
 
 import os
 import re
@@ -14,6 +17,14 @@ PHOTO_SUFFIXES = frozenset(
     )
 )
 
+CLIP_SUFFIXES = frozenset(
+    (
+        *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi"),
+        *(".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv"),
+    )
+)
+
+_FRAME = re.compile(r"(.*)#t=(\d+\.\d{3})", re.DOTALL)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
@@ -75,3 +86,19 @@ def name_of(uri: str) -> str:
 def is_photo_name(name: str) -> bool:
     """Whether a file of that name is taken for a photo when a folder is searched."""
     return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
+
+
+def is_clip_name(name: str) -> bool:
+    """Whether a file of that name is taken for a clip."""
+    return PurePosixPath(name).suffix.lower() in CLIP_SUFFIXES
+
+
+def frame_uri(clip: str, seconds: float) -> str:
+    """URI of the picture that a clip shows so many seconds after its beginning."""
+    return f"{clip}#t={seconds:.3f}"
+
+
+def split_frame(uri: str) -> tuple[str, float | None]:
+    """Clip and seconds of a frame's URI; of any other, the URI and None."""
+    match = _FRAME.fullmatch(uri)
+    return (match[1], float(match[2])) if match and is_clip_name(match[1]) else (uri, None)

@@ -14,14 +14,14 @@ CARD = "card.md"
 _VERSIONED = ("torch", "ray", "numpy")
 
 
-def model_card(job: TrainJob, history: list[dict[str, Any]], card: DatasetCard | None) -> str:
+def model_card(job: TrainJob, history: list[dict[str, Any]], card: DatasetCard | str | None) -> str:
     """Markdown.
 
     Parameters
     ----------
     job : the settings
     history : figures of every validation
-    card : of the data
+    card : of the data, or what they are
     """
     best = best_validation(history)
     lines = [
@@ -53,7 +53,9 @@ def best_validation(history: list[dict[str, Any]]) -> dict[str, Any]:
     return next((entry for entry in reversed(history) if entry.get("best")), history[-1])
 
 
-def _facts(job: TrainJob, best: dict[str, Any], last: dict[str, Any], card: DatasetCard | None) -> dict[str, str]:
+def _facts(
+    job: TrainJob, best: dict[str, Any], last: dict[str, Any], card: DatasetCard | str | None
+) -> dict[str, str]:
     return {
         "data": _data(card),
         "rows seen": f"{best['rows']}",
@@ -66,9 +68,9 @@ def _facts(job: TrainJob, best: dict[str, Any], last: dict[str, Any], card: Data
     }
 
 
-def _data(card: DatasetCard | None) -> str:
-    if card is None:
-        return "unknown"
+def _data(card: DatasetCard | str | None) -> str:
+    if card is None or isinstance(card, str):
+        return card or "unknown"
     made = "" if card.status == "complete" else f"the first {len(card.shards)} shards of "
     from_photos = card.counts.get("skin", {}).get("photo", 0)
     photos = f"{from_photos} with skin from photos" if from_photos else "painted skin only"

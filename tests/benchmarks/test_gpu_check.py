@@ -11,16 +11,21 @@ import numpy as np
 import pytest
 import torch
 from gpu.correct import PIXEL, compare
+from gpu.inputs import pack
 from gpu.machine import Machine, precision
+from gpu.paths import training_job
 from gpu.report import Clock, Report, run_phase
 from gpu.stage_block import block
+from gpu.train import PUPILS, beginnings
 from plain_head import plain_head
 
+from facerecon_ray.config.assets import DETECTOR_WEIGHTS, FITTER_WEIGHTS
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.pipeline.capacity import stage_costs
 from facerecon_ray.pipeline.capacity.stage_costs import cost_table
 from facerecon_ray.synthesis.batched.wardrobe import Wardrobe
 from facerecon_ray.synthesis.rendering.head_scene import SKIN
+from facerecon_ray.training.recipes.registry import build_recipe
 
 ROOT = Path(__file__).parents[2]
 PHASES = ("inputs", "correct", "fast", "end to end", "train")
@@ -37,6 +42,15 @@ def carried(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def dressed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as it travels to a bare machine, with two people whom the rotate stage takes for people."""
+    folder = tmp_path_factory.mktemp("dressed")
+    pack(folder, people=2)
+    (folder / "ray.py").write_text("raise ImportError('a bare machine has no Ray')\n")
+    return folder
+
+
 def rehearse(carried: Path, seconds: int, *arguments: str) -> tuple[int, list[dict], str]:
     """Run the check; its exit status, its results, and what it printed."""
     command = [sys.executable, "benchmarks/gpu_check.py", "--device", "cpu", "--seconds", str(seconds)]
@@ -47,6 +61,18 @@ def rehearse(carried: Path, seconds: int, *arguments: str) -> tuple[int, list[di
     return run.returncode, results, run.stdout + run.stderr
 
 
+def check_trained(folder: Path, results: list[dict], network: str) -> None:
+    """What a training leaves: figures, weights, a card and a picture."""
+    figures = {row["name"]: row for row in results}
+    assert figures[f"{network}: before"]["begun_at_random"] == 0
+    assert figures[f"{network}: after"]["steps"] > 0 and figures[f"{network}: pace"]["rows_per_second"] > 0
+    assert np.isfinite([figures[f"{network}: pace"][name] for name in ("first_loss", "last_loss")]).all()
+    assert (folder / f"{network}.safetensors").stat().st_size < 16_000_000
+    assert (folder / f"{network}.png").read_bytes().startswith(b"\x89PNG")
+    card = (folder / f"{network}.md").read_text()
+    assert card.startswith(f"# {network}\n") and "rendered where they were learnt from" in card
+
+
 def test_a_rehearsal_goes_through_all_phases_without_a_gpu_and_without_ray(carried: Path) -> None:
     status, results, said = rehearse(carried, 5)
     assert status == 0, said
@@ -54,10 +80,7 @@ def test_a_rehearsal_goes_through_all_phases_without_a_gpu_and_without_ray(carri
     assert all(done.values()), said
     skipped = {row["name"]: row["why"] for row in results if row["status"] == "skipped"}
     assert "no CUDA device" in skipped["the device's results"]
-    figures = {row["name"]: row for row in done["train"]}
-    assert figures["after"]["steps"] > 0 and figures["pace"]["rows_per_second"] > 0
-    assert (carried / "out" / "fitter.safetensors").stat().st_size < 16_000_000
-    assert (carried / "out" / "fitter.png").read_bytes().startswith(b"\x89PNG")
+    check_trained(carried / "out", done["train"], "fitter")
     assert said.rstrip().endswith("failed: none")
     assert (carried / "out" / "summary.txt").read_text().rstrip().endswith("failed: none")
 
@@ -72,6 +95,24 @@ def test_with_more_time_every_path_runs(carried: Path) -> None:
     assert status == 0, said
     ran = {row["name"].split(":")[0] for row in results if row["phase"] == "correct" and row["status"] == "ok"}
     assert ran == set(tolerances(Paths(Inputs(None, quick=True), 1)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", PUPILS)
+def test_every_network_learns_from_rendered_rows(network: str, dressed: Path) -> None:
+    status, results, said = rehearse(dressed, 30, "--only", "train", "--train", network)
+    assert status == 0, said
+    check_trained(dressed / "out", results, network)
+    goal = build_recipe(training_job(network, torch.device("cpu"), True), torch.device("cpu")).goal
+    figures = {row["name"]: row for row in results}
+    assert np.isfinite([figures[f"{network}: {when}"][goal] for when in ("before", "after")]).all()
+
+
+def test_weights_to_begin_with_say_whose_they_are(tmp_path: Path) -> None:
+    begin = beginnings(["detector", "fitter"], [FITTER_WEIGHTS])
+    assert begin == {"detector": DETECTOR_WEIGHTS, "fitter": FITTER_WEIGHTS}
+    with pytest.raises(SystemExit, match=r"fitter.safetensors: these are weights of fitter; add --train fitter"):
+        beginnings(["detector"], [FITTER_WEIGHTS])
 
 
 def test_a_path_that_differs_is_named_and_decides_the_exit_status(tmp_path: Path) -> None:
@@ -137,6 +178,16 @@ def test_a_phase_ends_when_its_time_is_over_and_keeps_what_it_found(
     assert time.monotonic() - start < 5.0
     assert report.close() == 0 and report.skipped == ["the rest"]
     assert '"ms": 1.0' in (tmp_path / "results.jsonl").read_text()
+
+
+def test_a_phase_that_comes_too_late_does_its_first_step(tmp_path: Path) -> None:
+    report, done = Report(tmp_path), []
+
+    def steps(clock: Clock):
+        yield from ((name, partial(done.append, name)) for name in ("first", "second"))
+
+    run_phase(report, "correct", -1.0, steps)
+    assert done == ["first"] and report.skipped == ["second"]
 
 
 def test_the_block_that_is_printed_is_what_the_cost_table_reads(

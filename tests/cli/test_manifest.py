@@ -41,6 +41,7 @@ def test_rows_can_be_filtered_and_are_cut_with_a_note(run):
     code, text = run("monday", "--status", "unreadable", "--limit", "2")
     assert code == 0 and "3 rows, the first 2 shown" in text and "/p/1.jpg" in text and "/p/2.jpg" not in text
     assert "1 rows" in run("monday", "--yaw-over", "60")[1]
+    assert "1 rows" in run("monday", "--where", "yaw < -60 and fit_error < 0.1 and bbox_x1 = 3")[1]
 
 
 def test_rows_of_all_outputs_go_into_one_file(run, tmp_path: Path):
@@ -54,6 +55,7 @@ def test_rows_of_all_outputs_go_into_one_file(run, tmp_path: Path):
 def test_joined_outputs_stand_side_by_side(run):
     code, text = run("monday", "tuesday", "--join", "--photo", "a.jpg")
     assert code == 0 and "yaw_1" in text and "-70.00" in text and "20.00" in text
+    assert "1 rows" in run("monday", "tuesday", "--join", "--where", "timings_crop > 10")[1]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,7 @@ def test_joined_outputs_stand_side_by_side(run):
         (["monday", "--status", "fine"], "--status 'fine': choose ok, no_face, failed, unreadable"),
         (["monday", "--join"], "--join: name at least two outputs"),
         (["nowhere"], "nowhere: there is no manifest"),
+        (["monday", "--where", "yaww < 3"], "'yaww < 3': Binder Error: Referenced column"),
     ],
 )
 def test_mistakes_are_one_line(run, arguments: list[str], message: str):

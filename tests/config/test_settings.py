@@ -47,6 +47,7 @@ def test_relative_paths_start_at_the_current_folder(tmp_path: Path, monkeypatch:
         ({"crop.min_score": float("nan")}, "'crop.min_score': .*finite number"),
         ({"input": None}, "'input'"),
         ({"people.enabled": True, "export.format": "ply"}, "people.enabled: .*which ply files do not have"),
+        ({"people.enabled": True, "export.meshes": False}, "people.enabled: .*export.meshes false does not write"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(overrides: dict, message: str):

@@ -7,9 +7,9 @@ import trimesh
 from scipy import ndimage
 from torch import Tensor
 
-from facerecon_ray.geometry import rasterizer
+from facerecon_ray.geometry import rasterizer, rasterizer_torch
 from facerecon_ray.geometry.pose import Camera
-from facerecon_ray.geometry.rasterizer import Fragments, interpolate, rasterize, seen_triangles
+from facerecon_ray.geometry.rasterizer import Fragments, Holes, interpolate, rasterize, seen_triangles
 
 SIZE = 256
 ANGLES = torch.tensor([[0.0, 0.0, 0.0], [35.0, -10.0, 5.0], [-80.0, 25.0, -40.0], [150.0, 60.0, 90.0]])
@@ -162,7 +162,7 @@ def test_pictures_of_a_batch_do_not_mix(mesh: tuple[Tensor, Tensor], points: Ten
 def test_result_does_not_depend_on_the_chunk_size(
     mesh: tuple[Tensor, Tensor], points: Tensor, fragments: Fragments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rasterizer, "CANDIDATES_PER_CHUNK", 5000)
+    monkeypatch.setattr(rasterizer_torch, "CANDIDATES_PER_CHUNK", 5000)
     chunked = rasterize(points[:1], mesh[1], SIZE, SIZE)
     assert torch.equal(chunked.triangle, fragments.triangle[:1])
     assert torch.equal(chunked.depth, fragments.depth[:1])
@@ -194,15 +194,27 @@ def test_pictures_with_meshes_of_their_own_are_those_of_each_mesh_alone(
 
 def test_what_is_not_shown_lets_the_triangles_behind_through() -> None:
     corners = torch.tensor([[0.0, 0.0, 0.0], [16.0, 0.0, 0.0], [0.0, 16.0, 0.0]])
-    points = torch.cat([corners, corners + torch.tensor([0.0, 0.0, 5.0])]).expand(2, -1, -1)
-    triangles = torch.tensor([[0, 1, 2], [3, 4, 5]])
+    deeper = torch.tensor([0.0, 0.0, 5.0])
+    points = torch.cat([corners, corners + deeper, corners - deeper]).expand(2, -1, -1)
+    triangles = torch.tensor([[0, 1, 2], [3, 4, 5], [6, 7, 8]])
+    asked = []
 
     def shown(picture: Tensor, triangle: Tensor, pixel: Tensor) -> Tensor:
-        return (triangle == 0) | ((picture == 1) & (pixel % 8 < 4))
+        asked.append(triangle.unique().tolist())
+        return (picture == 1) & (pixel % 8 < 4)
 
-    fragments = rasterize(points, triangles, 8, 8, shown=shown)
+    fragments = rasterize(points, triangles, 8, 8, holes=Holes(torch.tensor([False, True, True]), shown))
     assert (fragments.triangle[0] == 0).all()
     assert (fragments.triangle[1, :, :4] == 1).all() and (fragments.triangle[1, :, 4:] == 0).all()
+    assert asked == [[1]], "what lies behind, or has no holes, need not be asked about"
+
+
+def test_holes_may_be_of_each_picture_for_itself() -> None:
+    points = torch.tensor([[0.0, 0.0, 0.0], [16.0, 0.0, 0.0], [0.0, 16.0, 0.0]]).expand(2, -1, -1)
+    pierced = torch.tensor([[False], [True]])
+    holes = Holes(pierced, lambda picture, triangle, pixel: pixel % 2 == 0)
+    seen = rasterize(points, torch.tensor([[0, 1, 2]]), 8, 8, holes=holes).mask
+    assert seen[0].all() and (seen[1] == (torch.arange(8) % 2 == 0)).all()
 
 
 def test_huge_triangles_fill_the_picture() -> None:
@@ -255,6 +267,23 @@ def test_nothing_to_draw_gives_an_empty_picture() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_sees_what_the_cpu_sees(mesh: tuple[Tensor, Tensor], points: Tensor, fragments: Fragments) -> None:
+def test_cuda_sees_what_the_cpu_sees_to_the_bit(
+    mesh: tuple[Tensor, Tensor], points: Tensor, fragments: Fragments
+) -> None:
+    assert rasterizer.kernels(points.cuda().device) is not None
     result = rasterize(points.cuda(), mesh[1].cuda(), SIZE, SIZE)
-    assert (result.triangle.cpu() == fragments.triangle).float().mean() > 0.999
+    assert torch.equal(result.triangle.cpu(), fragments.triangle)
+    assert torch.equal(result.barycentric.cpu(), fragments.barycentric)
+    assert torch.equal(result.depth.cpu(), fragments.depth)
+
+
+def test_the_kernels_are_used_on_cuda_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rasterizer, "kernels", lambda device: "kernels")
+    assert rasterizer._way(torch.device("cuda", 1)) == "kernels"
+    assert rasterizer._way(torch.device("cpu")) is rasterizer_torch
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")
+def test_where_the_kernels_cannot_run_plain_torch_draws_and_a_line_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    assert rasterizer.kernels.__wrapped__(torch.device("cuda")) is None
+    assert "pictures are drawn by plain torch on cuda: " in caplog.text

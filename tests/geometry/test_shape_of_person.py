@@ -1,12 +1,16 @@
+from dataclasses import dataclass, replace
+
 import numpy as np
 import torch
+from scipy.optimize import least_squares
+from scipy.spatial.transform import Rotation
 
 from facerecon_ray.geometry.alignment import align, apply_alignment
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import Fit, LandmarkFitter, box_size, with_known_shape
-from facerecon_ray.geometry.landmarks import projected_landmarks
-from facerecon_ray.geometry.pose import Camera
-from facerecon_ray.geometry.shape_of_person import ShapeEvidence, packed
+from facerecon_ray.geometry.landmarks import LandmarkModel, projected_landmarks
+from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from_rotation, rotation_from_angles
+from facerecon_ray.geometry.shape_of_person import LANDMARK_ERROR, ShapeEvidence, packed
 
 MODEL = FaceModel.default()
 PEOPLE = 40
@@ -108,3 +112,91 @@ def test_stored_evidence_is_the_fit_alone_and_merges_like_the_exact_one() -> Non
     assert (merged.shape - together.shape).abs().max() < 1e-3
     assert (merged.shape - photos[0].shape).abs().max() > 0.1
     assert packed(exact[0].information).numpy().nbytes / len(truth) <= 16384
+
+
+MOTIONS = 6
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Landmarks (68, 2) in one photo, with the pose and the places on the face at which they were made."""
+
+    places: np.ndarray
+    mean: np.ndarray
+    basis: np.ndarray
+    rotation: np.ndarray
+
+    @property
+    def noise(self) -> float:
+        return LANDMARK_ERROR * float(np.ptp(self.places, 0).prod() ** 0.5)
+
+    def turned(self, motion: np.ndarray) -> np.ndarray:
+        return Rotation.from_rotvec(motion[:3]).as_matrix() @ self.rotation
+
+    def missed(self, shape: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """By how many standard deviations landmarks lie beside those of a face, and its expression beside none."""
+        motion, expression = own[:MOTIONS], own[MOTIONS:]
+        points = self.mean + np.tensordot(np.concatenate([shape, expression]), self.basis, 1)
+        seen = (points @ self.turned(motion).T * MODEL_TO_IMAGE_AXES)[:, :2]
+        seen = 900.0 * np.exp(motion[3]) * seen + 128.0 + 100.0 * motion[4:6]
+        return np.concatenate([((seen - self.places) / self.noise).ravel(), expression])
+
+
+def jointly(photos: list[Observed]) -> tuple[np.ndarray, np.ndarray]:
+    """Shape (S,) and the photos' own unknowns (N, 6 + E) that explain all photos best: one fit to all landmarks."""
+    size, own = MODEL.shape_size, MOTIONS + MODEL.expression_size
+
+    def residual(unknowns: np.ndarray) -> np.ndarray:
+        shape, each = unknowns[:size], unknowns[size:].reshape(-1, own)
+        return np.concatenate([shape, *(photo.missed(shape, one) for photo, one in zip(photos, each, strict=True))])
+
+    found = least_squares(residual, np.zeros(size + own * len(photos)), method="lm", xtol=1e-12, ftol=1e-12).x
+    return found[:size], found[size:].reshape(-1, own)
+
+
+def observed(shape: np.ndarray, yaws: tuple[float, ...], rng: np.random.Generator) -> list[Observed]:
+    """What photos at these yaws show of a person, each with an expression and a little noise."""
+    landmarks = LandmarkModel.of(MODEL)
+    photos = []
+    for yaw in yaws:
+        angles = torch.tensor([[yaw, *rng.uniform(-8, 8, 2)]], dtype=torch.float32)
+        coefficients = np.concatenate([shape, rng.normal(0, 0.05, MODEL.expression_size)])
+        points = landmarks.points(torch.from_numpy(coefficients[None].astype(np.float32)))
+        chosen = landmarks.choose(points, angles)[0]
+        photo = Observed(
+            np.zeros((68, 2)),
+            landmarks.mean[chosen].double().numpy(),
+            landmarks.basis[:, chosen].double().numpy(),
+            rotation_from_angles(angles)[0].double().numpy(),
+        )
+        places = photo.mean + np.tensordot(coefficients, photo.basis, 1)
+        places = 900.0 * (places @ photo.rotation.T * MODEL_TO_IMAGE_AXES)[:, :2] + 128.0
+        photos.append(replace(photo, places=places + rng.normal(0, 0.05, places.shape)))
+    return photos
+
+
+def as_fit(photo: Observed, shape: np.ndarray, own: np.ndarray) -> Fit:
+    """A fit of one photo as the fitter gives it."""
+    angles = angles_from_rotation(torch.from_numpy(photo.turned(own)[None].astype(np.float32)))
+    scale, place = 900.0 * np.exp(own[3]), 128.0 + 100.0 * own[None, 4:6]
+    camera = Camera(angles, torch.tensor([scale], dtype=torch.float32), torch.from_numpy(place.astype(np.float32)))
+    one = torch.ones(1)
+    places = torch.nn.functional.pad(torch.from_numpy(photo.places[None].astype(np.float32)), (0, 1))
+    coefficients = (torch.from_numpy(values[None].astype(np.float32)) for values in (shape, own[MOTIONS:]))
+    return Fit(camera, *coefficients, 0 * one, one, places, places)
+
+
+def test_photos_merged_are_the_same_as_one_fit_to_all_of_their_landmarks() -> None:
+    """A least-squares fit of another library's, of one shape and all poses and expressions at once."""
+    rng = np.random.default_rng(5)
+    photos = observed(rng.normal(0, 0.1, MODEL.shape_size), (0.0, 35.0, -60.0), rng)
+    joint, _ = jointly(photos)
+    alone = [jointly([photo]) for photo in photos]
+    evidence = [
+        ShapeEvidence.of(MODEL, as_fit(photo, shape, own[0]))
+        for photo, (shape, own) in zip(photos, alone, strict=True)
+    ]
+    merged = (evidence[0] + evidence[1] + evidence[2]).shape[0].numpy()
+    assert np.abs(merged - joint).max() < 1e-3
+    assert max(np.abs(shape - joint).max() for shape, _ in alone) > 0.02
+    assert np.abs(np.mean([shape for shape, _ in alone], 0) - joint).max() > 0.01

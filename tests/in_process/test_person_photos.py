@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from clips import write_clip
 
 import facerecon_ray
 from facerecon_ray.errors import InputError, PhotoError
@@ -50,5 +51,20 @@ def test_photos_that_give_no_person_are_one_clear_error(page: np.ndarray, astron
         facerecon_ray.reconstruct([page, page], device="cpu")
     with pytest.raises(InputError, match="the list of photos is empty"):
         facerecon_ray.reconstruct([], device="cpu")
-    with pytest.raises(InputError, match="put the side photo into the list"):
+    with pytest.raises(InputError, match="put all into one list"):
         facerecon_ray.reconstruct([astronaut], astronaut, device="cpu")  # type: ignore[call-overload]
+
+
+def test_a_clip_gives_the_person_whom_it_shows(astronaut: np.ndarray, pair: np.ndarray, tmp_path: Path) -> None:
+    beside = np.ascontiguousarray(pair[:, :512])
+    path = write_clip(tmp_path / "clip.mp4", [astronaut, beside, np.zeros_like(astronaut)], rate=2)
+    person = facerecon_ray.reconstruct(path, device="cpu")
+    assert isinstance(person, Person)
+    assert person.photos == tuple(f"{path}#t={time}" for time in ("0.000", "0.500", "1.000"))
+    assert person.left_out == ("", "", "no face was found")
+    first, second, _ = person.faces
+    assert first is not None and second is not None and second.bbox[2] < 320
+    with pytest.raises(InputError, match="both a clip and a side photo are given; put all into one list"):
+        facerecon_ray.reconstruct(path, astronaut, device="cpu")
+    with pytest.raises(InputError, match=r"clip .*gone\.mp4: No such file"):
+        facerecon_ray.reconstruct(tmp_path / "gone.mp4", device="cpu")

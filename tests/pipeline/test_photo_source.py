@@ -9,8 +9,8 @@ from facerecon_ray.pipeline import photo_source
 from facerecon_ray.pipeline.photo_source import Earlier, PhotoSource
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
-from facerecon_ray.storage.photos.inputs import PhotoListing
 from facerecon_ray.storage.photos.known_photos import PlannedPhoto
+from facerecon_ray.storage.photos.photo_listing import PhotoListing
 from facerecon_ray.storage.photos.photo_plan import PhotoPlan
 from facerecon_ray.storage.schema import MANIFEST_SCHEMA
 

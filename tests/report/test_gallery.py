@@ -129,6 +129,17 @@ def test_links_are_percent_encoded_and_lead_to_files(job: Path) -> None:
     assert 'href="#face=a%20b/grace.jpg/0"' in page
 
 
+def test_faces_of_a_job_without_meshes_have_their_pictures_and_no_link_to_nothing(tmp_path: Path) -> None:
+    rows = [_face("ada.jpg", 3.0, 0.9) | {"mesh_uri": None}, _face("grace.jpg", -28.0, 0.7)]
+    rows[1] |= {"mesh_uri": None, "preview_uri": None}
+    output = _job(tmp_path, rows, with_view=0)
+    output.write("previews/ada.jpg/0.jpg", _picture(768, 512))
+    write_gallery(output, gallery_faces=200)
+    page = (tmp_path / "index.html").read_text()
+    assert 'href="previews/ada.jpg/0.jpg"' in page and page.count('<a class="card" ') == 2
+    assert 'href=""' not in page and 'href="#face' not in page
+
+
 def test_name_that_is_no_text_is_shown_with_a_replacement_character(job: Path) -> None:
     assert ">caf�.jpg<" in (job / "index.html").read_text()
 

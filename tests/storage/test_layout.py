@@ -65,3 +65,11 @@ def test_different_photos_have_different_keys():
 def test_a_photo_named_like_another_photos_hashed_key_does_not_take_its_place():
     hashed = photo_key("/photos/line\nbreak", ROOT)
     assert photo_key(f"{ROOT}/{hashed}", ROOT) != hashed
+
+
+def test_frames_of_a_clip_lie_below_its_key() -> None:
+    assert photo_key("/photos/a/clip.MOV#t=1.500", "/photos") == "a/clip.MOV/t=1.500"
+    assert photo_key("/photos/a/clip.MOV", "/photos") == "a/clip.MOV"
+    odd = photo_key("s3://bucket/c#d.mp4#t=0.000", "s3://bucket")
+    assert odd.endswith("/t=0.000") and odd.startswith(photo_key("s3://bucket/c#d.mp4", "s3://bucket") + "/")
+    assert "~" in photo_key("/photos/a.jpg#t=1.500", "/photos")

@@ -12,12 +12,12 @@ from facerecon_ray.errors import InputError
 from facerecon_ray.storage.manifest_query import (
     Conditions,
     failure_kinds,
-    flatten,
     join_runs,
     open_manifests,
     reason_of,
     select_rows,
 )
+from facerecon_ray.storage.row_filter import flatten
 
 MONDAY = (
     [face("/p/a.jpg", 10, 0.9), face("/p/a.jpg", -70, 0.4, face=1), row("/p/b.jpg", "no_face")],

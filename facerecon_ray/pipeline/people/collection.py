@@ -8,19 +8,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from facerecon_ray.config.assets import FACE_MODEL
 from facerecon_ray.config.people import GroupingSettings
-from facerecon_ray.errors import AssetError, InputError
-from facerecon_ray.pipeline.preparation import checksum
+from facerecon_ray.errors import InputError
+from facerecon_ray.stages.people.following import UNFOLLOWED, FramedFaces, follow
 from facerecon_ray.stages.people.grouping import NOBODY, GroupedFaces, group_faces
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.people import IDENTITY_SCHEMA
 from facerecon_ray.storage.photos.person_list import person_of_photos
 from facerecon_ray.storage.run_record import RunRecord
+from facerecon_ray.storage.uris import split_frame
 
 _COLUMNS = ["photo_uri", "face_index", "status", "descriptor", "pose", "quality", "bbox"]
 _ID_LENGTH = 12
-FACE_MODEL_ASSET = "face_model"
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,8 @@ class Collection:
     photo_uri    (N,)
     face_index   (N,)
     descriptor   (N, 128)
-    yaw, quality, size    (N,) degrees; 0 to 1; photo pixels
+    box           (N, 4) x0, y0, x1, y1 in photo pixels
+    yaw, quality  (N,) degrees; 0 to 1
     """
 
     part: np.ndarray
@@ -40,9 +40,9 @@ class Collection:
     photo_uri: np.ndarray
     face_index: np.ndarray
     descriptor: np.ndarray
+    box: np.ndarray
     yaw: np.ndarray
     quality: np.ndarray
-    size: np.ndarray
 
     @staticmethod
     def of(manifest: Manifest, where: str) -> "Collection":
@@ -65,22 +65,34 @@ class Collection:
                 "(docs/privacy.md says what that stores)"
             )
         table = pa.concat_tables(tables).combine_chunks()
-        boxes = _matrix(table["bbox"], 4)
         return Collection(
             np.array(table["part"].to_pylist(), object),
             table["row"].to_numpy(),
             np.array(table["photo_uri"].to_pylist(), object),
             table["face_index"].to_numpy(),
             _matrix(table["descriptor"], 128),
+            _matrix(table["bbox"], 4),
             pc.struct_field(table["pose"], "yaw").to_numpy(),
             table["quality"].to_numpy(),
-            (boxes[:, 2:] - boxes[:, :2]).min(1),
         )
+
+    @property
+    def size(self) -> np.ndarray:
+        """(N,) photo pixels on the shorter side of the boxes."""
+        return np.asarray((self.box[:, 2:] - self.box[:, :2]).min(1))
 
     @property
     def keys(self) -> list[tuple[str, int]]:
         """Photo and face of each."""
         return list(zip(self.photo_uri.tolist(), self.face_index.tolist(), strict=True))
+
+    @property
+    def tracks(self) -> np.ndarray:
+        """(N,) tracks of the faces in clips."""
+        clips, seconds = zip(*map(split_frame, self.photo_uri.tolist()), strict=True)
+        framed = np.array([second is not None for second in seconds])
+        clip = np.where(framed, np.unique(np.array(clips), return_inverse=True)[1], UNFOLLOWED)
+        return follow(FramedFaces(clip, np.array(seconds, float), self.box, self.descriptor))
 
     def recognised(self, known: pa.Table, settings: GroupingSettings) -> list[str | None]:
         """Each face's person by its descriptor, None for faces of nobody; persons that are known keep theirs."""
@@ -96,6 +108,7 @@ class Collection:
                 np.unique(self.photo_uri.astype(str), return_inverse=True)[1],
                 good,
                 np.array([number_of.get(person_of.get(key, ""), NOBODY) for key in keys]),
+                self.tracks,
             ),
             settings,
         )
@@ -111,7 +124,8 @@ class Collection:
         return [named.get(number) for number in numbers.tolist()]
 
     def declared(self, path: Path) -> list[str | None]:
-        """Each face's person by a list of photos and persons: the largest face of each photo that is in it.
+        """Each face's person by a list of photos and persons: the largest face of each photo that is in it, of a clip
+        that of each frame.
 
         Raises
         ------
@@ -120,10 +134,11 @@ class Collection:
         """
         person_of = person_of_photos(path)
         largest: dict[str, int] = {}
+        size = self.size
         for number, photo in enumerate(self.photo_uri):
-            if photo in person_of and self.size[number] > self.size[largest.get(photo, number)] - (
-                photo not in largest
-            ):
+            if photo not in person_of and (clip := split_frame(photo)[0]) in person_of:
+                person_of[photo] = person_of[clip]
+            if photo in person_of and size[number] > size[largest.get(photo, number)] - (photo not in largest):
                 largest[photo] = number
         if not largest:
             raise InputError(f"groups {path}: none of its {len(person_of)} photos has a face in the collection")
@@ -143,22 +158,6 @@ def identities(collection: Collection, people: list[str | None]) -> pa.Table:
 def stamp_of(record: RunRecord) -> str:
     """Of the job whose faces people have: one that was done anew has other faces under the same names."""
     return record.runs[0].started if record.runs else ""
-
-
-def check_face_model(record: RunRecord, face_model: Path | None) -> None:
-    """Refuse a face model that the job's faces were not fitted with: their coefficients mean nothing to it.
-
-    Raises
-    ------
-    AssetError
-        when it is another one, or cannot be read
-    """
-    fitted = record.assets.get(FACE_MODEL_ASSET)
-    if fitted not in (None, checksum(FACE_MODEL_ASSET, face_model or FACE_MODEL)):
-        raise AssetError(
-            f"the faces were fitted with another face model than {face_model or 'the embedded one'}; "
-            "name theirs (face_model), or reconstruct the photos again"
-        )
 
 
 def members_of(keys: list[tuple[str, int]], stamp: str) -> str:

@@ -13,7 +13,8 @@ import pyarrow as pa
 from facerecon_ray.config.reconstruct import ReportSettings
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import InputError, OutputError
-from facerecon_ray.pipeline.people.collection import check_face_model, members_of, stamp_of
+from facerecon_ray.pipeline.model_files import check_face_model
+from facerecon_ray.pipeline.people.collection import members_of, stamp_of
 from facerecon_ray.pipeline.people.merging import FACE_COLUMNS, MEMBERS, PERSON, PeopleFiles, PersonMaker
 from facerecon_ray.report.gallery import write_gallery
 from facerecon_ray.report.people_page import write_people_page
@@ -25,10 +26,10 @@ from facerecon_ray.storage.people import PeopleOutput
 from facerecon_ray.storage.run_lock import claimed
 from facerecon_ray.storage.run_record import RunRecord, load_record, save_record
 from facerecon_ray.storage.schema import MANIFEST_SCHEMA
-from facerecon_ray.storage.uris import is_s3, uri_of
+from facerecon_ray.storage.uris import is_s3, split_frame, uri_of
 
 Key = tuple[str, int | None]
-"""A photo and a face of it; None: the whole photo."""
+"""A photo and a face of it; None: the whole photo, or the whole clip."""
 
 
 @dataclass
@@ -55,7 +56,7 @@ def forget(
     Parameters
     ----------
     output : of the job
-    photos : as the manifest names them, or as local paths
+    photos : as the manifest names them, or as local paths; a clip stands for all of its frames
     person : name in an output of people that was made of it
     s3 : how S3 is reached
     face_model : of the job, for persons that have other photos left
@@ -108,7 +109,12 @@ def _faces_of(person: str, groups: list[PeopleOutput]) -> set[Key]:
 
 
 def _is_meant(keys: set[Key], photo: str, face: int | None) -> bool:
-    return (photo, None) in keys or (photo, face) in keys
+    return not keys.isdisjoint(_names_of(photo, face))
+
+
+def _names_of(photo: str, face: int | None) -> tuple[Key, ...]:
+    """How a face may be meant."""
+    return (photo, face), (photo, None), (split_frame(photo)[0], None)
 
 
 def _clear_job(out: OutputFolder, record: RunRecord, keys: set[Key], done: Forgotten) -> None:
@@ -118,7 +124,7 @@ def _clear_job(out: OutputFolder, record: RunRecord, keys: set[Key], done: Forgo
     for name, table in zip(manifest.parts(), manifest.tables(["photo_uri", "face_index"]), strict=True):
         rows = list(zip(table["photo_uri"].to_pylist(), table["face_index"].to_pylist(), strict=True))
         meant = [_is_meant(keys, *row) for row in rows]
-        known |= {(photo, None) for photo, _ in rows} & keys | set(rows) & keys
+        known |= {name for row in rows for name in _names_of(*row) if name in keys}
         if any(meant):
             parts[name] = _without(manifest.read(name), meant, done)
     if unknown := sorted(photo for photo, face in keys - known if face is None):

@@ -16,7 +16,8 @@ import ray
 from facerecon_ray.cluster.worker_errors import WorkerError
 from facerecon_ray.config.people import PeopleJob
 from facerecon_ray.errors import FaceReconError, InputError, OutputError
-from facerecon_ray.pipeline.people.collection import Collection, check_face_model, identities, members_of, stamp_of
+from facerecon_ray.pipeline.model_files import check_face_model
+from facerecon_ray.pipeline.people.collection import Collection, identities, members_of, stamp_of
 from facerecon_ray.pipeline.people.merging import FACE_COLUMNS, MEMBERS, PERSON, PeopleFiles, maker_of
 from facerecon_ray.pipeline.session import ray_session
 from facerecon_ray.report.people_page import write_people_page

@@ -35,7 +35,7 @@ _KINDS = {
 }
 _FILES = "files"
 _PACKAGE = Path(__file__).parents[2]
-_LIST_SETTING = "input"
+_LIST_SETTINGS = ("input", "groups")
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,8 @@ def _take_along(text: str, setting: str, folder: Path) -> str:
             f"setting {setting!r}: {path} is no file that could travel with the job; "
             "use s3://... or an absolute path that exists on the cluster's nodes"
         )
-    if setting == _LIST_SETTING and is_list(path.name):
-        _check_list(path)
+    if setting in _LIST_SETTINGS and is_list(path.name):
+        _check_list(path, setting)
     files = folder / _FILES
     target = Path(_FILES, str(len(list(files.iterdir())) if files.exists() else 0), path.name)
     (folder / target).parent.mkdir(parents=True)
@@ -164,11 +164,11 @@ def _model(text: str, setting: str, folder: Path) -> str:
     return _take_along(text, setting, folder) if Path(text).suffix else text
 
 
-def _check_list(path: Path) -> None:
+def _check_list(path: Path, setting: str) -> None:
     """Refuse photos that only this machine has: relative entries of a list start at the list's folder."""
     for entry in read_names(str(path), lambda: path.open("rb")):
         if _is_relative(entry):
             raise SettingsError(
-                f"setting {_LIST_SETTING!r}: list {path} names {entry}, a file of this machine; "
+                f"setting {setting!r}: list {path} names {entry}, a file of this machine; "
                 "write s3://... or absolute paths that the cluster's nodes share"
             )

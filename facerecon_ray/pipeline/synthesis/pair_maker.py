@@ -12,7 +12,7 @@ import torch
 from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.errors import FaceReconError, PhotoError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform
-from facerecon_ray.geometry.turned_view import YAW_LIMIT, target_angles
+from facerecon_ray.geometry.turned_view import followed_angles
 from facerecon_ray.pipeline.synthesis.pair_source import PairSource
 from facerecon_ray.stages.pair_truth import PairTruth
 from facerecon_ray.stages.rotate import Rotator
@@ -80,17 +80,10 @@ class PairMaker:
         }
 
     def _wanted(self, known: Batch, fitted: Batch) -> np.ndarray:
-        """(V, 3) angles at which the true rotated views are wanted: turned from the true pose by as much as the rotate
-        stage turned its estimate, to the same side even where the estimate lies on the other side of a limit.
-        """
-        wanted = target_angles(
-            torch.from_numpy(known["pose"]), self._job.rotate.yaw_change, self._job.rotate.keep_pitch
-        ).numpy()
-        done = fitted["rotated"].any((1, 2, 3))
-        step = fitted["rotated_yaw"] - fitted["pose"][:, 0]
-        followed = np.clip(known["pose"][:, 0] + step, -YAW_LIMIT, YAW_LIMIT)
-        wanted[:, 0] = np.where(done, followed, wanted[:, 0])
-        return wanted
+        """(V, 3) angles at which the true rotated views are wanted."""
+        step = np.where(fitted["rotated"].any((1, 2, 3)), fitted["rotated_yaw"] - fitted["pose"][:, 0], np.nan)
+        pose, rotate = torch.from_numpy(known["pose"]), self._job.rotate
+        return followed_angles(pose, torch.from_numpy(step), rotate.yaw_change, rotate.keep_pitch).numpy()
 
     def _split(self, seed: int) -> str:
         """Decided by the subject's seed alone, so that a larger data set leaves every subject where it was.

@@ -4,8 +4,8 @@ Good faces found groups, each its own at first. Pairs of near neighbours are gon
 groups become one where the mean over all pairs of their faces is small enough (average linkage of squared distances,
 after Sokal and Michener, 1958): one face that resembles two people does not chain them together. Sums of descriptors
 and of their squares are enough for that mean, so a group may be of any size. Poor faces join the nearest group where
-it is clearly the nearest. Two faces of one photo are never one person, and persons that are known stay apart and keep
-their faces.
+it is clearly the nearest. Faces that were followed through a clip are one group from the start, if any of them is
+good. Two faces of one photo are never one person, and persons that are known stay apart and keep their faces.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ import faiss
 import numpy as np
 
 from facerecon_ray.config.people import GroupingSettings
+from facerecon_ray.stages.people.following import UNFOLLOWED
 
 NOBODY = -1
 """Number of the person of a face that is nobody's."""
@@ -27,7 +28,8 @@ EXACT = 20_000
 
 CELL_FACES, CELLS_SEARCHED, TRAINING_FACES = 250, 8, 40
 """Faces in a cell in the mean, cells in which a face looks for neighbours, and faces by which a cell is placed."""
-
+TRACK_FACES = 4
+"""Faces of a track that are held against others."""
 
 PAIRS_AT_ONCE = 100_000
 """Pairs that become Python's numbers at a time: all at once they would need gigabytes."""
@@ -41,22 +43,34 @@ class GroupedFaces:
     photo       (N,) int64, number of the photo
     good        (N,) bool, whether the face may found a group
     known       (N,) int64, number of the person that the face is known to belong to, or NOBODY
+    track       (N,) int64, number of the track on which it was followed, or UNFOLLOWED
     """
 
     descriptor: np.ndarray
     photo: np.ndarray
     good: np.ndarray
     known: np.ndarray
+    track: np.ndarray
 
 
 def group_faces(faces: GroupedFaces, settings: GroupingSettings) -> np.ndarray:
     """(N,) number of each face's person: those that are known have theirs, new ones follow on, or NOBODY."""
     groups = _Groups(faces)
-    founders = np.flatnonzero(faces.good)
+    founders = _compared(faces)
     for first, second in _pairs(faces.descriptor, founders, settings.same_person):
         groups.join(first, second, settings.same_person**2)
-    _join_poor(groups, faces, founders, settings)
+    _join_poor(groups, faces, settings)
     return groups.numbers()
+
+
+def _compared(faces: GroupedFaces) -> np.ndarray:
+    """Good faces that are held against others: of each track a few, for those nearest to any are on the same track."""
+    good = np.flatnonzero(faces.good)
+    of_track: dict[int, list[int]] = {}
+    for face in good[faces.track[good] != UNFOLLOWED].tolist():
+        of_track.setdefault(int(faces.track[face]), []).append(face)
+    some = [track[:: -(-len(track) // TRACK_FACES)] for track in of_track.values()]
+    return np.sort(np.concatenate([good[faces.track[good] == UNFOLLOWED], *some]).astype(np.int64))
 
 
 class _Groups:
@@ -74,6 +88,28 @@ class _Groups:
         crowded = np.flatnonzero(faces_in[of_photo] > 1)
         self._photos = {int(face): {int(faces.photo[face])} for face in crowded}
         self._restore(faces)
+        self._follow(faces)
+
+    @property
+    def grouped(self) -> np.ndarray:
+        """(N,) bool, whether a face is in a group by now."""
+        return np.array(self._grouped, bool)
+
+    def _follow(self, faces: GroupedFaces) -> None:
+        """Tracks with a good face; where they meet several known persons, these stay apart."""
+        followed = np.flatnonzero(faces.track != UNFOLLOWED)
+        lead: dict[int, int] = {}
+        for face in followed[np.argsort(~faces.good[followed], kind="stable")].tolist():
+            track, is_known = int(faces.track[face]), self._person[self.root(face)] != NOBODY
+            if track not in lead:
+                if faces.good[face]:
+                    lead[track] = face
+                continue
+            first, second = self.root(lead[track]), self.root(face)
+            is_other = is_known and self._person[first] != NOBODY
+            if first != second and not is_other and self._may_meet(first, second):
+                self._merge(first, second, counts=bool(faces.good[face] or is_known))
+                self._grouped[face] = True
 
     def _restore(self, faces: GroupedFaces) -> None:
         """The groups of persons that are known; their poor faces count only where there are no others."""
@@ -168,10 +204,9 @@ def _mutual(near: np.ndarray) -> np.ndarray:
     return found
 
 
-def _join_poor(groups: _Groups, faces: GroupedFaces, founders: np.ndarray, settings: GroupingSettings) -> None:
+def _join_poor(groups: _Groups, faces: GroupedFaces, settings: GroupingSettings) -> None:
     """Let poor faces join the persons to whom they are clearly nearest, the nearest face first."""
-    grouped = np.concatenate([founders, np.flatnonzero(~faces.good & (faces.known != NOBODY))])
-    poor = np.flatnonzero(~faces.good & (faces.known == NOBODY))
+    grouped, poor = np.flatnonzero(groups.grouped), np.flatnonzero(~groups.grouped)
     if not len(poor) or not len(grouped):
         return
     near = grouped[_neighbours(faces.descriptor[grouped], faces.descriptor[poor], JOIN_NEIGHBOURS)[1]]

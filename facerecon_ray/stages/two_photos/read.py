@@ -13,7 +13,8 @@ class TwoPhotoReader:
     """Read the front and the side photo of each row; a row with one that cannot be read is "unreadable".
 
     Input columns   photo_uri, side_photo_uri, status, error : (B,) str; others are passed on
-    Output columns  photo_bytes, side_photo_bytes : (B,) bytes; status, error; read_ms : (B,) float32
+    Output columns  photo_bytes, side_photo_bytes : (B,) bytes; photo_sha256 of the front photo; status, error;
+                    read_ms : (B,) float32
     """
 
     def __init__(self, settings: ReadSettings, s3: S3Settings | None = None) -> None:
@@ -27,6 +28,7 @@ class TwoPhotoReader:
         return {
             **batch,
             "photo_bytes": both["photo_bytes"][0],
+            "photo_sha256": both["photo_sha256"][0],
             "side_photo_bytes": both["photo_bytes"][1],
             "read_ms": both["read_ms"][0] + both["read_ms"][1],
             "status": status,

@@ -1,91 +1,61 @@
-"""Which photos a job reads: a photo, a folder, a glob pattern, or a list, on a disk or in an S3 bucket."""
+"""Which photos a job reads: a photo, a clip, a folder, a glob pattern, or a list, on a disk or in an S3 bucket."""
 
 import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
+from facerecon_ray.config.reconstruct import ReadSettings
 from facerecon_ray.config.settings import home_expanded
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import InputError, SettingsError
 from facerecon_ray.storage.folder_walk import Entry, walk_files
 from facerecon_ray.storage.input_files import Results, is_among_results, is_hidden
 from facerecon_ray.storage.objects import ObjectStore, open_store
+from facerecon_ray.storage.photos.clips import with_frames
 from facerecon_ray.storage.photos.known_photos import KnownPairs, PlannedPhoto
 from facerecon_ray.storage.photos.patterns import Pattern, has_wildcard
+from facerecon_ray.storage.photos.photo_listing import PhotoListing
 from facerecon_ray.storage.photos.photo_lists import is_list, read_list, read_pair_list
-from facerecon_ray.storage.uris import PHOTO_SUFFIXES, is_photo_name, is_s3, path_of, scheme_of, split_s3_uri, uri_of
-
-Found = Iterator[str | PlannedPhoto | None]
-"""URIs of photos, or pairs of them, and None for each other file."""
+from facerecon_ray.storage.uris import (
+    is_clip_name,
+    is_photo_name,
+    is_s3,
+    path_of,
+    scheme_of,
+    split_s3_uri,
+    uri_of,
+)
 
 _CHUNK = 1000
 
 
-class PhotoListing:
-    """Photos of an input, found while they are asked for, once.
+class _Place(NamedTuple):
+    """What it is, the folder or the prefix that holds all photos in it, and what is there: URIs of photos and clips,
+    and None for each other file."""
 
-    root     folder or s3:// prefix that holds all of them, to which their keys in the output are relative
-    ignored  files that were passed over so far because they have no photo's suffix
-    """
-
-    def __init__(self, where: str, root: str, found: Found) -> None:
-        self.root = root
-        self.ignored = 0
-        self._where = where
-        self._photos = self._count(found)
-
-    def __iter__(self) -> Iterator[str]:
-        """URIs in a fixed order, of pairs those of the front photos; those of a list may come twice.
-
-        Raises
-        ------
-        InputError
-            when a folder or a list cannot be read
-        """
-        return (photo.uri for photo in self._photos)
-
-    def planned(self) -> Iterator[PlannedPhoto]:
-        """The same, with their side photos."""
-        return self._photos
-
-    def require_one(self) -> None:
-        """Find the first photo.
-
-        Raises
-        ------
-        InputError
-            when there is none
-        """
-        first = next(self._photos, None)
-        if first is None:
-            passed_over = f" (other files passed over: {self.ignored})" if self.ignored else ""
-            kinds = ", ".join(sorted(PHOTO_SUFFIXES))
-            raise InputError(f"{self._where}: no photo found{passed_over}. Photos end in {kinds}")
-        self._photos = chain([first], self._photos)
-
-    def _count(self, found: Found) -> Iterator[PlannedPhoto]:
-        for photo in found:
-            if photo is None:
-                self.ignored += 1
-            else:
-                yield photo if isinstance(photo, PlannedPhoto) else PlannedPhoto(photo)
+    what: str
+    root: str
+    found: Iterator[str | None]
 
 
-def list_photos(source: str, settings: S3Settings | None = None, output: str = "") -> PhotoListing:
-    """Find the photos of an input.
+def list_photos(
+    source: str, settings: S3Settings | None = None, output: str = "", read: ReadSettings | None = None
+) -> PhotoListing:
+    """Find the photos of an input, and the frames of its clips.
 
     A file that is named directly or by a list is taken whatever its suffix, and need not exist when a list names it.
-    Folders are searched recursively for files with a photo's suffix, linked ones too, each folder once. Hidden files
-    and what jobs have written, this one and earlier ones, are passed over.
+    Folders are searched recursively for files with a photo's or a clip's suffix, linked ones too, each folder once.
+    Hidden files and what jobs have written, this one and earlier ones, are passed over.
 
     Parameters
     ----------
-    source : photo, folder, glob pattern, or a list of photos with the suffix .txt, .csv or .parquet; a path or s3://
+    source : photo, clip, folder, glob pattern, or a list of photos with the suffix .txt, .csv or .parquet; a path or s3://
     settings : how S3 is reached
     output : where results go
+    read : how clips are read
 
     Raises
     ------
@@ -94,7 +64,8 @@ def list_photos(source: str, settings: S3Settings | None = None, output: str = "
     """
     where = canonical_input(source)
     settings = settings or S3Settings()
-    listing = _in_bucket(where, settings, output) if is_s3(where) else _on_disk(Path(where), output)
+    place = _in_bucket(where, settings, output) if is_s3(where) else _on_disk(Path(where), output)
+    listing = PhotoListing(place.what, place.root, with_frames(place.found, read or ReadSettings(), settings))
     if output and is_among_results(where, output):
         raise InputError(f"input {where}: it is among the results of the output {output}; choose another output")
     return listing
@@ -156,38 +127,38 @@ def canonical_input(source: str) -> str:
     return str(_absolute(source, Path.cwd(), "input"))
 
 
-def _on_disk(path: Path, output: str) -> PhotoListing:
+def _on_disk(path: Path, output: str) -> _Place:
     try:
         is_there, is_folder = path.exists(), path.is_dir()
     except OSError as error:
         raise InputError(f"input {path}: {error.strerror}") from None
     if is_folder:
-        return PhotoListing(f"folder {path}", str(path), _walk(path, Pattern(), output))
+        return _Place(f"folder {path}", str(path), _walk(path, Pattern(), output))
     if is_there:
         if not is_list(path.name):
-            return PhotoListing(f"photo {path}", str(path.parent), iter([uri_of(path)]))
+            return _Place(f"photo {path}", str(path.parent), iter([uri_of(path)]))
         return _listed(str(path), _list_on_disk(path))
     if not has_wildcard(str(path)):
         raise InputError(f"input {path}: no such file or folder")
     above, pattern = Pattern.split(str(path))
     base = Path(above or "/")
     found = _walk(base, pattern, output) if base.is_dir() else iter(())
-    return PhotoListing(f"pattern {path}", str(base), found)
+    return _Place(f"pattern {path}", str(base), found)
 
 
-def _in_bucket(uri: str, settings: S3Settings, output: str) -> PhotoListing:
+def _in_bucket(uri: str, settings: S3Settings, output: str) -> _Place:
     bucket, key = split_s3_uri(uri)
     store = open_store(f"s3://{bucket}", settings)
     if key and store.exists(key):
         above = uri.rpartition("/")[0]
         if not is_list(key):
-            return PhotoListing(f"photo {uri}", above, iter([uri]))
+            return _Place(f"photo {uri}", above, iter([uri]))
         return _listed(uri, _list_in_bucket(store, uri, key))
     if has_wildcard(key) and next(store.list(f"{key}/"), None) is None:
         base, pattern = Pattern.split(key)
         found = _search(bucket, base, pattern, settings, output)
-        return PhotoListing(f"pattern {uri}", f"s3://{bucket}/{base}".rstrip("/"), found)
-    return PhotoListing(f"prefix {uri}/", uri, _search(bucket, key, Pattern(), settings, output))
+        return _Place(f"pattern {uri}", f"s3://{bucket}/{base}".rstrip("/"), found)
+    return _Place(f"prefix {uri}/", uri, _search(bucket, key, Pattern(), settings, output))
 
 
 @dataclass(frozen=True)
@@ -211,13 +182,13 @@ def _list_in_bucket(store: ObjectStore, uri: str, key: str) -> _ListFile:
     return _ListFile(lambda: io.BytesIO(store.read(key)), locate)
 
 
-def _listed(where: str, file: _ListFile) -> PhotoListing:
+def _listed(where: str, file: _ListFile) -> _Place:
     """A list is read twice, first for the folder that all its photos have in common and for mistakes in it."""
 
     def photos() -> Iterator[str]:
         return map(file.locate, read_list(where, file.open))
 
-    return PhotoListing(f"list {where}", _common_folder(photos()), photos())
+    return _Place(f"list {where}", _common_folder(photos()), photos())
 
 
 def _common_folder(photos: Iterable[str]) -> str:
@@ -256,7 +227,7 @@ def _absolute(entry: str, base: Path, where: str) -> Path:
         raise InputError(f"{where} {entry}: {reason}") from None
 
 
-def _walk(base: Path, pattern: Pattern, output: str) -> Found:
+def _walk(base: Path, pattern: Pattern, output: str) -> Iterator[str | None]:
     """Files below a folder that match, files and subfolders in the order of their names, linked folders last."""
     results = Results(open_store(base), (output,))
 
@@ -270,12 +241,12 @@ def _walk(base: Path, pattern: Pattern, output: str) -> Found:
             if entry is None:
                 yield None
             elif not results.include(name) and pattern.matches(tuple(name.split("/"))):
-                yield uri_of(Path(entry.path)) if is_photo_name(entry.name) and not is_hidden(name) else None
+                yield uri_of(Path(entry.path)) if _is_wanted(entry.name) and not is_hidden(name) else None
     except OSError as error:
         raise InputError(f"folder {error.filename}: {error.strerror}; its photos cannot be listed") from None
 
 
-def _search(bucket: str, base: str, pattern: Pattern, settings: S3Settings, output: str) -> Found:
+def _search(bucket: str, base: str, pattern: Pattern, settings: S3Settings, output: str) -> Iterator[str | None]:
     """Photos below a prefix, in the order of the bucket's listing."""
     root = f"s3://{bucket}/{base}".rstrip("/")
     store = open_store(root, settings)
@@ -284,4 +255,8 @@ def _search(bucket: str, base: str, pattern: Pattern, settings: S3Settings, outp
         folders, _, last = found.name.rpartition("/")
         if is_hidden(folders) or results.include(found.name) or not pattern.matches(tuple(found.name.split("/"))):
             continue
-        yield f"{root}/{found.name}" if is_photo_name(last) and not is_hidden(last) else None
+        yield f"{root}/{found.name}" if _is_wanted(last) and not is_hidden(last) else None
+
+
+def _is_wanted(name: str) -> bool:
+    return is_photo_name(name) or is_clip_name(name)

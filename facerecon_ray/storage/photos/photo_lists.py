@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from facerecon_ray.errors import InputError
-from facerecon_ray.storage.uris import is_photo_name
+from facerecon_ray.storage.uris import is_clip_name, is_photo_name, split_frame
 
 LIST_COLUMN = "photo_uri"
 PAIR_COLUMNS = ("front", "side")
@@ -88,16 +88,20 @@ def read_person_list(where: str, open_file: Callable[[], BinaryIO]) -> Iterator[
 
 
 def read_names(where: str, open_file: Callable[[], BinaryIO]) -> Iterator[str]:
-    """Every photo that a list names, be it of photos or of pairs; arguments and errors as those of `read_list`."""
+    """Every photo that a list of photos, pairs or people names; arguments and errors as those of `read_list`."""
     with open_file() as file:
-        is_of_pairs = PurePosixPath(where).suffix.lower() == ".csv" and _names_pairs(next(_lines(where, file), ""))
-    return chain.from_iterable(read_pair_list(where, open_file)) if is_of_pairs else read_list(where, open_file)
+        header = next(_lines(where, file), "") if PurePosixPath(where).suffix.lower() == ".csv" else ""
+    if _names_columns(header, PAIR_COLUMNS):
+        return chain.from_iterable(read_pair_list(where, open_file))
+    if _names_columns(header, PERSON_COLUMNS):
+        return (photo for photo, _ in read_person_list(where, open_file))
+    return read_list(where, open_file)
 
 
-def _names_pairs(line: str) -> bool:
-    """Whether a header names the columns of pairs."""
+def _names_columns(line: str, columns: tuple[str, str]) -> bool:
+    """Whether a header names just these columns."""
     rows = (next(csv.reader([line], delimiter=separator), []) for separator in SEPARATORS)
-    return any(sorted(map(_plain, row)) == sorted(PAIR_COLUMNS) for row in rows)
+    return any(sorted(map(_plain, row)) == sorted(columns) for row in rows)
 
 
 Entry = TypeVar("Entry")
@@ -121,7 +125,7 @@ def _text(where: str, file: BinaryIO) -> Iterator[str]:
 def _csv(where: str, file: BinaryIO) -> Iterator[str]:
     lines = _lines(where, file)
     first = next(lines, "")
-    if _names_pairs(first):
+    if _names_columns(first, PAIR_COLUMNS):
         raise InputError(f"list {where}: it is a list of pairs; name it with --pairs, or set pairs to true")
     header, separator = _header(where, first, (LIST_COLUMN,), f"the column of the photos {LIST_COLUMN}")
     column = _column(where, header)
@@ -201,9 +205,14 @@ def _header(where: str, line: str, wanted: tuple[str, ...], advice: str) -> tupl
     separator = next((mark for mark, row in rows.items() if not set(wanted).isdisjoint(map(_plain, row))), None)
     separator = separator or max(SEPARATORS, key=lambda mark: len(rows[mark]))
     header = rows[separator]
-    if not header or any("/" in cell or is_photo_name(cell.strip()) for cell in header):
+    if not header or any(map(_names_file, header)):
         raise InputError(f"list {where}: no header line; name {advice}")
     return header, separator
+
+
+def _names_file(cell: str) -> bool:
+    name, _ = split_frame(cell.strip())
+    return "/" in name or is_photo_name(name) or is_clip_name(name)
 
 
 def _column(where: str, names: list[str]) -> int:

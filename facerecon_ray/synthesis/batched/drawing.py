@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
-from facerecon_ray.geometry.rasterizer import Fragments, interpolate, rasterize
+from facerecon_ray.geometry.rasterizer import Fragments, Holes, interpolate, rasterize
 from facerecon_ray.synthesis.batched.light import LitHeads, half_vectors, mirrored_colours
 from facerecon_ray.synthesis.batched.views import ViewBatch
 from facerecon_ray.synthesis.batched.wardrobe import CUT_OUT, HEIGHT, OFFSET, TWO_SIDED, WIDTH, Wardrobe
@@ -52,7 +52,7 @@ def draw(
     points = points * SUPERSAMPLING
     triangles = _drawn_triangles(heads, points)
     textures = _Textures(heads)
-    fragments = rasterize(points, triangles, fine, fine, shown=_Holes(textures, points, triangles, fine))
+    fragments = rasterize(points, triangles, fine, fine, holes=_holes(textures, points, triangles, fine))
     attributes = torch.cat(
         [normals @ rotation.mT, lit.light, lit.surround, heads.uv, heads.gloss[..., None], lit.lamp_visibility], -1
     )
@@ -126,23 +126,18 @@ class _Textures:
         return taps
 
 
-class _Holes:
-    """Whether triangles of the heads are drawn at pixels, see `rasterizer.Shown`."""
+def _holes(textures: _Textures, points: Tensor, triangles: Tensor, width: int) -> Holes:
+    """Where the heads' triangles are drawn in pictures of some width."""
+    heads = textures.heads
+    part_of, vertices = heads.part_of.long(), heads.vertices.shape[1]
+    places, uv = points[..., :2].reshape(-1, 2), heads.uv.reshape(-1, 2)
 
-    def __init__(self, textures: _Textures, points: Tensor, triangles: Tensor, width: int) -> None:
-        self._textures, self._triangles, self._width = textures, triangles, width
-        heads = textures.heads
-        self._count = heads.vertices.shape[1]
-        self._places, self._uv = points[..., :2].reshape(-1, 2), heads.uv.reshape(-1, 2)
-        self._cut_out = _index(heads.parts[..., CUT_OUT], heads.part_of.long()) > 0
+    def shown(picture: Tensor, triangle: Tensor, pixel: Tensor) -> Tensor:
+        corners = triangles[picture, triangle] + picture[:, None] * vertices
+        place = at_pixels(uv, corners, places, pixel, width)
+        return textures.opaque(picture, part_of[picture, triangle], place)
 
-    def __call__(self, picture: Tensor, triangle: Tensor, pixel: Tensor) -> Tensor:
-        doubtful = self._cut_out[picture, triangle].nonzero()[:, 0]
-        image, of, at = picture[doubtful], triangle[doubtful], pixel[doubtful]
-        corners = self._triangles[image, of] + image[:, None] * self._count
-        uv = at_pixels(self._uv, corners, self._places, at, self._width)
-        opaque = self._textures.opaque(image, self._textures.heads.part_of[image, of].long(), uv)
-        return torch.ones_like(triangle, dtype=torch.bool).index_copy(0, doubtful, opaque)
+    return Holes(_index(heads.parts[..., CUT_OUT], part_of) > 0, shown)
 
 
 def _index(values: Tensor, index: Tensor) -> Tensor:

@@ -57,13 +57,12 @@ class BatchedPhotographer:
         missing = [name for name in columns if name not in COLUMNS]
         if missing:
             raise SettingsError(f"pictures made on the device have no {', '.join(missing)}; train from data in files")
-        self._wardrobe, self._surroundings, self._model, self._size = wardrobe, surroundings, model, size
+        self._wardrobe, self.surroundings, self._model, self.size = wardrobe, surroundings, model, size
         self._columns = columns
         self._layout = UvLayout.of(model.to("cpu")).to(model.mean.device) if "position_map" in columns else None
-        self._face = model.face_vertices
+        self.face = model.face_vertices
         self._mean_shape = wardrobe.shape.mean(0)
 
-    @torch.no_grad()
     def __call__(self, views: ViewBatch) -> dict[str, Tensor]:
         """One row for each view: the same on every device but for rounding and for the noise of the cameras.
 
@@ -72,57 +71,56 @@ class BatchedPhotographer:
         The columns, as a training's batches have them: crop (B, 3, 256, 256) uint8, position_map (B, 3, 256, 256)
         float16, others float32
         """
-        device = self._model.mean.device
+        return self.sitting(views).rows()
+
+    @torch.no_grad()
+    def sitting(self, views: ViewBatch) -> "Sitting":
+        """The heads of some views before the camera."""
         random = torch.Generator().manual_seed(views.seed)
-        noise = torch.Generator(device).manual_seed(views.seed)
-        views = views.to(device)
-        people, others = torch.randint(len(self._wardrobe), (2, len(views)), generator=random).to(device)
+        views = views.to(self._model.mean.device)
+        people, others = torch.randint(len(self._wardrobe), (2, len(views)), generator=random).to(views.angles.device)
         heads = self._wardrobe.worn(people)
         change = self._mixed(heads.shape, self._wardrobe.shape[others]) - heads.shape
         moved = torch.einsum("bs,snc->bnc", change, self._model.shape_basis)
         of_surface = (moved / heads.scale[:, None, None]) @ heads.rotation
-        surface = heads.surface + of_surface
-        rotation = rotation_from_angles(views.angles.double()).float()
-        points = views.project(surface, rotation)
-        truth = self._truth(heads, surface, points, change)
-        scale, shift = truth["scale"], truth["shift"]
-        picture = self._picture(heads, _follow(heads, of_surface), rotation, views, scale, shift, random)
-        in_crop = truth["points"]
-        picture = self._surroundings.before(
-            picture, views.occluded, in_crop[:, self._face, :2] * (self._size / CROP_SIZE), random
-        )
-        photo = take_photos(picture, views.effects, photo_scale(scale, views.size, self._size, CROP_SIZE), noise)
-        return self._chosen(truth, _crop(photo))
+        return Sitting(self, heads, views, heads.surface + of_surface, of_surface, change, random)
 
     def _mixed(self, own: Tensor, other: Tensor) -> Tensor:
         """(B, S) shapes."""
         mean = self._mean_shape
         return mean + OWN * (own - mean) + (1.0 - OWN**2) ** 0.5 * (other - mean)
 
-    def _picture(
+    def picture(
         self,
         heads: Wardrobe,
         vertices: Tensor,
-        rotation: Tensor,
         views: ViewBatch,
         scale: Tensor,
         shift: Tensor,
         random: torch.Generator,
     ) -> Tensor:
-        """(B, 3, size, size) exposed linear light."""
-        fine = self._size / CROP_SIZE
+        """(B, 3, size, size) exposed linear light of heads with vertices (B, N, 3), cut out as (B,) scale and (B, 2)
+        shift say."""
+        fine = self.size / CROP_SIZE
+        rotation = rotation_from_angles(views.angles.double()).float()
         normals = smooth_normals(heads, vertices)
         light = lit(heads, normals, rotation, views)
         points = _moved(views.project(vertices, rotation), scale * fine, shift * fine)
-        drawn = draw(heads, points, normals, rotation, light, views, self._size)
-        behind = self._surroundings.behind(scale * fine, shift * fine, views.size, self._size, random)
+        drawn = draw(heads, points, normals, rotation, light, views, self.size)
+        behind = self.surroundings.behind(scale * fine, shift * fine, views.size, self.size, random)
         return drawn[:, :3] + (1.0 - drawn[:, 3:]) * behind
 
-    def _truth(self, heads: Wardrobe, surface: Tensor, points: Tensor, change: Tensor) -> dict[str, Tensor]:
+    def photo(self, picture: Tensor, views: ViewBatch, scale: Tensor) -> Tensor:
+        """(B, 3, 256, 256) uint8 photos of light (B, 3, size, size)."""
+        noise = torch.Generator(picture.device).manual_seed(views.seed)
+        pixels = photo_scale(scale, views.size, self.size, CROP_SIZE)
+        return _crop(take_photos(picture, views.effects, pixels, noise))
+
+    def truth(self, heads: Wardrobe, surface: Tensor, points: Tensor, change: Tensor) -> dict[str, Tensor]:
         """What `stages.pair_truth` says of photos, and the crop's scale (B,) and shift (B, 2)."""
         in_model = heads.scale[:, None, None] * surface @ heads.rotation.mT + heads.translation[:, None]
         axes = points.new_tensor(MODEL_TO_IMAGE_AXES)
-        scale, turn, place = align_batch(in_model[:, self._face], points[:, self._face] * axes)
+        scale, turn, place = align_batch(in_model[:, self.face], points[:, self.face] * axes)
         angles, place = angles_from_rotation(turn), place * axes
         points = points - torch.nn.functional.pad(place[:, None, 2:], (2, 0))
         marked = landmarks_in_picture(self._model, points, angles[:, 2])
@@ -140,11 +138,87 @@ class BatchedPhotographer:
             "landmarks_3d": _moved(marked, factor, shift),
         }
 
-    def _chosen(self, truth: dict[str, Tensor], crop: Tensor) -> dict[str, Tensor]:
+    def chosen(self, truth: dict[str, Tensor], crop: Tensor) -> dict[str, Tensor]:
         rows = {**truth, "crop": crop, "dense_landmarks": truth["points"][:, self._model.dense_landmarks, :2]}
         if self._layout is not None:
             rows["position_map"] = self._layout.position_map(truth["points"]).permute(0, 3, 1, 2).half()
         return {name: rows[name] for name in self._columns}
+
+
+class Sitting:
+    """Heads before the camera, of which photos are taken; made by `BatchedPhotographer.sitting`.
+
+    Parameters
+    ----------
+    studio : takes the photos
+    heads : B rows
+    views : B views
+    surface : (B, M, 3) the face model's vertices on the heads
+    of_surface : (B, M, 3) how they moved from the heads' own
+    change : (B, S) of the shapes' coefficients
+    random : on the CPU, of what is around the heads
+    """
+
+    def __init__(
+        self,
+        studio: BatchedPhotographer,
+        heads: Wardrobe,
+        views: ViewBatch,
+        surface: Tensor,
+        of_surface: Tensor,
+        change: Tensor,
+        random: torch.Generator,
+    ) -> None:
+        self._studio, self._heads, self._views, self._surface = studio, heads, views, surface
+        self._vertices = _follow(heads, of_surface)
+        self._around = random.get_state()
+        self._points = views.project(surface, rotation_from_angles(views.angles.double()).float())
+        self._truth = studio.truth(heads, surface, self._points, change)
+
+    @torch.no_grad()
+    def rows(self) -> dict[str, Tensor]:
+        """The photographer's columns."""
+        studio, truth, random = self._studio, self._truth, self._random()
+        picture = studio.picture(self._heads, self._vertices, self._views, truth["scale"], truth["shift"], random)
+        face = truth["points"][:, studio.face, :2] * (studio.size / CROP_SIZE)
+        picture = studio.surroundings.before(picture, self._views.occluded, face, random)
+        return studio.chosen(truth, studio.photo(picture, self._views, truth["scale"]))
+
+    @torch.no_grad()
+    def turned(self, wanted: Tensor) -> Tensor:
+        """The same photos with the heads in other poses, beside the crops; see `subject_views`.
+
+        Parameters
+        ----------
+        wanted : (B, 3) yaw, pitch and roll in degrees, measured like the pose
+
+        Returns
+        -------
+        (B, 3, 256, 256) uint8
+        """
+        own, before, after = (
+            rotation_from_angles(angles.double()) for angles in (self._views.angles, self._truth["pose"], wanted)
+        )
+        rotation = after @ before.mT @ own
+        views = self._views.rotated(angles_from_rotation(rotation).float())
+        face = self._studio.face
+        points = views.project(self._surface[:, face], rotation.float())
+        scale = self._truth["scale"]
+        moved = scale[:, None] * (_middle(self._points[:, face]) - _middle(points))
+        shift = self._truth["shift"] + moved
+        picture = self._studio.picture(self._heads, self._vertices, views, scale, shift, self._random())
+        return self._studio.photo(picture, views, scale)
+
+    def _random(self) -> torch.Generator:
+        """What is around the heads in all of their photos."""
+        random = torch.Generator()
+        random.set_state(self._around)
+        return random
+
+
+def _middle(points: Tensor) -> Tensor:
+    """(B, 2) middle of the bounding box of points (B, N, 2 or more)."""
+    return ((points.amax(1) + points.amin(1)) / 2)[:, :2]
 
 
 def _follow(heads: Wardrobe, moved: Tensor) -> Tensor:

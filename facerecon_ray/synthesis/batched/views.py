@@ -28,6 +28,9 @@ NEAREST = 0.05
 
 EFFECTS = tuple(f.name for f in fields(CameraEffects))
 
+LOSSLESS = {"noise": 0.0, "jpeg_quality": 0.0, "resolution": 1.0}
+"""What `CameraEffects.without_losses` has of them."""
+
 
 @dataclass(frozen=True, eq=False)
 class ViewBatch:
@@ -66,6 +69,12 @@ class ViewBatch:
         }
         effects = {name: value.to(device, non_blocking=True) for name, value in self.effects.items()}
         return replace(self, **moved, effects=effects)
+
+    def rotated(self, angles: Tensor) -> "ViewBatch":
+        """The same heads turned to angles (B, 3); see `view_sampling.rotated_view`."""
+        lossless = {name: torch.full_like(self.effects[name], value) for name, value in LOSSLESS.items()}
+        nothing = torch.zeros_like(self.occluded)
+        return replace(self, angles=angles, occluded=nothing, effects={**self.effects, **lossless})
 
     def project(self, vertices: Tensor, rotation: Tensor) -> Tensor:
         """Head frame to image frame, in perspective; see `Standpoint.project`.

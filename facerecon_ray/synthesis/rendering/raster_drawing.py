@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
-from facerecon_ray.geometry.rasterizer import interpolate, rasterize
+from facerecon_ray.geometry.rasterizer import Holes, interpolate, rasterize
 from facerecon_ray.synthesis.rendering.camera_effects import to_linear
 from facerecon_ray.synthesis.rendering.drawing import FULL_GLOSS, REFLECTANCE, SHEEN, SUPERSAMPLING, DrawnHead, LitView
 
@@ -30,20 +30,18 @@ class RasterDrawing:
         drawn = self._drawn_triangles(head, points[0])
         triangles, parts = torch.from_numpy(head.triangles)[drawn], self._part_of[drawn]
         uv = torch.from_numpy(head.uv)
-        cut_out = torch.tensor([part.cut_out for part in head.parts])
+        pierced = torch.tensor([part.cut_out for part in head.parts])[parts]
 
         def shown(_: Tensor, triangle: Tensor, pixel: Tensor) -> Tensor:
-            result = torch.ones(len(triangle), dtype=torch.bool)
-            doubtful = cut_out[parts[triangle]].nonzero()[:, 0]
-            triangle, pixel = triangle[doubtful], pixel[doubtful]
             place = at_pixels(uv, triangles[triangle], points[0, :, :2], pixel, fine)
-            opaque = torch.zeros(len(doubtful), dtype=torch.bool)
+            opaque = torch.zeros(len(triangle), dtype=torch.bool)
             for index in parts[triangle].unique().tolist():
                 of_part = parts[triangle] == index
                 opaque[of_part] = _texels(self._textures[index], place[of_part])[:, 3] >= 0.5
-            return result.index_copy(0, doubtful, opaque)
+            return opaque
 
-        fragments = rasterize(points, triangles, fine, fine, shown=shown if bool(cut_out.any()) else None)
+        holes = Holes(pierced, shown) if bool(pierced.any()) else None
+        fragments = rasterize(points, triangles, fine, fine, holes=holes)
         attributes = np.concatenate(
             [view.normals, view.light, view.surround, head.uv, head.gloss[:, None], view.lamp_visibility], axis=1
         )

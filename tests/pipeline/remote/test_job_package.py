@@ -166,3 +166,14 @@ def test_every_job_file_of_the_project_can_be_submitted(path: Path, tmp_path: Pa
     ]
     package = package_job(path, places, tmp_path, with_code=False)
     assert package.metadata["command"] == tree["command"]
+
+
+def test_a_list_of_people_travels_unless_it_names_photos_of_this_machine(pack, tmp_path: Path):
+    settings = {"command": "people", "input": "s3://bucket/meshes", "output": "s3://bucket/people"}
+    (tmp_path / "groups.csv").write_text("person;photo\nAnn;s3://bucket/a.jpg\nAnn;/nfs/b.mp4#t=1.500\n")
+    package = pack({**settings, "groups": "groups.csv"})
+    assert (package.folder / packed(package)["groups"]).read_text().startswith("person;photo")
+    (tmp_path / "groups.csv").write_text("photo,person\ns3://bucket/a.jpg,Ann\nphotos/b.jpg,Ann\n")
+    refusal = r"setting 'groups': list groups\.csv names photos/b\.jpg, a file of this machine; write s3://"
+    with pytest.raises(SettingsError, match=refusal):
+        pack({**settings, "groups": "groups.csv"})

@@ -23,7 +23,8 @@ def crowd(people: int, photos: int, seed: int = 0) -> tuple[np.ndarray, np.ndarr
 def faces(descriptor: np.ndarray, **values: np.ndarray) -> GroupedFaces:
     """Good faces of photos of their own and of nobody known, but for what is given."""
     count = len(descriptor)
-    usual = {"photo": np.arange(count), "good": np.ones(count, bool), "known": np.full(count, NOBODY)}
+    nobody = np.full(count, NOBODY)
+    usual = {"photo": np.arange(count), "good": np.ones(count, bool), "known": nobody, "track": nobody}
     return GroupedFaces(descriptor, **{**usual, **values})
 
 

@@ -198,7 +198,7 @@ def test_inputs_of_other_kinds_are_refused(source: str):
 
 
 def test_photos_of_phones_are_found_in_folders(tmp_path: Path) -> None:
-    for name in ("IMG_1.HEIC", "b.heif", "c.hif", "d.avif", "e.jxl", "f.MPO", "g.mov"):
+    for name in ("IMG_1.HEIC", "b.heif", "c.hif", "d.avif", "e.jxl", "f.MPO", "g.aae"):
         (tmp_path / name).touch()
     found = list_photos(str(tmp_path))
     assert [Path(photo).name for photo in found] == ["IMG_1.HEIC", "b.heif", "c.hif", "d.avif", "e.jxl", "f.MPO"]

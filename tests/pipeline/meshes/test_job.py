@@ -1,0 +1,165 @@
+"""Meshes copied out of outputs, and made of rows and photos: the same bytes as the job's own."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from s3_server import S3Server
+
+from facerecon_ray.config.reconstruct import (
+    CropSettings,
+    ReadSettings,
+    ReconstructJob,
+    ReconstructSettings,
+    RotateSettings,
+)
+from facerecon_ray.config.storage import S3Settings
+from facerecon_ray.errors import InputError, OutputError
+from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
+from facerecon_ray.pipeline.meshes.job import run_export
+from facerecon_ray.pipeline.meshes.request import ExportRequest
+from facerecon_ray.pipeline.meshes.transfer import Exported
+from facerecon_ray.stages.crop import Cropper
+from facerecon_ray.stages.export import Exporter
+from facerecon_ray.stages.read import Reader
+from facerecon_ray.stages.reconstruct import Reconstructor
+from facerecon_ray.stages.rotate import Rotator
+from facerecon_ray.storage.manifest import Manifest
+from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.row_filter import RowFilter
+from facerecon_ray.storage.run_record import load_record, new_record, save_record
+from facerecon_ray.storage.schema import MANIFEST_SCHEMA
+
+Outputs = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray, pair: np.ndarray) -> Path:
+    """Outputs of a job with meshes and of one without, full and rows, of a folder of two photos with three faces."""
+    folder = tmp_path_factory.mktemp("job")
+    (folder / "photos").mkdir()
+    for name, picture in (("pair", pair), ("large", cv2.resize(astronaut, None, fx=2.5, fy=2.5))):
+        cv2.imwrite(str(folder / "photos" / f"{name}.jpg"), picture[..., ::-1])
+    uris = np.array(sorted(map(str, (folder / "photos").iterdir())), object)
+    cropped = Cropper(CropSettings(), ReadSettings())(Reader(ReadSettings())({"photo_uri": uris}))
+    batch = Reconstructor(ReconstructSettings())(Rotator(RotateSettings(), view=False)(cropped))
+    batch["position"] = np.zeros(len(batch["status"]), np.int64)
+    for name, meshes in (("full", True), ("rows", False)):
+        job = ReconstructJob.model_validate(
+            {
+                "input": str(folder / "photos"),
+                "output": str(folder / name),
+                "export": {"meshes": meshes, "previews": False},
+            }
+        )
+        files = FaceFiles(job.output, S3Settings(), str(folder / "photos"), "glb", 0)
+        rows = FaceWriter(files)(Exporter(job.export)(batch)).select(MANIFEST_SCHEMA.names)
+        assert rows["status"].to_pylist() == ["ok"] * 3
+        output = OutputFolder(job.output)
+        Manifest(output).write(0, rows)
+        save_record(output, new_record(job.model_dump(mode="json"), str(folder / "photos")))
+    return folder
+
+
+def export(source: object, target: object, where: str = "", **wanted: object) -> tuple[Exported, list[str]]:
+    lines: list[str] = []
+    rows = RowFilter(where) if where else None
+    done = run_export(ExportRequest(str(source), str(target), rows, **wanted), lambda *_: None, lines.append)
+    return done, lines
+
+
+def meshes(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.glob("meshes/*/*"))}
+
+
+def test_a_job_without_meshes_writes_rows_alone(job: Path) -> None:
+    assert meshes(job / "full").keys() == {
+        f"meshes/{name}" for name in ("large.jpg/0.glb", "pair.jpg/0.glb", "pair.jpg/1.glb")
+    }
+    assert meshes(job / "rows") == {} and not (job / "rows" / "viewer").exists()
+    full, rows = (pq.read_table(job / name / "manifest") for name in ("full", "rows"))
+    assert rows["mesh_uri"].null_count == 3
+    same = [name for name in MANIFEST_SCHEMA.names if name not in ("mesh_uri", "timings")]
+    assert full.select(same).equals(rows.select(same))
+
+
+def test_meshes_made_of_rows_are_the_jobs_own_to_the_byte_and_made_once(job: Path, tmp_path: Path) -> None:
+    done, lines = export(job / "rows", tmp_path)
+    assert (done.made, done.copied, lines) == (3, 0, [])
+    assert meshes(tmp_path) == meshes(job / "full")
+    (tmp_path / "meshes/pair.jpg/1.glb").unlink()
+    kept = (tmp_path / "meshes/pair.jpg/0.glb").stat().st_mtime_ns
+    done, _ = export(job / "rows", tmp_path)
+    assert (done.made, done.there) == (1, 2) and meshes(tmp_path) == meshes(job / "full")
+    assert (tmp_path / "meshes/pair.jpg/0.glb").stat().st_mtime_ns == kept
+    listed = pq.read_table(tmp_path / "exported.parquet").to_pylist()
+    assert sorted((row["mesh"], row["photo_uri"], row["face_index"]) for row in listed) == [
+        ("meshes/large.jpg/0.glb", str(job / "photos/large.jpg"), 0),
+        ("meshes/pair.jpg/0.glb", str(job / "photos/pair.jpg"), 0),
+        ("meshes/pair.jpg/1.glb", str(job / "photos/pair.jpg"), 1),
+    ]
+
+
+def test_meshes_of_a_condition_are_copied_into_a_bucket(job: Path, seaweed: S3Server) -> None:
+    target = f"s3://{seaweed.bucket()}/some"
+    done, _ = export(job / "full", target, "face_count = 2 and face_index = 1", s3=seaweed.settings)
+    assert (done.copied, done.made) == (1, 0)
+    store = OutputFolder(target, seaweed.settings).store
+    assert store.read("meshes/pair.jpg/1.glb") == meshes(job / "full")["meshes/pair.jpg/1.glb"]
+    assert [found.name for found in store.list("meshes/")] == ["meshes/pair.jpg/1.glb"]
+
+
+def test_photos_that_are_gone_or_others_now_are_a_line_each(job: Path, tmp_path: Path, astronaut: np.ndarray) -> None:
+    pair, large = job / "photos/pair.jpg", job / "photos/large.jpg"
+    kept = pair.read_bytes(), large.read_bytes()
+    try:
+        pair.write_bytes(kept[0] + b"\0")
+        done, lines = export(job / "rows", tmp_path / "one")
+        assert (done.made, done.failed) == (1, 2) and len(lines) == 2
+        assert lines[0] == f"{pair}: face 0: the photo is another one than the job read"
+        large.unlink()
+        with pytest.raises(InputError, match="none of 3 meshes could be written"):
+            export(job / "rows", tmp_path / "two")
+    finally:
+        pair.write_bytes(kept[0])
+        large.write_bytes(kept[1])
+
+
+def test_other_formats_are_made_and_do_not_mix(job: Path, tmp_path: Path) -> None:
+    done, _ = export(job / "full", tmp_path, "face_index = 1", format="obj", topology="model")
+    assert done.made == 1 and list(meshes(tmp_path)) == ["meshes/pair.jpg/1.obj"]
+    with pytest.raises(OutputError, match="format was obj, now is ply"):
+        export(job / "full", tmp_path, format="ply")
+
+
+def test_what_a_network_made_is_copied_and_not_made(job: Path, tmp_path: Path) -> None:
+    output = OutputFolder(job / "full")
+    record = load_record(output.store)
+    assert record is not None
+    settings = json.loads(json.dumps(record.settings))
+    settings["reconstruct"]["method"] = "two-view"
+    save_record(output, record.model_copy(update={"settings": settings}))
+    try:
+        assert export(job / "full", tmp_path / "same")[0].copied == 3
+        with pytest.raises(InputError, match=r"method is two-view.*--format ply"):
+            export(job / "full", tmp_path / "other", format="ply")
+    finally:
+        save_record(output, record)
+
+
+def test_mistakes_are_said_before_anything_is_written(job: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no face meets the condition"):
+        export(job / "rows", tmp_path / "new", "quality > 2")
+    with pytest.raises(OutputError, match="output of the job itself"):
+        export(job / "rows", job / "rows")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "meshes").mkdir()
+    with pytest.raises(OutputError, match="choose an empty folder"):
+        export(job / "rows", tmp_path)
