@@ -29,8 +29,8 @@ WORTHLESS = 0.10
 """Expected error, as a share of the landmarks' box size, from which on a face's quality is 0."""
 
 MOST_ERROR = 0.08
-"""Expected error up to which a fit is believed to be a face's: so none of 2,751 fits to what is no face passes, and 1 of
-111 faces in photos is refused (benchmarks/refusals.py)."""
+"""Expected error up to which a fit is believed to be a face's: so none of 2,751 fits to what is no face passes, and 1
+of 111 faces in photos is refused (benchmarks/refusals.py)."""
 
 LEAST_SIGN = 1e-3
 """A sign of less tells no more."""
