@@ -98,6 +98,7 @@ def main() -> None:
         files = FaceFiles(str(folder / "out"), S3Settings(), str(folder / "photos"), "glb", viewer_photos=0)
         for topology in ("model", "dense", "smooth"):
             exported = clock.run(f"export.{topology}", Exporter(ExportSettings(topology=topology)), fitted)
+        clock.run("export.rows", Exporter(ExportSettings(meshes=False)), fitted)
         clock.run("write", FaceWriter(files), exported)
     print(f"{arguments.photos} photos, batches of {BATCH}, device {device}; milliseconds a photo")
     for step, cpu in clock.cpu.items():

@@ -100,8 +100,8 @@ class _Fast:
         """The block for stage_costs.yaml."""
         machine = self._machine
         costs = stage_costs(machine, self._inputs, 2 if machine.quick else 32, self._seconds)
-        for name, (own, host) in costs.items():
-            self._report.result(PHASE, f"stage {name}", gpu_ms=own, host_ms=host)
+        for name, cost in costs.items():
+            self._report.result(PHASE, f"stage {name}", gpu_ms=cost.gpu, host_ms=cost.host, memory_mb=cost.memory)
         if machine.on_gpu:
             self._report.text("\nfor facerecon_ray/assets/stage_costs.yaml:\n" + block(machine.gpu_type, costs))
         else:

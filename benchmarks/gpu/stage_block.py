@@ -1,7 +1,7 @@
 """What stages cost on this GPU, as facerecon_ray/assets/stage_costs.yaml takes it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from facerecon_ray.config.reconstruct import CropSettings, ReadSettings, ReconstructSettings, RotateSettings
 from facerecon_ray.stages.crop import Cropper
@@ -10,8 +10,17 @@ from facerecon_ray.stages.rotate import Rotator
 from gpu.inputs import Inputs
 from gpu.machine import Machine
 
-Cost = tuple[float, float]
-"""Milliseconds a photo: the GPU's own, and what the worker takes beside it."""
+
+class Cost(NamedTuple):
+    """What a stage takes.
+
+    gpu, host  milliseconds a photo: the GPU's own, and what the worker takes beside it
+    memory     MB of the GPU that tensors took at most, None without a GPU
+    """
+
+    gpu: float
+    host: float
+    memory: float | None = None
 
 
 def stage_costs(machine: Machine, inputs: Inputs, rows: int, seconds: float) -> dict[str, Cost]:
@@ -29,15 +38,17 @@ def stage_costs(machine: Machine, inputs: Inputs, rows: int, seconds: float) -> 
     """
     costs = {}
     for name, run in _stages(machine, inputs, rows).items():
-        whole = machine.milliseconds(run, seconds) / rows
+        with machine.memory() as memory:
+            whole = machine.milliseconds(run, seconds) / rows
+            most = memory()
         own = machine.gpu_milliseconds(run) / rows if machine.on_gpu else 0.0
-        costs[name] = (own, max(0.0, whole - own))
+        costs[name] = Cost(own, max(0.0, whole - own), most)
     return costs
 
 
 def block(gpu_type: str, costs: Mapping[str, Cost]) -> str:
     """Lines to be pasted in place of `gpus: {}`, or below `gpus:`."""
-    lines = [f"    {name}: {{gpu: {own:.3g}, host: {host:.3g}}}" for name, (own, host) in costs.items()]
+    lines = [f"    {name}: {{gpu: {cost.gpu:.3g}, host: {cost.host:.3g}}}" for name, cost in costs.items()]
     return "\n".join(["gpus:", f"  {gpu_type}:", *lines])
 
 

@@ -24,6 +24,8 @@ facerecon evaluate --models fitted,mean-face,two-view=weights.safetensors --subj
 
 facerecon evaluate --scans MICC_Florence --output s3://bucket/evaluation/today
 
+facerecon evaluate --photos-per-person 1,2,3,5,9,27
+
 facerecon evaluate --data embedded,foreign=heads --models fitted,mean-face
 
 facerecon evaluate --data embedded,landmarks=AFLW2000-3D --output out/evaluation
@@ -53,6 +55,12 @@ def evaluate(
     ] = None,
     scans: Annotated[Path | None, typer.Option(help="Textured scans in the layout of MICC Florence.")] = None,
     landmarks: Annotated[Path | None, typer.Option(help="Photos with landmarks in the layout of AFLW2000-3D.")] = None,
+    photos_per_person: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,...", help="Make one face of so many pictures of a head, for the error by their number."
+        ),
+    ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="Folder or s3://bucket/prefix for the results.")
     ] = None,
@@ -72,6 +80,7 @@ def evaluate(
 
     options = {
         "models": models.split(",") if models else None,
+        "photos_per_person": photos_per_person.split(",") if photos_per_person else None,
         "output": output,
         "history": history,
         "gates": gates,
@@ -152,10 +161,23 @@ def _summarise(outcome: "Outcome") -> None:
         for model in figures.models:
             table.add_row(model, *(figures.written(name, figures.value(data, model, name)) for name in shown))
         out.print(table)
+    _show_many_photos(summary["many_photos"])
     _show_gates(outcome)
     if outcome.webhook_problem:
         err.print(f"The webhook was not told: {outcome.webhook_problem}", style="yellow", markup=False)
     out.print(f"Report: {outcome.report}", markup=False)
+
+
+def _show_many_photos(figures: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    from facerecon_ray.report.many_photos import columns_of, lines_of
+
+    for data in dict.fromkeys(figure["data"] for figure in figures):
+        table = Table(*columns_of(figures, data), title=f"{data}: one face of several pictures", title_justify="left")
+        for line in lines_of(figures, data):
+            table.add_row(*line)
+        out.print(table)
 
 
 def _show_gates(outcome: "Outcome") -> None:

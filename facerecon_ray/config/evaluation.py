@@ -75,6 +75,8 @@ class EvaluateJob(Settings):
     .safetensors file of the two-view network."""
     data: EvaluationData = EvaluationData()
     protocol: ProtocolSettings = ProtocolSettings()
+    photos_per_person: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """So many pictures of a scan are made into one face together, for the error by their number; none by default."""
     outliers: int = Field(default=12, ge=0)
     """Worst reconstructions that the report shows with pictures."""
     history: Location | None = None

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import ray
@@ -49,6 +50,7 @@ class Results:
     seconds    how long it took
     models     that were compared
     rows       of ROW_SCHEMA
+    together   of MANY_PHOTOS_SCHEMA
     outliers   worst first
     checksums  of each data set
     """
@@ -57,6 +59,7 @@ class Results:
     seconds: float
     models: tuple[ModelSpec, ...]
     rows: list[dict[str, Any]]
+    together: list[dict[str, Any]]
     outliers: list[Outlier]
     checksums: dict[str, str] = field(default_factory=dict)
 
@@ -81,9 +84,11 @@ def run_evaluation(job: EvaluateJob, progress: Progress | None = None) -> Result
     for spec in models:
         Model(spec, "cpu")
     run = _Run(job, models, items, progress or (lambda done, total: None))
-    rows = run.rows()
+    found = run.rows()
+    together = [row for row in found if "photos" in row]
+    rows = [row for row in found if "photos" not in row]
     outliers = run.outliers(rows)
-    return Results(started, time.perf_counter() - clock, models, rows, outliers, run.checksums())
+    return Results(started, time.perf_counter() - clock, models, rows, together, outliers, run.checksums())
 
 
 @dataclass(frozen=True)
@@ -114,10 +119,11 @@ class _Run:
         check_room([task], cluster, "lower work.cpus or work.gpus")
         # Ray hides no GPU from a task that has reserved none.
         device = "cpu" if work.device == "auto" and not work.gpus else work.device
-        tools = Tools(models, job.protocol, device, max(1, int(work.cpus)))
+        tools = Tools(models, job.protocol, device, max(1, int(work.cpus)), bool(job.photos_per_person))
         self._tools = ray.put(tools)
         self._checksums: dict[str, dict[str, str]] = {}
-        self._done, self._total = 0, len(items.scans) * (1 + len(job.protocol.pitches)) + len(self._photo_parts())
+        self._of_scan = len(job.protocol.pitches) + bool(job.photos_per_person)
+        self._done, self._total = 0, len(items.scans) * (1 + self._of_scan) + len(self._photo_parts())
         self._limit = AHEAD * max(1, int(cluster.total("CPU") / work.cpus))
 
     def rows(self) -> list[dict[str, Any]]:
@@ -191,6 +197,15 @@ class _Run:
 
         return self._remote(tasks.score).remote(self._tools, prepared, angles), _Task(failure)
 
+    def _score_people(self, item: ScanItem, prepared: Any, angles: list[Angles]) -> tuple[Any, _Task]:
+        counts = self._job.photos_per_person
+
+        def failure(reason: str) -> list[dict[str, Any]]:
+            lost = {"data": item.data, "item": item.name, "status": NOT_RECONSTRUCTED, "error": reason}
+            return [lost | {"photos": count, "within": max(abs(yaw) for yaw, _ in angles)} for count in counts]
+
+        return self._remote(tasks.score_people).remote(self._tools, prepared, angles, counts), _Task(failure)
+
     def _landmarks(self, photos: list[AnnotatedPhoto]) -> tuple[Any, _Task]:
         def failure(reason: str) -> list[dict[str, Any]]:
             return [{"data": LANDMARKS, "item": photo.name, "status": UNUSABLE, "error": reason} for photo in photos]
@@ -209,11 +224,14 @@ class _Run:
             return result, []
         self._checksums.setdefault(task.item.data, {})[task.item.name] = result.checksum
         if result.row is not None:
-            self._done += len(self._job.protocol.pitches)
+            self._done += self._of_scan
             return [result.row], []
         protocol = self._job.protocol
         sides = [[(yaw, pitch) for yaw in protocol.yaws] for pitch in protocol.pitches]
-        return [], [partial(self._score, task.item, task.prepared, angles) for angles in sides]
+        following: list[Submission] = [partial(self._score, task.item, task.prepared, angles) for angles in sides]
+        if self._job.photos_per_person:
+            following.append(partial(self._score_people, task.item, task.prepared, list(chain(*sides))))
+        return [], following
 
     def _photo_parts(self) -> list[list[AnnotatedPhoto]]:
         photos, size = list(self._items.photos), self._job.work.photos_a_task

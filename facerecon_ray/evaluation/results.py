@@ -1,4 +1,5 @@
-"""What a run writes: rows.parquet, evaluation.json and index.html, in a folder or a bucket."""
+"""What a run writes, in a folder or a bucket: rows.parquet, evaluation.json, index.html; where pictures of a head were
+merged, many_photos.parquet too."""
 
 import base64
 import io
@@ -9,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from facerecon_ray.config.evaluation import EvaluateJob
@@ -16,12 +18,13 @@ from facerecon_ray.evaluation.figures import ALL, METRICS, PREDICTORS, Figure, p
 from facerecon_ray.evaluation.gates import GateResult
 from facerecon_ray.evaluation.history import Night
 from facerecon_ray.evaluation.job import Results
+from facerecon_ray.evaluation.many_photos import MANY_PHOTOS_SCHEMA, many_photos_figures
 from facerecon_ray.evaluation.rows import OK, UNUSABLE, rows_table
 from facerecon_ray.report.evaluation_report import evaluation_report
 from facerecon_ray.storage.objects import ObjectStore
 from facerecon_ray.storage.uris import as_bytes
 
-ROWS, SUMMARY, REPORT = "rows.parquet", "evaluation.json", "index.html"
+ROWS, TOGETHER, SUMMARY, REPORT = "rows.parquet", "many_photos.parquet", "evaluation.json", "index.html"
 RESULT_SCHEMA = 1
 TREND_METRICS = ("nme", "landmark_nme", "recognition")
 ERRORS = ("nme", "nme_corresponding", "landmark_nme")
@@ -56,6 +59,7 @@ def summary_of(
         "penalties": {"nme": job.protocol.penalty, "landmark_nme": job.protocol.landmark_penalty},
         "metrics": {name: asdict(metric) for name, metric in METRICS.items()},
         "figures": [asdict(figure) for figure in figures],
+        "many_photos": many_photos_figures(results.together),
         "predictors": {
             "measures": PREDICTORS,
             "correlations": [{"error": error, **found} for error in ERRORS for found in predictions(rows, error)],
@@ -96,15 +100,21 @@ def write_results(store: ObjectStore, results: Results, summary: dict[str, Any])
     StorageError
         when one cannot be written
     """
-    table = io.BytesIO()
-    pq.write_table(rows_table(results.rows), table)
-    store.write(ROWS, table.getvalue())
+    store.write(ROWS, _parquet(rows_table(results.rows)))
+    if results.together:
+        store.write(TOGETHER, _parquet(pa.Table.from_pylist(results.together, schema=MANY_PHOTOS_SCHEMA)))
     without_pictures = [
         {key: value for key, value in outlier.items() if key != "picture"} for outlier in summary["outliers"]
     ]
     store.write(SUMMARY, (json.dumps({**summary, "outliers": without_pictures}, indent=1) + "\n").encode())
     store.write(REPORT, as_bytes(evaluation_report(summary)))
     return store.describe(REPORT)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    return file.getvalue()
 
 
 def _counts(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:

@@ -76,19 +76,22 @@ class ScanEvaluator:
     models : to compare
     protocol : its settings
     device : auto, cpu, cuda or cuda:N
+    people : whether pictures of a head are merged too
     """
 
-    def __init__(self, models: tuple[ModelSpec, ...], protocol: ProtocolSettings, device: str = "auto") -> None:
+    def __init__(
+        self, models: tuple[ModelSpec, ...], protocol: ProtocolSettings, device: str = "auto", people: bool = False
+    ) -> None:
         self._protocol = protocol
-        self._face_model = FaceModel.default()
-        self._layout = UvLayout.of(self._face_model)
+        self.face_model = FaceModel.default()
+        self._layout = UvLayout.of(self.face_model)
         self._finder = PictureCrops(device)
         # How scans are aligned must not depend on the networks that are evaluated.
-        self._frontal = FrontalAligner(PictureCrops(device, untrained=True), self._face_model)
-        self._rotate = Rotator(RotateSettings(device=device))
+        self._frontal = FrontalAligner(PictureCrops(device, untrained=True), self.face_model)
+        self._rotate = Rotator(RotateSettings(device=device), people=people)
         self._export = Exporter(ExportSettings())
         self._models = {spec.name: Model(spec, device) for spec in models}
-        self._recognition = MeshRecognition(self._face_model, self._layout) if protocol.recognition else None
+        self._recognition = MeshRecognition(self.face_model, self._layout) if protocol.recognition else None
 
     def prepare(self, data: str, name: str, scan: Scan) -> PreparedScan:
         """Turn a scan to the front, unless it is known how it lies.
@@ -115,18 +118,21 @@ class ScanEvaluator:
         rows of ROW_SCHEMA, one a model and picture
         """
         start = time.perf_counter()
-        views = _Views(self, prepared, angles)
+        views = Views(self, prepared, angles)
         rows = [row for model in self._models.values() for row in views.rows(model)]
         seconds = (time.perf_counter() - start) / len(rows)
         return [{**row, "seconds": seconds} for row in rows]
 
     def look(self, prepared: PreparedScan, angles: tuple[float, float], model: str) -> Reconstruction:
         """What one model made of one picture."""
-        return _Views(self, prepared, [angles]).look(self._models[model])
+        return Views(self, prepared, [angles]).look(self._models[model])
 
 
-class _Views:
-    """Pictures of one scan from some sides, cropped and rotated."""
+class Views:
+    """Pictures of one scan from some sides.
+
+    faces   rows of the rotate stage, one a picture
+    """
 
     def __init__(self, evaluator: ScanEvaluator, prepared: PreparedScan, angles: list[tuple[float, float]]) -> None:
         self._of, self._prepared, self._angles = evaluator, prepared, angles
@@ -137,13 +143,13 @@ class _Views:
         self._pictures = [drawn.draw(framing) for framing in self._framings]
         nose = pose.to_head.inverse().apply(pose.nose_tip[None])
         places = np.stack([drawn.project(nose, framing)[0, :2] for framing in self._framings])
-        self._faces = evaluator._rotate(evaluator._finder.find(self._pictures, places))
+        self.faces = evaluator._rotate(evaluator._finder.find(self._pictures, places))
         self._surface = Surface(pose.to_head.apply(scan.vertices), scan.triangles)
         self._truth = None if scan.correspondence is None else pose.to_head.apply(scan.correspondence)
         self._true_landmarks = self._landmarks_in_pictures()
 
     def rows(self, model: Model) -> list[dict[str, Any]]:
-        batch = model(self._faces)
+        batch = model(self.faces)
         made = was_found(batch)
         meshes = self._meshes(batch)
         rows = []
@@ -154,16 +160,16 @@ class _Views:
             elif not np.isfinite(mesh.vertices).all():
                 rows.append(row | {"status": NOT_RECONSTRUCTED, "error": "the mesh has vertices that are not numbers"})
             else:
-                rows.append(row | self._scores(mesh))
+                rows.append(row | self.scores(mesh.vertices))
         self._add_landmarks(rows, batch, made)
         self._add_recognition(rows, meshes)
         return rows
 
     def look(self, model: Model) -> Reconstruction:
-        batch = model(self._faces)
+        batch = model(self.faces)
         mesh, error = self._meshes(batch)[0], None
         if mesh is not None:
-            vertices = self._aligned(mesh)[1]
+            vertices = self._aligned(mesh.vertices)[1]
             mesh = replace(mesh, vertices=vertices)
             error = self._surface.distance(vertices) / mesh_errors(vertices, self._surface, vertices[0]).box
         return Reconstruction(self._pictures[0], batch["crop"][0], batch["rotated"][0], mesh, error)
@@ -177,21 +183,21 @@ class _Views:
                 meshes[index] = mesh
         return meshes
 
-    def _aligned(self, mesh: TexturedMesh) -> tuple[Alignment, np.ndarray]:
-        """The alignment to the scan, begun at the landmarks, and the mesh's vertices there."""
-        found = self._mesh_landmarks(mesh)
-        start = Similarity.between(found, self._prepared.pose.landmarks)
-        alignment = align_to_scan(mesh.vertices, self._surface, start)
-        return alignment, alignment.transform.apply(mesh.vertices)
+    def _aligned(self, vertices: np.ndarray) -> tuple[Alignment, np.ndarray]:
+        """The alignment of a mesh to the scan, begun at the landmarks, and its vertices there."""
+        start = Similarity.between(self._mesh_landmarks(vertices), self._prepared.pose.landmarks)
+        alignment = align_to_scan(vertices, self._surface, start)
+        return alignment, alignment.transform.apply(vertices)
 
-    def _mesh_landmarks(self, mesh: TexturedMesh) -> np.ndarray:
-        """(51, 3) landmarks 18 to 68 on the mesh."""
-        whole = torch.zeros(1, len(self._of._face_model.mean), 3)
-        whole[0, self._of._layout.vertices] = torch.from_numpy(mesh.vertices)
-        landmarks = landmarks_on_vertices(self._of._face_model, whole, torch.zeros(1, 3))
+    def _mesh_landmarks(self, vertices: np.ndarray) -> np.ndarray:
+        """(51, 3) landmarks 18 to 68 on a mesh."""
+        whole = torch.zeros(1, len(self._of.face_model.mean), 3)
+        whole[0, self._of._layout.vertices] = torch.from_numpy(vertices)
+        landmarks = landmarks_on_vertices(self._of.face_model, whole, torch.zeros(1, 3))
         return np.asarray(landmarks[0, CONTOUR_LANDMARKS:].double().numpy())
 
-    def _scores(self, mesh: TexturedMesh) -> dict[str, Any]:
+    def scores(self, mesh: np.ndarray) -> dict[str, Any]:
+        """What a row says of a mesh, by its vertices (M, 3) float32."""
         alignment, vertices = self._aligned(mesh)
         away = self._landmarks_away(mesh, alignment)
         if away > NO_FACE:
@@ -212,10 +218,10 @@ class _Views:
             scores |= {"mm": errors.mm if np.isfinite(errors.mm) else None, "box": errors.box}
         if self._truth is not None:
             truth = self._truth[self._of._layout.vertices.numpy()]
-            scores["nme_corresponding"] = corresponding_nme(mesh.vertices, truth)
+            scores["nme_corresponding"] = corresponding_nme(mesh, truth)
         return scores
 
-    def _landmarks_away(self, mesh: TexturedMesh, alignment: Alignment) -> float:
+    def _landmarks_away(self, mesh: np.ndarray, alignment: Alignment) -> float:
         """Mean distance of the aligned mesh's 51 landmarks to the scan's, over the size of the latter's box."""
         truth = self._prepared.pose.landmarks
         moved = alignment.transform.apply(self._mesh_landmarks(mesh))
@@ -223,7 +229,7 @@ class _Views:
 
     def _circumstances(self, index: int) -> dict[str, Any]:
         """What a row says of the scan, the picture and the rotation, whatever the model."""
-        prepared, faces = self._prepared, self._faces
+        prepared, faces = self._prepared, self.faces
         yaw, pitch = self._angles[index]
         row: dict[str, Any] = {
             "data": prepared.data,
@@ -253,7 +259,7 @@ class _Views:
         drawn = pictures_of(self._prepared.drawn)
         points = np.stack([drawn.project(scan.correspondence, framing) for framing in self._framings])
         upright = torch.zeros(len(points))
-        landmarks = landmarks_in_picture(self._of._face_model, torch.from_numpy(points).float(), upright)
+        landmarks = landmarks_in_picture(self._of.face_model, torch.from_numpy(points).float(), upright)
         return np.asarray(landmarks[..., :2].numpy())
 
     def _add_landmarks(self, rows: list[dict[str, Any]], batch: Batch, made: np.ndarray) -> None:
@@ -279,7 +285,7 @@ class _Views:
         return [
             self._of._recognition.of_photo(picture, landmarks) if found else np.zeros(0)
             for picture, landmarks, found in zip(
-                self._pictures, self._faces["landmarks"], was_found(self._faces), strict=True
+                self._pictures, self.faces["landmarks"], was_found(self.faces), strict=True
             )
         ]
 

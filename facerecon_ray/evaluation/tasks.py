@@ -14,6 +14,7 @@ from facerecon_ray.errors import InputError
 from facerecon_ray.evaluation.items import ScanItem, scan_checksum
 from facerecon_ray.evaluation.landmark_evaluation import LandmarkEvaluator
 from facerecon_ray.evaluation.landmark_files import AnnotatedPhoto
+from facerecon_ray.evaluation.many_photos import person_rows
 from facerecon_ray.evaluation.models import ModelSpec
 from facerecon_ray.evaluation.rows import UNUSABLE
 from facerecon_ray.evaluation.scan_evaluation import PreparedScan, ScanEvaluator
@@ -25,12 +26,13 @@ Angles = tuple[float, float]
 
 @dataclass(frozen=True)
 class Tools:
-    """What decides which models a worker loads."""
+    """What decides which models a worker loads; `people` where pictures of a head are merged too."""
 
     models: tuple[ModelSpec, ...]
     protocol: ProtocolSettings
     device: str
     threads: int
+    people: bool = False
 
     def scan_evaluator(self) -> ScanEvaluator:
         """Loaded at the first use in a process."""
@@ -70,6 +72,13 @@ def score(tools: Tools, prepared: PreparedScan, angles: list[Angles]) -> list[di
     return tools.scan_evaluator().rows(prepared, angles)
 
 
+def score_people(
+    tools: Tools, prepared: PreparedScan, angles: list[Angles], counts: tuple[int, ...]
+) -> list[dict[str, Any]]:
+    """Rows of a scan by several of its pictures together."""
+    return person_rows(tools.scan_evaluator(), prepared, angles, counts)
+
+
 def score_landmarks(tools: Tools, photos: list[AnnotatedPhoto]) -> list[dict[str, Any]]:
     """Rows of all models on photos with landmarks."""
     return tools.landmark_evaluator().rows(photos)
@@ -88,7 +97,7 @@ def look(tools: Tools, item: ScanItem, angles: Angles, model: str) -> bytes:
 @lru_cache(maxsize=1)
 def _scan_evaluator(tools: Tools) -> ScanEvaluator:
     torch.set_num_threads(tools.threads)
-    return ScanEvaluator(tools.models, tools.protocol, tools.device)
+    return ScanEvaluator(tools.models, tools.protocol, tools.device, tools.people)
 
 
 @lru_cache(maxsize=1)

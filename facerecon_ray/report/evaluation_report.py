@@ -7,6 +7,7 @@ from typing import Any
 
 from facerecon_ray.report import evaluation_sections as sections
 from facerecon_ray.report.evaluation_figures import FigureTable
+from facerecon_ray.report.many_photos import many_photos
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
@@ -27,6 +28,7 @@ def evaluation_report(summary: dict[str, Any]) -> str:
         _header(summary, table),
         sections.gates(summary),
         *(sections.data_set(summary, table, data) for data in table.data_sets),
+        many_photos(summary["many_photos"]),
         sections.outliers(summary),
         sections.predictors(summary),
         sections.problems(summary),

@@ -15,7 +15,7 @@ from gpu.inputs import pack
 from gpu.machine import Machine, precision
 from gpu.paths import training_job
 from gpu.report import Clock, Report, run_phase
-from gpu.stage_block import block
+from gpu.stage_block import Cost, block
 from gpu.train import PUPILS, beginnings
 from plain_head import plain_head
 
@@ -193,7 +193,7 @@ def test_a_phase_that_comes_too_late_does_its_first_step(tmp_path: Path) -> None
 def test_the_block_that_is_printed_is_what_the_cost_table_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    printed = block("H200", {"crop.cascade": (1.234, 5.6), "rotate": (0.5, 0.25)})
+    printed = block("H200", {"crop.cascade": Cost(1.234, 5.6), "rotate": Cost(0.5, 0.25)})
     with_costs = stage_costs.STAGE_COSTS.read_text("utf-8").replace("gpus: {}", printed)
     (tmp_path / "costs.yaml").write_text(with_costs, "utf-8")
     monkeypatch.setattr(stage_costs, "STAGE_COSTS", tmp_path / "costs.yaml")

@@ -102,7 +102,8 @@ def outcome(
         {"metric": "nme", "data": "embedded", "no_worse_than": {"nights": 7, "percent": 5}},
     )
     scans, photos = folders
-    return evaluate(job(tmp_path, gates=gates, **{"data.scans": scans, "data.landmarks": photos})), tmp_path
+    data = {"data.scans": scans, "data.landmarks": photos, "photos_per_person": ["1", "2"]}
+    return evaluate(job(tmp_path, gates=gates, **data)), tmp_path
 
 
 def test_a_failing_gate_fails_the_night_and_a_passing_one_does_not(outcome: tuple[Outcome, Path]) -> None:
@@ -137,6 +138,16 @@ def test_a_picture_without_a_face_counts_against_the_model(outcome: tuple[Outcom
     assert outcome[0].summary["counts"]["embedded"] == {
         "items": 1, "unusable": 0, "pictures": 2, "reconstructions": 4, "ok": 2
     }  # fmt: skip
+
+
+def test_pictures_of_a_head_are_merged_and_scored_in_rows_of_their_own(outcome: tuple[Outcome, Path]) -> None:
+    rows = pq.read_table(io.BytesIO((outcome[1] / "out" / "many_photos.parquet").read_bytes())).to_pylist()
+    assert [(row["photos"], row["within"], row["merged"], row["status"]) for row in rows] == [
+        *((1, 0.0, 1, "ok"), (2, 180.0, 1, "ok"))
+    ]
+    figures = outcome[0].summary["many_photos"]
+    assert {figure["metric"] for figure in figures} == {"nme", "mm", "nme_corresponding"} and len(figures) == 6
+    assert "One face of several pictures" in (outcome[1] / "out" / "index.html").read_text()
 
 
 def test_the_result_says_where_it_comes_from(outcome: tuple[Outcome, Path]) -> None:

@@ -33,6 +33,7 @@ def summary(**others: Any) -> dict[str, Any]:
         "penalties": {"nme": 0.1, "landmark_nme": 0.5},
         "metrics": METRICS,
         "figures": figures,
+        "many_photos": [],
         "predictors": {"measures": {"fit_error": "how far off"}, "correlations": []},
         "problems": [],
         "notes": [],

@@ -90,7 +90,7 @@ def test_a_job_is_submitted_stopped_submitted_again_and_followed_to_its_end(run:
 
     state = run("status", "second").stdout
     assert "SUCCEEDED" in state and "photos=1 total=1" in state and str(tmp_path / "out") in state
-    assert "faces with a mesh" in run("status", "second", "--log").stdout
+    assert "photos without a face" in run("status", "second", "--log").stdout
     listed = run("status").stdout
     assert listed.index("second") < listed.index("first") and "STOPPED" in listed
     assert run("stop", "second").stdout == "second had ended before\n"
