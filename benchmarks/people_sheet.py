@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=20)
     parser.add_argument("--columns", type=int, default=2)
     options = parser.parse_args()
-    previews = sorted((options.folder / "previews").rglob("*.jpg"))
+    previews = sorted(path for path in (options.folder / "previews").rglob("*.jpg") if path.is_file())
     if not previews:
         parser.error(f"{options.folder} has no previews")
     count = min(options.most, len(previews))
