@@ -45,7 +45,7 @@ YAWS, MOST_OFF = (35.0, 60.0, 85.0), 8.0
 DISTANCE = (1.0, 3.0)
 """Metres from the camera."""
 
-OF_PHOTO = ("crop", "crop_transform", "photo_width", "photo_height", "landmarks", "status", "error")
+OF_PHOTO = ("crop", "crop_transform", "photo_width", "photo_height", "focal_length", "landmarks", "status", "error")
 
 
 @dataclass(frozen=True)
