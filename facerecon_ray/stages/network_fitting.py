@@ -35,7 +35,7 @@ SAME_POINTS = 3.0
 """How much more the coefficients that the network expects count than they would beside points of their own: it made
 them from the points. For that reason too the steps look at the landmarks alone; the dense points have told what they
 know. On 48 pictures of 12 heads of ICT-FaceKit the NME is 0.63 %; 0.66 without this factor, 0.75 with all points
-(0.85 for the mean face)."""
+(0.85 for the mean face; benchmarks/foreign_heads.py with protocol.yaws=[-40,0,20,60] and protocol.pitches=[0])."""
 
 BOX_TO_CROP = (-0.028, -0.071, 1.646)
 """Where the crop of a face lies to its HOG box: shift right and down in box widths, and growth. Medians over 400
