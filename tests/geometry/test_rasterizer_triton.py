@@ -104,7 +104,8 @@ def test_the_kernels_see_what_plain_torch_sees_to_the_bit(name: str, drawn: dict
 def test_the_kernels_compile_for_gpus_and_round_after_each_operation() -> None:
     run = subprocess.run([sys.executable, SCRIPT, "90"], check=True, capture_output=True, text=True)
     operations = run.stdout.split()
-    assert any(operation.startswith("red.") and operation.endswith("max.s64") for operation in operations)
+    # Triton 3.7, which PyTorch 2.13 brings along, fetches what was there before; 3.9 does not.
+    assert any(operation.startswith(("red.", "atom.")) and operation.endswith("max.s64") for operation in operations)
     assert "div.rn.f32" in operations and "div.rn.f64" in operations
     inexact = ("fma.", "mad.rn", "div.full", "div.approx", "rcp.approx")
     assert [operation for operation in operations if operation.startswith(inexact)] == []
