@@ -1,5 +1,7 @@
 """Subjects of the face model itself before plain pictures: everything but the making of people is real."""
 
+import os
+
 import numpy as np
 import torch
 
@@ -75,6 +77,15 @@ class BlinkingSource(ToySource):
 
     def subject(self, number: int) -> ToyViews:
         raise PhotoError(f"subject {number} blinked")
+
+
+class DeadlySource(ToySource):
+    """Its subject 2 ends the process."""
+
+    def subject(self, number: int) -> ToyViews:
+        if number == 2:
+            os._exit(1)
+        return super().subject(number)
 
 
 def toy_job(output: object, **settings: object) -> SynthesisJob:

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -15,6 +15,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from facerecon_ray.cluster.nodes import live_cluster
 from facerecon_ray.cluster.placement import Demand, check_room
+from facerecon_ray.cluster.tasks import TaskWatch
 from facerecon_ray.cluster.worker_errors import UNUSABLE_HOST
 from facerecon_ray.config.evaluation import EvaluateJob
 from facerecon_ray.errors import AssetError, FaceReconError, SettingsError
@@ -115,8 +116,9 @@ class _Run:
     def __init__(self, job: EvaluateJob, models: tuple[ModelSpec, ...], items: Items, progress: Progress) -> None:
         self._job, self._models, self._items, self._progress = job, models, items, progress
         work, cluster = job.work, live_cluster()
-        task = Demand("work", {"CPU": work.cpus, "GPU": work.gpus}, {}, 1)
-        check_room([task], cluster, "lower work.cpus or work.gpus")
+        task = Demand("evaluate", {"CPU": work.cpus, "GPU": work.gpus}, {}, 1)
+        check_room([replace(task, name="work")], cluster, "lower work.cpus or work.gpus")
+        self._watch = TaskWatch(task, "start the same command again")
         # Ray hides no GPU from a task that has reserved none.
         device = "cpu" if work.device == "auto" and not work.gpus else work.device
         tools = Tools(models, job.protocol, device, max(1, int(work.cpus)), bool(job.photos_per_person))
@@ -135,13 +137,13 @@ class _Run:
             while waiting and len(pending) < self._limit:
                 reference, task = waiting.popleft()()
                 pending[reference] = task
-            for reference in ray.wait(list(pending), num_returns=1)[0]:
-                task = pending.pop(reference)
-                found, following = self._finished(reference, task)
-                rows += map(known_values, found)
-                waiting.extendleft(following)
-                self._done += 1
-                self._progress(self._done, self._total)
+            reference = self._watch.first_done(list(pending))
+            task = pending.pop(reference)
+            found, following = self._finished(reference, task)
+            rows += map(known_values, found)
+            waiting.extendleft(following)
+            self._done += 1
+            self._progress(self._done, self._total)
         order = {item.name: index for index, item in enumerate(self._items.scans)}
         return sorted(rows, key=lambda row: (row["data"], order.get(row["item"], 0), row["item"]))
 
@@ -156,7 +158,7 @@ class _Run:
                 chosen.append(row)
                 taken[row["item"]] = taken.get(row["item"], 0) + 1
         references = [
-            self._remote(tasks.look).remote(
+            self._watch.remote(tasks.look)(
                 self._tools, by_key[row["data"], row["item"]], (row["yaw"], row["pitch"]), row["model"]
             )
             for row in chosen
@@ -165,7 +167,7 @@ class _Run:
         for row, reference in zip(chosen, references, strict=True):
             # A picture that gets lost with its host is not worth the figures.
             with suppress(FaceReconError, RayError):
-                outliers.append(Outlier(row, _result(reference)))
+                outliers.append(Outlier(row, _result(self._watch.first_done([reference]))))
         return outliers
 
     def checksums(self) -> dict[str, str]:
@@ -183,7 +185,7 @@ class _Run:
         def failure(reason: str) -> list[dict[str, Any]]:
             return [{"data": item.data, "item": item.name, "status": UNUSABLE, "error": reason}]
 
-        prepared, verdict = self._remote(tasks.prepare, 2).remote(self._tools, item)
+        prepared, verdict = self._watch.remote(tasks.prepare, num_returns=2)(self._tools, item)
         return verdict, _Task(failure, item, prepared)
 
     def _score(self, item: ScanItem, prepared: Any, angles: list[Angles]) -> tuple[Any, _Task]:
@@ -195,7 +197,7 @@ class _Run:
                 for yaw, pitch in angles
             ]
 
-        return self._remote(tasks.score).remote(self._tools, prepared, angles), _Task(failure)
+        return self._watch.remote(tasks.score)(self._tools, prepared, angles), _Task(failure)
 
     def _score_people(self, item: ScanItem, prepared: Any, angles: list[Angles]) -> tuple[Any, _Task]:
         counts = self._job.photos_per_person
@@ -204,13 +206,13 @@ class _Run:
             lost = {"data": item.data, "item": item.name, "status": NOT_RECONSTRUCTED, "error": reason}
             return [lost | {"photos": count, "within": max(abs(yaw) for yaw, _ in angles)} for count in counts]
 
-        return self._remote(tasks.score_people).remote(self._tools, prepared, angles, counts), _Task(failure)
+        return self._watch.remote(tasks.score_people)(self._tools, prepared, angles, counts), _Task(failure)
 
     def _landmarks(self, photos: list[AnnotatedPhoto]) -> tuple[Any, _Task]:
         def failure(reason: str) -> list[dict[str, Any]]:
             return [{"data": LANDMARKS, "item": photo.name, "status": UNUSABLE, "error": reason} for photo in photos]
 
-        return self._remote(tasks.score_landmarks).remote(self._tools, photos), _Task(failure)
+        return self._watch.remote(tasks.score_landmarks)(self._tools, photos), _Task(failure)
 
     def _finished(self, reference: Any, task: _Task) -> tuple[list[dict[str, Any]], list[Submission]]:
         """Rows of a task that has ended, and the tasks that follow from it."""
@@ -236,10 +238,6 @@ class _Run:
     def _photo_parts(self) -> list[list[AnnotatedPhoto]]:
         photos, size = list(self._items.photos), self._job.work.photos_a_task
         return [photos[start : start + size] for start in range(0, len(photos), size)]
-
-    def _remote(self, function: Callable[..., Any], results: int = 1) -> Any:
-        work = self._job.work
-        return ray.remote(function).options(num_cpus=work.cpus, num_gpus=work.gpus or None, num_returns=results)
 
 
 def _result(reference: Any) -> Any:

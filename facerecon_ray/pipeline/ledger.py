@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from facerecon_ray.cluster.keepers import beside_the_driver
 from facerecon_ray.cluster.ray_internals import is_alive
 
 Item = tuple[int, int]
@@ -167,7 +167,5 @@ class Ledger:
 
 
 def start_ledger(window: int, seconds: float) -> Any:
-    """Handle of a ledger on the driver's node, with which it ends, or when nobody holds the handle any more."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(Ledger)
-    return actor.remote(window, seconds)
+    """Handle of a ledger, with which it ends."""
+    return beside_the_driver(Ledger).remote(window, seconds)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import ray
 from ray.actor import ActorHandle
 
+from facerecon_ray.cluster.keepers import beside_the_driver
 from facerecon_ray.errors import FaceReconError
 
 
@@ -77,4 +77,4 @@ class Board:
 
 def open_board() -> "ActorHandle[Any]":
     """A board of its own; it stays where the driver is."""
-    return ray.remote(num_cpus=0)(Board).remote()
+    return beside_the_driver(Board).remote()

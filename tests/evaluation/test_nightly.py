@@ -2,19 +2,21 @@
 
 import io
 import json
-from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-import ray
 import yaml
 from ray.exceptions import RuntimeEnvSetupError
 from scipy import io as matlab
 
+from facerecon_ray.cluster import tasks
+from facerecon_ray.cluster.nodes import parse_nodes
+from facerecon_ray.cluster.tasks import TaskWatch
 from facerecon_ray.config.evaluation import EvaluateJob
 from facerecon_ray.config.settings import load_job
-from facerecon_ray.errors import AssetError, InputError, OutputError, SettingsError
+from facerecon_ray.errors import AssetError, FaceReconError, InputError, OutputError, SettingsError
 from facerecon_ray.evaluation.gates import load_gates
 from facerecon_ray.evaluation.nightly import Outcome, check_requirements, evaluate
 from facerecon_ray.evaluation.picture_crops import encode_png
@@ -51,6 +53,18 @@ def write_gates(tmp_path: Path, *gates: dict[str, object]) -> Path:
 
 def test_two_evaluations_never_write_to_one_output(tmp_path: Path) -> None:
     with claimed(open_store(tmp_path / "out")), pytest.raises(OutputError, match="another run is writing"):
+        evaluate(job(tmp_path))
+
+
+def test_an_evaluation_for_which_lost_nodes_leave_no_room_ends(
+    tmp_path: Path, ray_cluster: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("anny", reason="embedded subjects need the package anny (the extra 'synthesis')")
+    nodes = iter([parse_nodes(["2x4cpu"])])
+    monkeypatch.setattr(tasks, "live_cluster", lambda: next(nodes, parse_nodes(["0cpu"])))
+    monkeypatch.setattr(tasks, "QUIET_SECONDS", -1.0)
+    monkeypatch.setattr(tasks, "_LOOK_SECONDS", 0.0)
+    with pytest.raises(FaceReconError, match=r"no task of evaluate runs: no node has room .* start the same command"):
         evaluate(job(tmp_path))
 
 
@@ -192,10 +206,8 @@ def test_a_mistake_in_the_gates_is_found_before_the_work(ray_cluster: None, tmp_
 def test_a_host_on_which_no_task_runs_ends_the_evaluation_and_makes_no_scan_unusable(
     ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unusable(self: object, function: Callable[..., object], results: int = 1) -> object:
-        return ray.remote(function).options(num_returns=results, runtime_env={"conda": "no-such-environment"})
-
-    monkeypatch.setattr("facerecon_ray.evaluation.job._Run._remote", unusable)
+    nowhere = {"conda": "no-such-environment"}
+    monkeypatch.setattr(TaskWatch, "remote", partialmethod(TaskWatch.remote, runtime_env=nowhere))
     with pytest.raises(RuntimeEnvSetupError):
         evaluate(job(tmp_path))
 

@@ -22,6 +22,7 @@ from facerecon_ray.errors import OutputError, StoreUnavailableError
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.pairs.pair_shards import read_pairs
 from facerecon_ray.storage.run_record import load_record
 
 pytestmark = pytest.mark.slow
@@ -119,10 +120,11 @@ small = {"object_store_memory": 100 << 20}
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})
 nodes = [cluster.add_node(num_cpus=1, **small) for _ in range(2)]
 print("address", cluster.address, flush=True)
-chosen = sys.stdin.readline().strip()
-cluster.remove_node(next((node for node in nodes if node.node_id == chosen), nodes[1]), allow_graceful=False)
-print("removed", flush=True)
-sys.stdin.readline()
+for line in sys.stdin:
+    node = next((node for node in nodes if node.node_id == line.strip()), nodes[-1])
+    nodes.remove(node)
+    cluster.remove_node(node, allow_graceful=False)
+    print("removed", flush=True)
 cluster.shutdown()
 """
 
@@ -131,8 +133,8 @@ cluster.shutdown()
 def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
     """A head without CPUs, on which only the driver runs, and two nodes for the workers.
 
-    Prints its address; takes a node away when it reads a line, the one that the line names if it names one. In a
-    process of its own, because Ray keeps the state of one cluster for each process.
+    Prints its address; takes a node away for each line that it reads, the one that the line names if it names one.
+    In a process of its own, because Ray keeps the state of one cluster for each process.
     """
     folder = Path(tempfile.mkdtemp(prefix="fr-", dir="/tmp"))
     (folder / "ray").mkdir()
@@ -148,7 +150,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
     )
     yield process
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    process.communicate("\n", timeout=60)
+    process.communicate(timeout=60)
     _, alive = psutil.wait_procs(family, timeout=10)
     for member in alive:
         member.kill()
@@ -156,14 +158,11 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_node_that_vanishes_loses_no_photo(nodes: subprocess.Popen[str], toy_photos: Photos, tmp_path: Path):
-    assert nodes.stdin is not None and nodes.stdout is not None
     address = _line(nodes, "address ")
     log = tmp_path / "log"
     job = driver(toy_photos(**many(60)), tmp_path / "out", 0.25, log, RAY_ADDRESS=address)
     wait_for(lambda: _begun(log) >= 12, job)
-    nodes.stdin.write("\n")
-    nodes.stdin.flush()
-    _line(nodes, "removed")
+    _take_away(nodes)
     assert job.poll() is None, "the job was over before the node vanished"
     _, errors = job.communicate(timeout=240)
     assert job.returncode == 0, errors
@@ -173,20 +172,71 @@ def test_a_node_that_vanishes_loses_no_photo(nodes: subprocess.Popen[str], toy_p
 def test_workers_that_a_lost_node_leaves_without_room_are_sized_anew(
     nodes: subprocess.Popen[str], toy_photos: Photos, tmp_path: Path
 ):
-    assert nodes.stdin is not None
     address = _line(nodes, "address ")
     log = tmp_path / "log"
     photos = toy_photos(**many(60))
     job = driver(photos, tmp_path / "out", 0.5, log, RAY_ADDRESS=address, TOY_PLAN="sized")
     wait_for(lambda: _begun(log) >= 8, job)
     # The crop worker's: without the others' a crop worker may come to its end and leave them its room.
-    nodes.stdin.write(f"{log.with_suffix('.node').read_text()}\n")
-    nodes.stdin.flush()
-    _line(nodes, "removed")
+    _take_away(nodes, log.with_suffix(".node").read_text())
     _, errors = job.communicate(timeout=280)
     assert job.returncode == 0, errors
     assert "the others have nothing to do: the pools were sized anew for 1 x (1 CPUs), 1 x (0 CPUs)" in errors
     assert faces(OutputFolder(tmp_path / "out")) == expected(60)
+
+
+SYNTHESIS = """
+import os, sys, time
+sys.path.insert(0, sys.argv[2])
+import toy_subjects
+from ray import cloudpickle
+from rich.console import Console
+from facerecon_ray.pipeline.synthesis.synthesis_preparation import prepare_synthesis
+from facerecon_ray.pipeline.synthesis.synthesize import run_synthesis
+cloudpickle.register_pickle_by_value(toy_subjects)
+log = sys.argv[3]
+class SlowSource(toy_subjects.ToySource):
+    def subject(self, number):
+        with open(log, "a") as file:
+            print(number, os.getpid(), file=file)
+        time.sleep(1.0)
+        return super().subject(number)
+job = toy_subjects.toy_job(sys.argv[1], subjects=10)
+run_synthesis(prepare_synthesis(job), Console(stderr=True), None, SlowSource)
+"""
+
+
+def test_subjects_of_lost_nodes_are_made_by_those_that_are_left_and_without_any_the_job_ends(
+    nodes: subprocess.Popen[str], tmp_path: Path
+):
+    address = _line(nodes, "address ")
+    output, log = tmp_path / "pairs", tmp_path / "log"
+
+    def start(**environment: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", SYNTHESIS, output, Path(__file__).parents[1], log]
+        return subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True)
+
+    def begun() -> list[list[str]]:
+        return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+
+    job = start(RAY_ADDRESS=address)
+    wait_for(lambda: len({process for _, process in begun()}) == 2, job)
+    _take_away(nodes)
+    wait_for(lambda: max(Counter(subject for subject, _ in begun()).values()) == 2, job)
+    _take_away(nodes)
+    since = time.monotonic()
+    _, errors = job.communicate(timeout=120)
+    assert job.returncode != 0 and time.monotonic() - since < 75
+    assert (
+        "no task of synthesize runs: no node has room for one with 1 CPUs; what is left is 1 x (0 CPUs); finished "
+        "shards stay, the same command makes the others"
+    ) in errors
+    again = start()
+    _, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, errors
+    made = read_pairs(open_store(output), status=None, columns=["subject"])
+    subjects = Counter(int(subject) for batch in made for subject in batch["subject"])
+    assert subjects == {number: 1 if number == 3 else 2 for number in range(10)}
 
 
 @pytest.mark.usefixtures("ray_cluster")
@@ -258,6 +308,13 @@ def test_a_driver_that_is_killed_on_s3_is_continued_and_little_is_done_again(
 
 def _begun(log: Path) -> int:
     return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def _take_away(nodes: subprocess.Popen[str], node: str = "") -> None:
+    assert nodes.stdin is not None
+    nodes.stdin.write(f"{node}\n")
+    nodes.stdin.flush()
+    _line(nodes, "removed")
 
 
 def _line(process: subprocess.Popen[str], start: str) -> str:

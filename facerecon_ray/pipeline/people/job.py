@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import ray
 
+from facerecon_ray.cluster.placement import Demand
+from facerecon_ray.cluster.tasks import TaskWatch
 from facerecon_ray.cluster.worker_errors import WorkerError
 from facerecon_ray.config.people import PeopleJob
 from facerecon_ray.errors import FaceReconError, InputError, OutputError
@@ -161,19 +163,20 @@ def _make(
         if person is not None and person in todo:
             shares.setdefault(part, []).append((row, person, bucket_of[person]))
     parts = list(shares)
-    split = ray.remote(_split).options(num_returns=buckets, num_cpus=1)
+    watch = TaskWatch(Demand("people", {"CPU": 1.0, "GPU": 0.0}, {}, 1), "the same command continues the run")
+    split, merge = watch.remote(_split, num_returns=buckets), watch.remote(_merge)
     handed = [
-        split.remote(files, {part: shares[part] for part in parts[start : start + PARTS_AT_ONCE]}, todo, buckets)
+        split(files, {part: shares[part] for part in parts[start : start + PARTS_AT_ONCE]}, todo, buckets)
         for start in range(0, len(parts), PARTS_AT_ONCE)
     ]
     handed = [refs if isinstance(refs, list) else [refs] for refs in handed]
-    merge = ray.remote(_merge).options(num_cpus=1)
-    waiting = [merge.remote(files, *(refs[bucket] for refs in handed)) for bucket in range(buckets)]
+    waiting = [merge(files, *(refs[bucket] for refs in handed)) for bucket in range(buckets)]
     del handed
     number, made = people.next_part(), 0
     while waiting:
-        ready, waiting = ray.wait(waiting, num_returns=1)
-        rows = ray.get(ready[0])
+        done = watch.first_done(waiting)
+        waiting.remove(done)
+        rows = ray.get(done)
         check()
         people.save_part(number, rows)
         number, made = number + 1, made + len(rows)

@@ -1,42 +1,49 @@
-"""Training data sets on Ray Data: runs of subjects in, one shard file each out."""
+"""Training data sets on Ray: runs of subjects in, one shard file each out."""
 
+import pickle
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray
-import ray.data
+from ray import cloudpickle
 from ray.actor import ActorHandle
 from rich.console import Console
 
+from facerecon_ray.cluster.keepers import beside_the_driver
 from facerecon_ray.cluster.nodes import live_cluster
 from facerecon_ray.cluster.placement import Demand, check_room, hide_gpus, room_for
-from facerecon_ray.cluster.worker_errors import WorkerError, arriving
+from facerecon_ray.cluster.tasks import TaskWatch
+from facerecon_ray.cluster.worker_errors import WorkerError, explained
 from facerecon_ray.config.settings import WorkerRange
 from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.errors import FaceReconError, OutputError, StorageError
 from facerecon_ray.pipeline.progress import JobProgress, show_progress
 from facerecon_ray.pipeline.session import ray_session
 from facerecon_ray.pipeline.synthesis.synthesis_preparation import PreparedSet, ShardTask, views_of_each
-from facerecon_ray.stages.stage import OK, Batch
+from facerecon_ray.stages.stage import OK
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.pairs.dataset_card import DatasetCard, MakingRun, load_card, save_card
 from facerecon_ray.storage.pairs.pair_shards import delete_shards, shard_summaries, write_shard
 from facerecon_ray.storage.run_lock import Check, claimed
 
 if TYPE_CHECKING:
+    from facerecon_ray.pipeline.synthesis.pair_maker import PairMaker
     from facerecon_ray.pipeline.synthesis.pair_source import PairSource
 
     OpenSource = Callable[[SynthesisJob], PairSource]
 
 _POLL_SECONDS = 0.5
+_CONTINUES = "finished shards stay, the same command makes the others"
 # Sums of floating-point numbers depend on how many threads share them.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -66,49 +73,41 @@ class ViewCounter:
         return self._views, self._pairs
 
 
-class ShardWorker:
-    """Makes the shards that it is given, one after the other.
+def make_shard(plan: bytes, task: ShardTask, counter: "ActorHandle[Any]") -> None:
+    """Make a shard and write it; runs as a task.
 
-    An error while starting waits for the first shard: raised there it reaches the driver and ends the job.
+    Parameters
+    ----------
+    plan : pickled job, and what opens where subjects come from, None for what the job's settings name
+    counter : is told of the views
     """
-
-    def __init__(self, job: SynthesisJob, counter: "ActorHandle[Any]", source: "OpenSource | None") -> None:
-        self._job, self._counter = job, counter
-        self._store = open_store(job.output, job.s3)
-        self._error: Exception | None = None
-        try:
-            # In the workers only: anny, torch and OpenGL take seconds that the driver has no use for.
-            if not job.pool.gpus:
-                hide_gpus()
-            import torch
-
-            from facerecon_ray.pipeline.synthesis.pair_maker import PairMaker
-            from facerecon_ray.pipeline.synthesis.pair_source import open_source
-
-            torch.set_num_threads(1)
-            cv2.setNumThreads(1)
-            self._maker = PairMaker(job, (source or open_source)(job))
-        except Exception as error:  # noqa: BLE001 - raised by the first call
-            self._error = error
-
-    def __call__(self, batch: Batch) -> Batch:
-        try:
-            if self._error is not None:
-                raise self._error
-            for index, first, subjects in zip(*(batch[name] for name in ("index", "first", "subjects")), strict=True):
-                self._make(ShardTask(int(index), int(first), int(subjects)))
-            return {"index": batch["index"]}
-        except FaceReconError as error:
-            raise WorkerError(error) from None
-
-    def _make(self, task: ShardTask) -> None:
-        self._maker.seconds.clear()
+    try:
+        job, maker = _maker(plan)
+        maker.seconds.clear()
         tables: list[pa.Table] = []
         for number in range(task.first, task.first + task.subjects):
-            rows = self._maker.rows(number)
+            rows = maker.rows(number)
             tables.append(rows)
-            self._counter.add.remote(len(rows), pc.sum(pc.equal(rows["status"], OK)).as_py())
-        write_shard(self._store, task.index, tables, task.first, dict(self._maker.seconds))
+            counter.add.remote(len(rows), pc.sum(pc.equal(rows["status"], OK)).as_py())
+        write_shard(open_store(job.output, job.s3), task.index, tables, task.first, dict(maker.seconds))
+    except FaceReconError as error:
+        raise WorkerError(error) from None
+
+
+@lru_cache(maxsize=1)
+def _maker(plan: bytes) -> "tuple[SynthesisJob, PairMaker]":
+    """Loaded at the first shard of a process: anny, torch and OpenGL take seconds that the driver has no use for."""
+    job, source = pickle.loads(plan)
+    if not job.pool.gpus:
+        hide_gpus()
+    import torch
+
+    from facerecon_ray.pipeline.synthesis.pair_maker import PairMaker
+    from facerecon_ray.pipeline.synthesis.pair_source import open_source
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    return job, PairMaker(job, (source or open_source)(job))
 
 
 def run_synthesis(
@@ -160,7 +159,7 @@ def _run(
             check()
             _close(prepared, run, start)
         if isinstance(error, StorageError):
-            raise StorageError(f"{error}; finished shards stay, the same command makes the others") from None
+            raise StorageError(f"{error}; {_CONTINUES}") from None
         raise
     _close(prepared, run, start)
     return MadeSet(run, card, rate)
@@ -175,47 +174,40 @@ def _make(
     check: Check,
 ) -> float | None:
     """Views a second, once the first shards are on their way."""
-    job, todo = prepared.job, prepared.todo
+    job, todo = prepared.job, deque(prepared.todo)
+    views = views_of_each(job)
+    total = views and sum(task.subjects for task in todo) * views
     with ray_session(address):
-        workers, options = _pool(job, len(todo))
-        counter = ray.remote(num_cpus=0)(ViewCounter).remote()
-        tasks = [pa.table({"index": [t.index], "first": [t.first], "subjects": [t.subjects]}) for t in todo]
-        dataset = ray.data.from_arrow(tasks).map_batches(
-            ShardWorker,
-            fn_constructor_args=(job, counter, source),
-            batch_format="numpy",
-            batch_size=None,
-            # A shard takes long: one that waited for a busy worker would keep another worker idle.
-            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
-            runtime_env={"env_vars": _ONE_THREAD},
-            **options,
-        )
-        views = views_of_each(job)
-        total = views and sum(task.subjects for task in todo) * views
+        demand = _demand(job, len(todo))
+        counter = beside_the_driver(ViewCounter).remote()
+        plan = cloudpickle.dumps((job, source))
+        watch = TaskWatch(demand, _CONTINUES)
+        make = watch.remote(make_shard, runtime_env={"env_vars": _ONE_THREAD})
+        pending: dict[Any, ShardTask] = {}
         with show_progress(total, console, nouns=("views", "pairs")) as progress, _counting(counter, progress):
-            for _ in arriving(dataset):
+            while todo or pending:
+                while todo and len(pending) < demand.workers:
+                    task = todo.popleft()
+                    pending[make(plan, task, counter)] = task
+                done = watch.first_done(list(pending))
+                task = pending.pop(done)
+                with explained(f"it made subjects {task.first} to {task.first + task.subjects - 1}; {_CONTINUES}"):
+                    ray.get(done)
                 check()
         run.views = progress.photos
         rates = progress.rates()
         return round(rates[0], 2) if rates else None
 
 
-def _pool(job: SynthesisJob, shards: int) -> tuple[int, dict[str, Any]]:
-    """Number of workers, and what each gets of the cluster."""
+def _demand(job: SynthesisJob, shards: int) -> Demand:
+    """The workers, of which each makes one shard after the other."""
     pool, cluster = job.pool, live_cluster()
-    cpus = pool.cpus or 1.0
-    amounts = {"CPU": cpus, "GPU": pool.gpus or 0.0, **pool.resources}
+    amounts = {"CPU": pool.cpus or 1.0, "GPU": pool.gpus or 0.0, **pool.resources}
     wanted = pool.workers.max if isinstance(pool.workers, WorkerRange) else pool.workers
-    demand = Demand("pool", amounts, pool.labels, min(wanted or shards, shards))
-    workers = demand.workers if wanted else max(1, room_for(demand, cluster))
-    check_room([replace(demand, workers=workers)], cluster, "lower pool.workers or what each worker gets")
-    options = {
-        "num_cpus": cpus,
-        "num_gpus": pool.gpus or 0.0,
-        "resources": dict(pool.resources) or None,
-        "label_selector": dict(pool.labels) or None,
-    }
-    return workers, options
+    demand = Demand("synthesize", amounts, pool.labels, min(wanted or shards, shards))
+    demand = demand if wanted else replace(demand, workers=max(1, room_for(demand, cluster)))
+    check_room([replace(demand, name="pool")], cluster, "lower pool.workers or what each worker gets")
+    return demand
 
 
 @contextmanager

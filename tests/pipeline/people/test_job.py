@@ -7,9 +7,11 @@ import pytest
 import trimesh
 from s3_server import S3Server
 
+from facerecon_ray.cluster import tasks
+from facerecon_ray.cluster.nodes import parse_nodes
 from facerecon_ray.config.people import PeopleJob
 from facerecon_ray.config.settings import load_job
-from facerecon_ray.errors import AssetError, InputError, OutputError
+from facerecon_ray.errors import AssetError, FaceReconError, InputError, OutputError
 from facerecon_ray.pipeline.people.job import PeopleResult, run_people
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
@@ -60,6 +62,20 @@ def test_people_are_found_once_each_with_a_face_of_all_their_photos(
     assert page.count('class="card"') == 2 and "3 photos" in page and "http:" not in page and "https:" not in page
     record = load_record(OutputFolder(tmp_path / "out").store)
     assert record is not None and record.people == [str(tmp_path / "people")]
+
+
+def test_people_for_whom_lost_nodes_leave_no_room_wait_for_the_same_command(
+    ray_cluster: None, write_collection: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_collection(tmp_path / "out")
+    nodes = iter([parse_nodes(["2x4cpu"])])
+    monkeypatch.setattr(tasks, "live_cluster", lambda: next(nodes, parse_nodes(["0cpu"])))
+    monkeypatch.setattr(tasks, "QUIET_SECONDS", -1.0)
+    monkeypatch.setattr(tasks, "_LOOK_SECONDS", 0.0)
+    with pytest.raises(FaceReconError, match=r"no task of people runs: no node has room .* command continues"):
+        run(tmp_path / "out", tmp_path / "people")
+    monkeypatch.undo()
+    assert run(tmp_path / "out", tmp_path / "people").made == 2
 
 
 def test_persons_keep_their_names_when_photos_are_added_and_only_theirs_are_made_anew(

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from facerecon_ray.cli.synthesize import _require_views
 from facerecon_ray.config.synthesis import SynthesisJob
-from facerecon_ray.errors import InputError, OutputError, SettingsError, StorageError
+from facerecon_ray.errors import FaceReconError, InputError, OutputError, SettingsError, StorageError
 from facerecon_ray.pipeline.synthesis.pair_maker import PairMaker
 from facerecon_ray.pipeline.synthesis.synthesis_preparation import prepare_synthesis
 from facerecon_ray.pipeline.synthesis.synthesize import MadeSet, run_synthesis
@@ -27,7 +27,7 @@ from facerecon_ray.storage.run_lock import claimed
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import toy_subjects
 from s3_server import S3Server
-from toy_subjects import BlinkingSource, ToySource, toy_job
+from toy_subjects import BlinkingSource, DeadlySource, ToySource, toy_job
 
 cloudpickle.register_pickle_by_value(toy_subjects)
 
@@ -119,6 +119,14 @@ def test_a_shard_that_cannot_be_written_is_named_and_the_others_stay(tmp_path: P
     assert [shard.file for shard in card.shards][:2] == ["shards/part-000000.parquet", "shards/part-000001.parquet"]
     blocked.rmdir()
     assert make(tmp_path).card.status == "complete"
+
+
+@pytest.mark.slow
+def test_a_subject_that_ends_its_process_is_not_tried_for_ever(tmp_path: Path, ray_cluster: None) -> None:
+    prepared = prepare_synthesis(toy_job(tmp_path, pool={"workers": 1, "cpus": 0.3}))
+    with pytest.raises(FaceReconError, match=r"WorkerCrashedError.*; it made subjects 2 to 3; finished shards stay"):
+        run_synthesis(prepared, Console(file=io.StringIO()), source=DeadlySource)
+    assert [shard.file for shard in card_of(tmp_path).shards] == ["shards/part-000000.parquet"]
 
 
 def test_no_space_left_leaves_no_part_of_a_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
