@@ -1,9 +1,9 @@
-"""Fits of boxes in photos, as the crop and rotate stages make them, with what tells of their errors."""
+"""Fits of boxes in photos, as the crop and fit stages make them, with what tells of their errors."""
 
 import numpy as np
 import torch
 
-from facerecon_ray.config.reconstruct import RotateSettings
+from facerecon_ray.config.reconstruct import FitSettings
 from facerecon_ray.geometry.crop_transform import crop_transform, cut_crop
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.stages.face_fitting import FaceFitting
@@ -21,8 +21,8 @@ class BoxFits:
     def __init__(self) -> None:
         model = FaceModel.default()
         self._landmarks = NetworkLandmarks(NetworkFitter(None, model))
-        self._by_network = FaceFitting(RotateSettings(fit="network", device="cpu"), model)
-        self._by_landmarks = FaceFitting(RotateSettings(fit="landmarks", device="cpu"), model)
+        self._by_network = FaceFitting(FitSettings(method="network", device="cpu"), model)
+        self._by_landmarks = FaceFitting(FitSettings(method="landmarks", device="cpu"), model)
 
     def crop(self, photo: np.ndarray, boxes: np.ndarray, rolls: np.ndarray | float = 0.0) -> Row:
         """The crop stage's columns for boxes (B, 4) of the HOG detector's kind, rolled by rolls (B,)."""

@@ -22,17 +22,16 @@ import torch
 from PIL import Image
 
 from facerecon_ray.config.people import GroupingSettings
-from facerecon_ray.config.reconstruct import CropSettings, ReadSettings, RotateSettings
+from facerecon_ray.config.reconstruct import ChainSettings, PeopleSettings
 from facerecon_ray.config.synthesis import SubjectSettings, ViewSettings
 from facerecon_ray.geometry.alignment import align, apply_alignment
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.person_merging import MergedShape, merge_photos
 from facerecon_ray.geometry.position_map import UvLayout
 from facerecon_ray.geometry.shape_of_person import ShapeEvidence
-from facerecon_ray.stages.crop import Cropper
+from facerecon_ray.stages.chain import CROP, FIT, ChainPart
 from facerecon_ray.stages.people.following import UNFOLLOWED
 from facerecon_ray.stages.people.grouping import NOBODY, GroupedFaces, group_faces
-from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import OK, Batch
 from facerecon_ray.storage.photos.photo_file import encode_photo
 from facerecon_ray.synthesis.people.subjects import SubjectSampler
@@ -85,19 +84,17 @@ def faces_of(count: int, seed: int, path: Path | None) -> Batch:
             return dict(stored)
     model = FaceModel.default()
     face = UvLayout.of(model).vertices.numpy()
-    crop, rotate = Cropper(CropSettings(), ReadSettings()), Rotator(RotateSettings(), model, people=True)
+    find = ChainPart(ChainSettings(people=PeopleSettings(enabled=True)), CROP, FIT, model=model)
     parts, heads = [], []
     for number, person in enumerate(people(count, seed)):
         count_of = len(person.photos)
-        found = rotate(
-            crop(
-                {
-                    "photo_bytes": np.array(person.photos, object),
-                    "view": np.arange(count_of),
-                    "status": np.full(count_of, OK, object),
-                    "error": np.full(count_of, "", object),
-                }
-            )
+        found = find(
+            {
+                "photo_bytes": np.array(person.photos, object),
+                "view": np.arange(count_of),
+                "status": np.full(count_of, OK, object),
+                "error": np.full(count_of, "", object),
+            }
         )
         first = found["face_index"] == 0
         names = ("shape", "shape_information", "descriptor", "pose", "quality", "view", "bbox")

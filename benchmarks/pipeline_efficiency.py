@@ -38,7 +38,8 @@ from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.pipeline.preparation import prepare
 from facerecon_ray.pipeline.reconstruct import run_reconstruct
 from facerecon_ray.pipeline.session import ray_session
-from facerecon_ray.pipeline.stage_plan import PlannedStage, Step
+from facerecon_ray.pipeline.stage_plan import PlannedStage
+from facerecon_ray.stages.chain import Step
 from facerecon_ray.stages.read import Reader
 from facerecon_ray.stages.stage import Batch
 

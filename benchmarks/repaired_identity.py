@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 import torch
 
-from facerecon_ray.config.reconstruct import CropSettings, ReadSettings, RotateSettings
+from facerecon_ray.config.reconstruct import ChainSettings, RotateSettings
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks.face_descriptor import FaceDescriber, likeness
-from facerecon_ray.stages.crop import Cropper
+from facerecon_ray.stages.chain import CROP, FIT, ChainPart
 from facerecon_ray.stages.network_fitting import NetworkFitter
 from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import OK
@@ -27,11 +27,11 @@ AT_ONCE = 16
 
 
 def faces_in(folder: Path) -> dict[str, np.ndarray]:
-    """The crop stage's columns of all faces in a folder's photos."""
+    """Columns of all fitted faces in a folder's photos."""
     photos = [path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()]
     blank = {name: np.full(len(photos), value, object) for name, value in (("status", OK), ("error", ""))}
     uris = np.array([str(number) for number in range(len(photos))], object)
-    faces = Cropper(CropSettings(), ReadSettings())(
+    faces = ChainPart(ChainSettings(), CROP, FIT)(
         {"photo_uri": uris, "photo_bytes": np.array(photos, object), **blank}
     )
     found = faces["status"] == OK

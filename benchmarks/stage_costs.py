@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from facerecon_ray.config.reconstruct import (
     CropSettings,
     ExportSettings,
+    FitSettings,
     ReadSettings,
     ReconstructSettings,
     RotateSettings,
@@ -31,6 +32,7 @@ from facerecon_ray.networks.two_view import TwoViewNetwork
 from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.stages.crop import Cropper
 from facerecon_ray.stages.export import Exporter
+from facerecon_ray.stages.fit import Fitter
 from facerecon_ray.stages.read import Reader
 from facerecon_ray.stages.reconstruct import Reconstructor
 from facerecon_ray.stages.rotate import Rotator
@@ -87,18 +89,18 @@ def main() -> None:
             crop = Cropper(CropSettings(detector=detector, device=device), ReadSettings())
             cropped = clock.run(f"crop.{detector}", crop, read)
         faces = [select_ok(batch) for batch in cropped]
-        rotated = clock.run("rotate", Rotator(RotateSettings(device=device)), faces)
-        clock.run("rotate.fit", Rotator(RotateSettings(device=device), view=False), faces)
+        fitted = clock.run("fit", Fitter(FitSettings(device=device)), faces)
+        rotated = clock.run("rotate", Rotator(RotateSettings(device=device)), fitted)
         for method, network in networks.items():
             weights = folder / f"{method}.safetensors"
             save_file(network.state_dict(), weights)
             settings = ReconstructSettings.model_validate({"method": method, "weights": weights, "device": device})
             clock.run(f"reconstruct.{method}", Reconstructor(settings), rotated)
-        fitted = clock.run("reconstruct.fitted", Reconstructor(ReconstructSettings(device=device)), rotated)
+        mapped = clock.run("reconstruct.fitted", Reconstructor(ReconstructSettings(device=device)), rotated)
         files = FaceFiles(str(folder / "out"), S3Settings(), str(folder / "photos"), "glb", viewer_photos=0)
         for topology in ("model", "dense", "smooth"):
-            exported = clock.run(f"export.{topology}", Exporter(ExportSettings(topology=topology)), fitted)
-        clock.run("export.rows", Exporter(ExportSettings(meshes=False)), fitted)
+            exported = clock.run(f"export.{topology}", Exporter(ExportSettings(topology=topology)), mapped)
+        clock.run("export.rows", Exporter(ExportSettings(meshes=False)), mapped)
         clock.run("write", FaceWriter(files), exported)
     print(f"{arguments.photos} photos, batches of {BATCH}, device {device}; milliseconds a photo")
     for step, cpu in clock.cpu.items():

@@ -16,23 +16,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from facerecon_ray.config.reconstruct import (
-    CropSettings,
-    ExportSettings,
-    ReadSettings,
-    ReconstructSettings,
-    RotateSettings,
-)
+from facerecon_ray.config.reconstruct import ChainSettings, ReconstructSettings
 from facerecon_ray.config.synthesis import SubjectSettings, ViewSettings
 from facerecon_ray.geometry.alignment import align, apply_alignment
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.position_map import UvLayout
-from facerecon_ray.stages.export import Exporter
-from facerecon_ray.stages.reconstruct import Reconstructor
-from facerecon_ray.stages.rotate import Rotator
+from facerecon_ray.stages.chain import CROP, FIT, RECONSTRUCT, ROTATE, ChainPart, exporter
 from facerecon_ray.stages.stage import OK, Batch, select
-from facerecon_ray.stages.two_photos.crop import TwoPhotoCropper
-from facerecon_ray.stages.two_photos.fit import TwoPhotoFitter
 from facerecon_ray.storage.photos.photo_file import encode_photo
 from facerecon_ray.synthesis.people.subjects import SubjectSampler
 from facerecon_ray.synthesis.rendering.scene_rendering import SceneRenderer
@@ -104,9 +94,10 @@ def main() -> None:
     torch.set_num_threads(1)
     model = FaceModel.default()
     face = UvLayout.of(model).vertices.numpy()
-    crop, rotate = TwoPhotoCropper(CropSettings(), ReadSettings()), Rotator(RotateSettings())
-    fit, export = TwoPhotoFitter(RotateSettings()), Exporter(ExportSettings())
-    rebuild = Reconstructor(ReconstructSettings(method=options.method))
+    settings = ChainSettings(pairs=True, reconstruct=ReconstructSettings(method=options.method))
+    crop, fit = ChainPart(settings, CROP, CROP), ChainPart(settings, FIT, FIT)
+    rotate = ChainPart(ChainSettings(), FIT, ROTATE)
+    rebuild, export = ChainPart(settings, RECONSTRUCT, RECONSTRUCT), exporter(settings)
     people = list(sitters(options.people, options.seed))
 
     def faces(fitted: Batch) -> np.ndarray:

@@ -92,5 +92,5 @@ def toy_job(output: object, **settings: object) -> SynthesisJob:
     """A job whose subjects take a fraction of a second; their photos show no face that a network could find."""
     tree = {"output": str(output), "subjects": 8, "shards": {"subjects": 2}, "views": {"yaws": (-60.0, 10.0)}}
     return SynthesisJob.model_validate(
-        tree | {"pairs": {"landmarks": "exact"}, "rotate": {"fit": "landmarks"}} | settings
+        tree | {"pairs": {"landmarks": "exact"}, "fit": {"method": "landmarks"}} | settings
     )

@@ -15,12 +15,11 @@ import cv2
 import numpy as np
 
 from facerecon_ray.config.assets import PHOTOS
-from facerecon_ray.config.reconstruct import CropSettings, ReadSettings, RotateSettings
+from facerecon_ray.config.reconstruct import ChainSettings, CropSettings, FitSettings, RotateSettings
 from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks.dlib_models import MODEL_PACKAGE, installed_model
-from facerecon_ray.stages.crop import Cropper
-from facerecon_ray.stages.rotate import Rotator
+from facerecon_ray.stages.chain import CROP, FIT, ROTATE, ChainPart
 from facerecon_ray.stages.stage import OK, Batch, select
 from facerecon_ray.synthesis.batched.surroundings import Surroundings
 from facerecon_ray.synthesis.batched.wardrobe import Wardrobe
@@ -91,13 +90,16 @@ class Inputs:
     @cached_property
     def faces(self) -> Batch:
         """Columns of the crop stage, one face a photo."""
-        cropped = Cropper(CropSettings(device="cpu"), ReadSettings())(self.read(len(self.photos)))
+        settings = ChainSettings(crop=CropSettings(device="cpu"))
+        cropped = ChainPart(settings, CROP, CROP)(self.read(len(self.photos)))
         return select(cropped, np.flatnonzero((cropped["status"] == OK) & (cropped["face_index"] == 0)))
 
     @cached_property
     def rotated(self) -> Batch:
-        """Columns of the rotate stage, with its masks."""
-        return Rotator(RotateSettings(device="cpu"), self.model, masks=True)(self.faces)
+        """Columns of the stages fit and rotate, with the masks."""
+        settings = ChainSettings(fit=FitSettings(device="cpu"), rotate=RotateSettings(device="cpu"))
+        asked = ("rotated_seen", "rotated_head")
+        return ChainPart(settings, FIT, ROTATE, asked, self.model)(self.faces)
 
     def read(self, rows: int) -> Batch:
         """Columns of the read stage: so many photos, again and again the same ones."""

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 
 from facerecon_ray.config.assets import ROTATOR_WEIGHTS
-from facerecon_ray.config.reconstruct import CropSettings, ReconstructSettings, RotateSettings
+from facerecon_ray.config.reconstruct import (
+    ChainSettings,
+    CropSettings,
+    FitSettings,
+    ReconstructSettings,
+    RotateSettings,
+)
 from facerecon_ray.config.training import NETWORKS, TrainJob
 from facerecon_ray.geometry.crop_camera import crop_camera
 from facerecon_ray.geometry.crop_transform import apply_transform
@@ -22,9 +28,9 @@ from facerecon_ray.geometry.view_filling import fill_view
 from facerecon_ray.networks.face_descriptor import FaceDescriber
 from facerecon_ray.networks.face_detectors import build_detector
 from facerecon_ray.networks.view_generator import load_weights
+from facerecon_ray.stages.chain import FIT, ROTATE, ChainPart
 from facerecon_ray.stages.network_fitting import NetworkFitter
 from facerecon_ray.stages.reconstruct import Reconstructor
-from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import Batch
 from facerecon_ray.synthesis.batched.photographer import COLUMNS, BatchedPhotographer
 from facerecon_ray.synthesis.batched.views import draw_views
@@ -111,8 +117,9 @@ class Paths:
         return run
 
     def rotator(self, device: torch.device) -> Arrays:
-        """The whole rotate stage."""
-        batch = Rotator(RotateSettings(device=str(device)), self.inputs.model)(
+        """The stages fit and rotate."""
+        settings = ChainSettings(fit=FitSettings(device=str(device)), rotate=RotateSettings(device=str(device)))
+        batch = ChainPart(settings, FIT, ROTATE, model=self.inputs.model)(
             self.inputs.repeated(self.inputs.faces, self.rows)
         )
         return {name: batch[name] for name in ("landmarks", "pose", "rotated", "visible_share", "quality")}
@@ -164,7 +171,7 @@ class Paths:
 
     @cache  # noqa: B019 - one object for a whole run
     def _training_columns(self) -> Batch:
-        """Columns of real faces: what the rotate stage fitted counts as the truth."""
+        """Columns of real faces: what was fitted counts as the truth."""
         batch = self.inputs.repeated(self.inputs.rotated, min(self.rows, 8))
         model = self.inputs.model
         camera, vertices = fitted_heads(batch, self.inputs, torch.device("cpu"))

@@ -1,12 +1,12 @@
 """What stages cost on this GPU, as facerecon_ray/assets/stage_costs.yaml takes it."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
-from facerecon_ray.config.reconstruct import CropSettings, ReadSettings, ReconstructSettings, RotateSettings
-from facerecon_ray.stages.crop import Cropper
-from facerecon_ray.stages.reconstruct import Reconstructor
-from facerecon_ray.stages.rotate import Rotator
+from facerecon_ray.config.reconstruct import ChainSettings
+from facerecon_ray.stages.chain import CROP, FIT, RECONSTRUCT, ROTATE, ChainPart, ChainStage
+from facerecon_ray.stages.stage import Batch
 from gpu.inputs import Inputs
 from gpu.machine import Machine
 
@@ -57,15 +57,15 @@ def _stages(machine: Machine, inputs: Inputs, rows: int) -> dict[str, Callable[[
     photos = inputs.read(rows)
     faces, rotated = (inputs.repeated(batch, rows) for batch in (inputs.faces, inputs.rotated))
     stages: dict[str, Callable[[], Any]] = {}
+
+    def add(stage: ChainStage, batch: Batch, **settings: str) -> None:
+        chosen = ChainSettings.model_validate({stage.name: {"device": device, **settings}})
+        stages[stage.cost(chosen)] = partial(ChainPart(chosen, stage, stage, model=inputs.model), batch)
+
     for detector in ("cascade", "mmod"):
-        settings = CropSettings.model_validate({"detector": detector, "device": device})
-        stages[f"crop.{detector}"] = _bound(Cropper(settings, ReadSettings()), photos)
-    stages["rotate"] = _bound(Rotator(RotateSettings(device=device), inputs.model), faces)
+        add(CROP, photos, detector=detector)
+    add(FIT, faces)
+    add(ROTATE, rotated)
     for method in ("two-view", "prnet"):
-        chosen = ReconstructSettings.model_validate({"method": method, "device": device})
-        stages[f"reconstruct.{method}"] = _bound(Reconstructor(chosen), rotated)
+        add(RECONSTRUCT, rotated, method=method)
     return stages
-
-
-def _bound(stage: Callable[[Any], Any], batch: Any) -> Callable[[], Any]:
-    return lambda: stage(batch)

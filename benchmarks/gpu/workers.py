@@ -12,17 +12,8 @@ from pathlib import Path
 
 import torch
 
-from facerecon_ray.config.reconstruct import (
-    CropSettings,
-    ExportSettings,
-    ReadSettings,
-    ReconstructSettings,
-    RotateSettings,
-)
-from facerecon_ray.stages.crop import Cropper
-from facerecon_ray.stages.export import Exporter
-from facerecon_ray.stages.reconstruct import Reconstructor
-from facerecon_ray.stages.rotate import Rotator
+from facerecon_ray.config.reconstruct import ChainSettings
+from facerecon_ray.stages.chain import CROP, EXPORT, FIT, RECONSTRUCT, ROTATE, ChainPart
 from facerecon_ray.stages.stage import OK, Batch
 from gpu.inputs import Inputs
 from gpu.machine import Machine
@@ -36,25 +27,22 @@ class Chain:
 
     Parameters
     ----------
-    device : of crop, rotate and reconstruct
+    device : of all stages but the export
     inputs : gives the face model
     export : whether meshes are made
     """
 
     def __init__(self, device: torch.device, inputs: Inputs, export: bool = True) -> None:
-        self.crop = Cropper(CropSettings(device=str(device)), ReadSettings())
-        self.rotate = Rotator(RotateSettings(device=str(device)), inputs.model)
-        self.reconstruct = Reconstructor(ReconstructSettings(device=str(device)))
-        self.export = Exporter(ExportSettings()) if export else None
-
-    def from_crops(self, faces: Batch) -> Batch:
-        """Faces with crops to position maps."""
-        return self.reconstruct(self.rotate(faces))
+        where = {"device": str(device)}
+        settings = ChainSettings.model_validate({stage.name: where for stage in (CROP, FIT, ROTATE, RECONSTRUCT)})
+        self._crop = ChainPart(settings, CROP, CROP, model=inputs.model)
+        self.from_crops = ChainPart(settings, FIT, RECONSTRUCT, asked=("rotated",), model=inputs.model)
+        self._export = ChainPart(settings, EXPORT, EXPORT) if export else None
 
     def __call__(self, photos: Batch) -> Batch:
         """Photos as bytes to meshes."""
-        made = self.from_crops(self.crop(photos))
-        return self.export(made) if self.export else made
+        made = self.from_crops(self._crop(photos))
+        return self._export(made) if self._export else made
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Text under a field is its documentation.
 """
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -50,10 +50,15 @@ class CropSettings(Settings):
     """auto, cpu, cuda or cuda:N."""
 
 
-class RotateSettings(Settings):
-    fit: Literal["network", "landmarks"] = "network"
+class FitSettings(Settings):
+    method: Literal["network", "landmarks"] = "network"
     """How the face model is fitted. network: the fitter looks at the crop; landmarks: to the landmarks alone, with any
     face model."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+
+
+class RotateSettings(Settings):
     yaw_change: float = Field(default=30.0, ge=0.0, le=90.0)
     """Degrees by which a face is turned: to the side when it is nearer to frontal, else to the front."""
     repair: Literal["network", "fill"] = "fill"
@@ -106,8 +111,11 @@ class PeopleSettings(Settings):
 
 
 class PoolsSettings(Settings):
+    """Workers of each stage, in the chain's order; a stage has the same name here as its own settings have."""
+
     read: PoolSettings = PoolSettings()
     crop: PoolSettings = PoolSettings()
+    fit: PoolSettings = PoolSettings()
     rotate: PoolSettings = PoolSettings()
     reconstruct: PoolSettings = PoolSettings()
     export: PoolSettings = PoolSettings()
@@ -126,7 +134,35 @@ class FaultSettings(Settings):
     photo that twice more takes as long, or ends its process, becomes a failed row."""
 
 
-class ReconstructJob(Settings):
+class ChainSettings(Settings):
+    """What the stages of the main job are told (`stages.chain`), wherever they run."""
+
+    pairs: bool = False
+    """Whether the input is a list of pairs: a CSV with the columns front and side, two photos of one person each."""
+    face_model: AbsolutePath | None = None
+    """A face model (.npz); without one, the embedded model is used."""
+    fitter: AbsolutePath | None = None
+    """Weights of the fitter (.safetensors) for the face model; without them, those that come with the package."""
+    s3: S3Settings = Field(default_factory=S3Settings)
+    read: ReadSettings = ReadSettings()
+    crop: CropSettings = CropSettings()
+    fit: FitSettings = FitSettings()
+    rotate: RotateSettings = RotateSettings()
+    reconstruct: ReconstructSettings = ReconstructSettings()
+    export: ExportSettings = ExportSettings()
+    people: PeopleSettings = PeopleSettings()
+
+
+def of_today(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as a run's record has them; earlier versions had the fit's among those of the rotate stage."""
+    rotate = {**settings.get("rotate", {})}
+    if "fit" not in rotate:
+        return settings
+    fit = {"method": rotate.pop("fit"), "device": rotate["device"]}
+    return {**settings, "fit": fit, "rotate": rotate}
+
+
+class ReconstructJob(ChainSettings):
     """Everything that `facerecon reconstruct` can be told by a job file."""
 
     command: ClassVar[str] = "reconstruct"
@@ -134,44 +170,23 @@ class ReconstructJob(Settings):
     input: Annotated[str, Names.FILE]
     """A photo, a clip, a folder, a glob pattern, or a list of photos (.txt, .csv, .parquet); a path or
     s3://bucket/..."""
-    pairs: bool = False
-    """Whether the input is a list of pairs: a CSV with the columns front and side, two photos of one person each."""
     output: Location
     """Folder or s3://bucket/prefix for meshes, manifest and gallery."""
     limit: int | None = Field(default=None, ge=1)
     """Stop after this many photos."""
-    face_model: AbsolutePath | None = None
-    """A face model (.npz); without one, the embedded model is used."""
-    fitter: AbsolutePath | None = None
-    """Weights of the fitter (.safetensors) for the face model; without them, those that come with the package."""
     shard_photos: int = Field(default=256, ge=16)
     """Photos whose rows come into the manifest together; the first shards of a job are smaller. What a killed run has
     not brought there is done again."""
-    s3: S3Settings = Field(default_factory=S3Settings)
     faults: FaultSettings = FaultSettings()
-    read: ReadSettings = ReadSettings()
-    crop: CropSettings = CropSettings()
-    rotate: RotateSettings = RotateSettings()
-    reconstruct: ReconstructSettings = ReconstructSettings()
-    export: ExportSettings = ExportSettings()
-    people: PeopleSettings = PeopleSettings()
     report: ReportSettings = ReportSettings()
     pools: PoolsSettings = PoolsSettings()
-
-    @property
-    def makes_view(self) -> bool:
-        """Whether anything asks for the second view: previews show it, the two-view network looks at it."""
-        return self.export.previews or self.reconstruct.method == "two-view"
 
     @model_validator(mode="after")
     def _devices_follow_pools(self) -> Self:
         """A pool without GPUs sees none."""
-        for name, device in (
-            ("crop", self.crop.device),
-            ("rotate", self.rotate.device),
-            ("reconstruct", self.reconstruct.device),
-        ):
+        for name in PoolsSettings.model_fields:
             pool: PoolSettings = getattr(self.pools, name)
+            device: str = getattr(getattr(self, name), "device", "")
             if device.startswith("cuda") and pool.gpus == 0:
                 raise ValueError(f"{name}.device is {device}, but pools.{name}.gpus is 0")
         return self

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from facerecon_ray.config.importing import ImportSettings
 from facerecon_ray.config.photos import PhotoTextureSettings, ProfilingSettings
-from facerecon_ray.config.reconstruct import RotateSettings
+from facerecon_ray.config.reconstruct import FitSettings, RotateSettings
 from facerecon_ray.config.settings import AbsolutePath, PoolSettings, Settings
 from facerecon_ray.config.storage import Location, S3Settings
 
@@ -19,7 +19,7 @@ class PairSettings(Settings):
     """Make the rotated partner and the true rotated view of each photo. Networks that see the photo alone, the fitter
     and prnet, learn as well without, and the data are made in half the time."""
     landmarks: Literal["predicted", "noisy", "exact"] = "predicted"
-    """What the rotate stage is given where it fits landmarks (`rotate.fit`), as it always does for imported meshes,
+    """What the fit stage is given where it fits landmarks (`fit.method`), as it always does for imported meshes,
     whose face model is another; the fitter looks at the photo itself. predicted: what dlib's predictor finds in the
     photo; noisy: the true landmarks with that predictor's measured errors; exact: the true landmarks."""
     predicted_yaw: float = Field(default=45.0, ge=0.0, le=90.0)
@@ -197,6 +197,7 @@ class SynthesisJob(Settings):
     backgrounds: BackgroundSettings = BackgroundSettings()
     occluders: OccluderSettings = OccluderSettings()
     pairs: PairSettings = PairSettings()
+    fit: FitSettings = FitSettings()
     rotate: RotateSettings = RotateSettings()
     split: SplitSettings = SplitSettings()
     shards: ShardSettings = ShardSettings()
@@ -205,5 +206,5 @@ class SynthesisJob(Settings):
 
     @property
     def fits_landmarks(self) -> bool:
-        """Whether the rotate stage fits landmarks; otherwise the fitter looks at the photo."""
-        return self.imports is not None or self.rotate.fit == "landmarks"
+        """Whether landmarks are fitted; otherwise the fitter looks at the photo."""
+        return self.imports is not None or self.fit.method == "landmarks"

@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from facerecon_ray.config.reconstruct import ExportSettings, RotateSettings
+from facerecon_ray.config.reconstruct import ChainSettings, FitSettings, RotateSettings
 from facerecon_ray.errors import InputError
 from facerecon_ray.evaluation.landmark_files import AnnotatedPhoto, Annotation, read_annotation
 from facerecon_ray.evaluation.models import Model, ModelSpec
 from facerecon_ray.evaluation.picture_crops import PictureCrops, was_found
 from facerecon_ray.evaluation.rows import LANDMARKS, NOT_RECONSTRUCTED, OK, UNUSABLE
 from facerecon_ray.geometry.mesh_errors import landmark_nme
-from facerecon_ray.stages.export import Exporter
-from facerecon_ray.stages.rotate import Rotator
+from facerecon_ray.stages.chain import FIT, ROTATE, ChainPart, exporter
 from facerecon_ray.stages.stage import UNREADABLE, Batch
 
 
@@ -32,8 +31,9 @@ class LandmarkEvaluator:
 
     def __init__(self, models: tuple[ModelSpec, ...], device: str = "auto") -> None:
         self._finder = PictureCrops(device)
-        self._rotate = Rotator(RotateSettings(device=device))
-        self._export = Exporter(ExportSettings())
+        chain = ChainSettings(fit=FitSettings(device=device), rotate=RotateSettings(device=device))
+        self._fit_and_rotate = ChainPart(chain, FIT, ROTATE)
+        self._export = exporter(chain)
         self._models = [Model(spec, device) for spec in models]
 
     def rows(self, photos: list[AnnotatedPhoto]) -> list[dict[str, Any]]:
@@ -58,7 +58,7 @@ class LandmarkEvaluator:
 
     def _scored(self, names: list[str], files: list[bytes], truths: list[Annotation]) -> list[dict[str, Any]]:
         places = np.stack([(truth.landmarks.min(0) + truth.landmarks.max(0)) / 2 for truth in truths])
-        faces = self._rotate(self._finder.find_in_files(files, places))
+        faces = self._fit_and_rotate(self._finder.find_in_files(files, places))
         unreadable = faces["status"] == UNREADABLE
         rows = [
             {"data": LANDMARKS, "item": names[index], "status": UNUSABLE, "error": faces["error"][index]}

@@ -1,4 +1,4 @@
-"""The models that are compared: each turns rows of the rotate stage into position maps."""
+"""The models that are compared: each turns fitted and turned faces into position maps."""
 
 import hashlib
 from collections.abc import Callable
@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from facerecon_ray.config.assets import SHIPPED_WEIGHTS
-from facerecon_ray.config.reconstruct import ReconstructSettings, RotateSettings
+from facerecon_ray.config.reconstruct import ChainSettings, ReconstructSettings
 from facerecon_ray.config.settings import home_expanded
 from facerecon_ray.errors import SettingsError
-from facerecon_ray.stages.reconstruct import Reconstructor
+from facerecon_ray.geometry.crop_camera import crop_camera
+from facerecon_ray.stages.chain import RECONSTRUCT, ChainPart
+from facerecon_ray.stages.second_view import whole_camera
 from facerecon_ray.stages.stage import Batch
 
 
@@ -22,13 +25,11 @@ class ModelKind:
     method       of the reconstruct stage
     description  for the report
     prepare      what is done to the batch before the reconstruct stage
-    rotate       how the second view is turned, None as by default
     """
 
     method: str
     description: str
     prepare: Callable[[Batch], Batch] = lambda batch: batch
-    rotate: RotateSettings | None = None
 
     @property
     def is_network(self) -> bool:
@@ -41,21 +42,18 @@ def _mean_face(batch: Batch) -> Batch:
 
 
 def _crop_twice(batch: Batch) -> Batch:
-    return {**batch, "rotated": batch["crop"]}
+    pose, camera = (torch.from_numpy(batch[name]) for name in ("pose", "camera"))
+    same = whole_camera(crop_camera(pose, camera, batch["crop_transform"])).numpy()
+    return {**batch, "rotated": batch["crop"], "rotated_camera": same}
 
 
 KINDS = {
-    "fitted": ModelKind("fitted", "the face model as the rotate stage fits it"),
+    "fitted": ModelKind("fitted", "the face model as it is fitted"),
     "mean-face": ModelKind(
         "fitted", "the average face at the fitted pose: what knows nothing of the person", _mean_face
     ),
     "two-view": ModelKind("two-view", "the two-view network on the crop and its rotated view"),
-    "two-view-unrotated": ModelKind(
-        "two-view",
-        "the two-view network with the crop as both views",
-        _crop_twice,
-        RotateSettings(yaw_change=0.0, keep_pitch=True),
-    ),
+    "two-view-unrotated": ModelKind("two-view", "the two-view network with the crop as both views", _crop_twice),
     "prnet": ModelKind("prnet", "PRNet, the single-image baseline, on the crop alone"),
 }
 
@@ -128,8 +126,8 @@ class Model:
         self.name = spec.name
         kind = KINDS[spec.kind]
         settings = {"method": kind.method, "weights": spec.weights, "device": device}
-        reconstruct = ReconstructSettings.model_validate(settings)
-        self._prepare, self._stage = kind.prepare, Reconstructor(reconstruct, rotate=kind.rotate)
+        chain = ChainSettings(reconstruct=ReconstructSettings.model_validate(settings))
+        self._prepare, self._stage = kind.prepare, ChainPart(chain, RECONSTRUCT, RECONSTRUCT)
 
     def __call__(self, batch: Batch) -> Batch:
         """The rows with their position maps; a row that fails says so in its status and error."""

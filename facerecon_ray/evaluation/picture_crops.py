@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
-from facerecon_ray.stages.crop import Cropper
+from facerecon_ray.config.reconstruct import ChainSettings, CropSettings
+from facerecon_ray.stages.chain import CROP, ChainPart
 from facerecon_ray.stages.stage import OK, Batch, select
 
 
@@ -19,7 +19,8 @@ class PictureCrops:
 
     def __init__(self, device: str = "auto", untrained: bool = False) -> None:
         dlib = {"detector": "mmod", "landmarks": "dlib"} if untrained else {}
-        self._crop = Cropper(CropSettings.model_validate({"device": device, **dlib}), ReadSettings())
+        settings = ChainSettings(crop=CropSettings.model_validate({"device": device, **dlib}))
+        self._crop = ChainPart(settings, CROP, CROP)
 
     def find(self, pictures: list[np.ndarray], places: np.ndarray | None = None) -> Batch:
         """Crop the face of each picture.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from facerecon_ray.config.evaluation import ProtocolSettings
-from facerecon_ray.config.reconstruct import ExportSettings, RotateSettings
+from facerecon_ray.config.reconstruct import ChainSettings, FitSettings, PeopleSettings, RotateSettings
 from facerecon_ray.evaluation.frontal_alignment import FrontalAligner, FrontalPose, known_pose
 from facerecon_ray.evaluation.models import Model, ModelSpec
 from facerecon_ray.evaluation.picture_crops import PictureCrops, was_found
@@ -26,8 +26,7 @@ from facerecon_ray.geometry.position_map import UvLayout
 from facerecon_ray.geometry.similarity import Similarity
 from facerecon_ray.geometry.surface import Surface
 from facerecon_ray.geometry.textured_mesh import TexturedMesh
-from facerecon_ray.stages.export import Exporter
-from facerecon_ray.stages.rotate import Rotator
+from facerecon_ray.stages.chain import FIT, ROTATE, ChainPart, exporter
 from facerecon_ray.stages.stage import Batch
 
 NO_FACE = 0.25
@@ -88,8 +87,13 @@ class ScanEvaluator:
         self._finder = PictureCrops(device)
         # How scans are aligned must not depend on the networks that are evaluated.
         self._frontal = FrontalAligner(PictureCrops(device, untrained=True), self.face_model)
-        self._rotate = Rotator(RotateSettings(device=device), people=people)
-        self._export = Exporter(ExportSettings())
+        chain = ChainSettings(
+            fit=FitSettings(device=device),
+            rotate=RotateSettings(device=device),
+            people=PeopleSettings(enabled=people),
+        )
+        self._fit_and_rotate = ChainPart(chain, FIT, ROTATE)
+        self._export = exporter(chain)
         self._models = {spec.name: Model(spec, device) for spec in models}
         self._recognition = MeshRecognition(self.face_model, self._layout) if protocol.recognition else None
 
@@ -131,7 +135,7 @@ class ScanEvaluator:
 class Views:
     """Pictures of one scan from some sides.
 
-    faces   rows of the rotate stage, one a picture
+    faces   rows of faces that are fitted and turned, one a picture
     """
 
     def __init__(self, evaluator: ScanEvaluator, prepared: PreparedScan, angles: list[tuple[float, float]]) -> None:
@@ -143,7 +147,7 @@ class Views:
         self._pictures = [drawn.draw(framing) for framing in self._framings]
         nose = pose.to_head.inverse().apply(pose.nose_tip[None])
         places = np.stack([drawn.project(nose, framing)[0, :2] for framing in self._framings])
-        self.faces = evaluator._rotate(evaluator._finder.find(self._pictures, places))
+        self.faces = evaluator._fit_and_rotate(evaluator._finder.find(self._pictures, places))
         self._surface = Surface(pose.to_head.apply(scan.vertices), scan.triangles)
         self._truth = None if scan.correspondence is None else pose.to_head.apply(scan.correspondence)
         self._true_landmarks = self._landmarks_in_pictures()

@@ -12,10 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import UvLayout
-from facerecon_ray.geometry.turned_view import recentred, target_angles
 
 SHAPE_SCALE = 1.5
 """Of the fitted map about its middle, so that a face fills the range from 0 to 1."""
@@ -25,49 +23,33 @@ SHAPE_SCALE = 1.5
 class FittedViews:
     """Lays out views.
 
-    model       gives the mesh
-    layout      its UV square
-    yaw_change  degrees by which the rotate stage turned the faces
-    keep_pitch  whether it kept their pitch
+    layout   the face model's UV square
     """
 
-    model: FaceModel
     layout: UvLayout
-    yaw_change: float
-    keep_pitch: bool
 
     @torch.no_grad()
     def __call__(
-        self, views: Tensor, camera: Camera, vertices: Tensor, other: tuple[Camera, Tensor] | None = None
+        self, views: Tensor, first: tuple[Camera, Tensor], second: tuple[Camera, Tensor]
     ) -> tuple[Tensor, Tensor]:
         """The fitted faces' position maps, and what a network sees of them.
 
         Parameters
         ----------
         views : (B, 6, 256, 256) in [0, 1], the crop and its rotated view or the other photo's crop
-        camera : fitted cameras, pixels of the crop
-        vertices : (B, N, 3) fitted heads, metres
-        other : cameras and heads of the second views where these are photos too; without them, views that the rotate
-            stage has made of the first
+        first, second : cameras of both views, pixels of their crops, and vertices (B, N, 3) of the fitted heads there,
+            metres
 
         Returns
         -------
         (B, 3, 256, 256) position maps, crop pixels / 256; and (B, 9, 256, 256) in [0, 1], in the UV square: the crop's
         colours, the rotated view's, and the fitted map about its middle; 0 outside the face region
         """
-        points = camera.project(vertices)
-        maps = self._map(points)
-        turned_camera, turned_vertices = other or (self._turned(camera, vertices, points), vertices)
-        turned = self._map(turned_camera.project(turned_vertices))
+        maps, turned = (self._map(camera.project(vertices)) for camera, vertices in (first, second))
         middle = maps.sum((2, 3), keepdim=True) / self.layout.mask.sum()
         about_middle = (SHAPE_SCALE * (maps - middle) + 0.5).clamp(0.0, 1.0)
         seen = torch.cat([_colours(views[:, :3], maps), _colours(views[:, 3:], turned), about_middle], 1)
         return maps, seen * self.layout.mask
-
-    def _turned(self, camera: Camera, vertices: Tensor, points: Tensor) -> Camera:
-        """Cameras of the views that the rotate stage has made."""
-        angles, face = target_angles(camera.angles, self.yaw_change, self.keep_pitch), self.model.face_vertices
-        return recentred(camera, angles, vertices[:, face], points[:, face])
 
     def _map(self, points: Tensor) -> Tensor:
         return self.layout.position_map(points).permute(0, 3, 1, 2)

@@ -156,6 +156,12 @@ def recentred(camera: Camera, angles: Tensor, face: Tensor, points: Tensor) -> C
     return turned.moved_to(turned.translation + (middle - (moved.amax(1) + moved.amin(1)) / 2)[:, :2])
 
 
+def second_camera(model: FaceModel, camera: Camera, vertices: Tensor, yaw_change: float, keep_pitch: bool) -> Camera:
+    """Cameras of the second views of heads, (B, N, 3) metres, that cameras see; settings as for `target_angles`."""
+    angles, face = target_angles(camera.angles, yaw_change, keep_pitch), model.face_vertices
+    return recentred(camera, angles, vertices[:, face], camera.project(vertices)[:, face])
+
+
 def facing_camera(points: Tensor, triangles: Tensor) -> Tensor:
     """(B, N, 1) cosine between the surface's normal and the line of sight, negative on the far side."""
     a, b, c = points[:, triangles].unbind(2)

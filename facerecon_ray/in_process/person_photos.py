@@ -83,12 +83,12 @@ def reconstruct_person(
     """
     if not images:
         raise InputError("the list of photos is empty")
-    crop, rotate, rebuild, exporter = loaded_stages(method, weights, face_model, fitter, device, "people")
+    stages, export = loaded_stages(method, weights, face_model, fitter, device, "people")
     names: list[str] = []
     parts: list[Batch] = []
     photos = _photos(images)
     while some := list(islice(photos, AT_ONCE)):
-        parts.append(rebuild(rotate(crop(_batch(some, len(names))))))
+        parts.append(stages(_batch(some, len(names))))
         names += [name for name, _, _ in some]
     rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     reasons = [""] * len(names)
@@ -102,7 +102,7 @@ def reconstruct_person(
     builder = _builder(face_model)
     merged = builder.merge(faces)
     best = builder.best(faces, merged)
-    alone = faces_of(faces, exporter, topology)
+    alone = faces_of(faces, export, topology)
     found = builder.face(faces, merged, best, [alone[row].texture for row in best])
     of_photo: list[Face | None] = [None] * len(names)
     for row, photo in enumerate(faces["photo"].tolist()):

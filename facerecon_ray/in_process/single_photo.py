@@ -10,22 +10,20 @@ import numpy as np
 from PIL import Image
 
 from facerecon_ray.config.reconstruct import (
+    ChainSettings,
     CropSettings,
     ExportSettings,
-    ReadSettings,
+    FitSettings,
+    PeopleSettings,
     ReconstructSettings,
     RotateSettings,
 )
 from facerecon_ray.errors import InputError, OutputError, PhotoError
 from facerecon_ray.geometry.textured_mesh import TexturedMesh
-from facerecon_ray.stages.crop import Cropper
+from facerecon_ray.stages.chain import CROP, RECONSTRUCT, ChainPart, exporter
 from facerecon_ray.stages.export import Exporter
 from facerecon_ray.stages.export import Topology as MeshTopology
-from facerecon_ray.stages.reconstruct import Reconstructor
-from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import NO_FACE, OK, Batch, select
-from facerecon_ray.stages.two_photos.crop import TwoPhotoCropper
-from facerecon_ray.stages.two_photos.fit import TwoPhotoFitter
 from facerecon_ray.storage.mesh_files import FORMATS, encode_mesh
 from facerecon_ray.storage.photos.photo_file import encode_photo
 from facerecon_ray.storage.uris import is_clip_name
@@ -188,19 +186,18 @@ def reconstruct(
             )
         images = image if isinstance(image, list | tuple) else [image]
         return reconstruct_person(images, method, topology, weights, face_model, fitter, device)
-    crop, rotate, rebuild, exporter = loaded_stages(
-        method, weights, face_model, fitter, device, "pair" if side is not None else "photo"
-    )
+    kind: Kind = "pair" if side is not None else "photo"
+    stages, export = loaded_stages(method, weights, face_model, fitter, device, kind)
     photo = photo_batch([image])
     if side is not None:
         photo["side_photo_bytes"] = np.array([_contents(side)], object)
-    batch = rebuild(rotate(crop(photo)))
+    batch = stages(photo)
     if (batch["status"] == NO_FACE).all():
         return []
     good = batch["status"] == OK
     if not good.any():
         raise PhotoError(batch["error"][0])
-    return faces_of(select(batch, good), exporter, topology)
+    return faces_of(select(batch, good), export, topology)
 
 
 def write_mesh(mesh: TexturedMesh, coloured: TexturedMesh, path: Path) -> Path:
@@ -230,14 +227,14 @@ def both_topologies(topology: Topology) -> list[MeshTopology]:
     return [ExportSettings(format=kind, topology=topology).vertices for kind in FORMATS if kind != "obj"]
 
 
-def faces_of(batch: Batch, exporter: Exporter, topology: Topology) -> list[Face]:
+def faces_of(batch: Batch, export: Exporter, topology: Topology) -> list[Face]:
     """Faces of rows that have been through the stages and are ok."""
     columns = zip(
-        *(exporter.meshes(batch, kind) for kind in both_topologies(topology)),
+        *(export.meshes(batch, kind) for kind in both_topologies(topology)),
         batch["pose"],
         (1 / batch["camera"][:, 3]).tolist(),
         batch["landmarks"],
-        exporter.landmarks(batch),
+        export.landmarks(batch),
         batch["bbox"],
         batch["detection_score"].tolist(),
         batch["quality"].tolist(),
@@ -249,35 +246,26 @@ def faces_of(batch: Batch, exporter: Exporter, topology: Topology) -> list[Face]
 
 def loaded_stages(
     method: Method, weights: Path | None, face_model: Path | None, fitter: Path | None, device: str, kind: Kind
-) -> tuple[Cropper | TwoPhotoCropper, Rotator | TwoPhotoFitter, Reconstructor, Exporter]:
-    """The stages for what is known of the photos; arguments and errors as those of `reconstruct`."""
+) -> tuple[ChainPart, Exporter]:
+    """What makes position maps of photos, and the export stage, for what is known of the photos; arguments and errors
+    as those of `reconstruct`."""
     return _stages(
-        CropSettings(device=device),
-        RotateSettings(fit="landmarks" if face_model and not fitter else "network", device=device),
-        ReconstructSettings(method=method, weights=weights, device=device),
-        face_model,
-        fitter,
-        kind,
+        ChainSettings(
+            pairs=kind == "pair",
+            face_model=face_model,
+            fitter=fitter,
+            crop=CropSettings(device=device),
+            fit=FitSettings(method="landmarks" if face_model and not fitter else "network", device=device),
+            rotate=RotateSettings(device=device),
+            reconstruct=ReconstructSettings(method=method, weights=weights, device=device),
+            people=PeopleSettings(enabled=kind == "people"),
+        )
     )
 
 
 @lru_cache(maxsize=LOADED_SETTINGS)
-def _stages(
-    crop: CropSettings,
-    rotate: RotateSettings,
-    reconstruct: ReconstructSettings,
-    face_model: Path | None,
-    fitter: Path | None,
-    kind: Kind,
-) -> tuple[Cropper | TwoPhotoCropper, Rotator | TwoPhotoFitter, Reconstructor, Exporter]:
-    return (
-        (TwoPhotoCropper if kind == "pair" else Cropper)(crop, ReadSettings(), fitter, face_model),
-        TwoPhotoFitter(rotate, face_model, fitter)
-        if kind == "pair"
-        else Rotator(rotate, face_model, fitter, people=kind == "people"),
-        Reconstructor(reconstruct, face_model, rotate),
-        Exporter(ExportSettings(), face_model),
-    )
+def _stages(settings: ChainSettings) -> tuple[ChainPart, Exporter]:
+    return ChainPart(settings, CROP, RECONSTRUCT, asked=("rotated",)), exporter(settings)
 
 
 def _contents(image: AnyImage) -> bytes:

@@ -295,7 +295,7 @@ def load_weights(path: Path, model: FaceModel) -> FitterNetwork:
     if known is not None and known != model.fingerprint:
         raise AssetError(
             f"fitter weights {path}: they are for another face model; train a fitter for this one, or fit landmarks "
-            "(rotate.fit=landmarks)"
+            "(fit.method=landmarks)"
         )
     return load_network(network_for(model), path, "fitter")
 

@@ -11,10 +11,11 @@ import pyarrow as pa
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.pipeline.manifest_writer import POSITION
 from facerecon_ray.report.gallery import viewer_script
+from facerecon_ray.stages.chain import READ
 from facerecon_ray.stages.stage import OK, Batch
 from facerecon_ray.storage.layout import PREVIEWS, VIEWER, mesh_name, photo_key
 from facerecon_ray.storage.outputs import OutputFolder
-from facerecon_ray.storage.schema import manifest_rows
+from facerecon_ray.storage.schema import WRITE, manifest_rows, time_column
 
 _THREADS = 8
 
@@ -59,7 +60,8 @@ class FaceWriter:
             uris["mesh_uri"][row], uris["preview_uri"][row] = mesh_uri, preview_uri
             milliseconds[row] = seconds * 1000
         # The time to read a photo is repeated in each of its rows; split, the rows' times add up.
-        timings: Batch = {"read_ms": batch["read_ms"] / np.maximum(batch["face_count"], 1), "write_ms": milliseconds}
+        read = time_column(READ.name)
+        timings: Batch = {read: batch[read] / np.maximum(batch["face_count"], 1), time_column(WRITE): milliseconds}
         return manifest_rows({**batch, **uris, **timings}).append_column(
             POSITION, pa.array(batch[POSITION], pa.int64())
         )

@@ -8,10 +8,11 @@ from typing import Any
 from rich.console import Console
 
 from facerecon_ray.config.assets import FACE_MODEL, FITTER_WEIGHTS, ROTATOR_WEIGHTS, SHIPPED_WEIGHTS
-from facerecon_ray.config.reconstruct import ReconstructJob
+from facerecon_ray.config.reconstruct import ReconstructJob, of_today
 from facerecon_ray.errors import OutputError
 from facerecon_ray.pipeline.face_files import FaceFiles
 from facerecon_ray.pipeline.model_files import checksum
+from facerecon_ray.stages.chain import ROTATE, needed
 from facerecon_ray.storage.layout import PLAN
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
@@ -125,7 +126,7 @@ def prepare(job: ReconstructJob, overwrite: bool = False, retry_failed: bool = F
                 "choose another output, or add --overwrite to delete that run"
             )
         now = {**settings, **assets, "input": _identity(job.input, earlier.settings["input"])}
-        _check_same(now, {**earlier.settings, **earlier.assets}, output.uri)
+        _check_same(now, {**of_today(earlier.settings), **earlier.assets}, output.uri)
         record = earlier
         if now["input"] != settings["input"]:
             _check_known_list(job, output, earlier.settings["input"])
@@ -202,11 +203,11 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def _uses_fitter(job: ReconstructJob) -> bool:
-    return job.crop.landmarks == "network" or job.rotate.fit == "network"
+    return job.crop.landmarks == "network" or job.fit.method == "network"
 
 
 def _repairs(job: ReconstructJob) -> bool:
-    return job.rotate.repair == "network" and not job.pairs
+    return job.rotate.repair == "network" and ROTATE in needed(job)
 
 
 def _checked_assets(job: ReconstructJob) -> dict[str, str]:

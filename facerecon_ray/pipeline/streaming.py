@@ -66,7 +66,7 @@ def build_dataset(photos: pa.Table, stages: list[SizedStage], ledger: Any) -> "r
     Ray hands out new work about ten times a second and a block at a time, so a block must last longer than that: but
     few photos are cut into small blocks, that every worker gets some.
     """
-    rows = min(rows_per_call(len(photos), stage.pool) for stage in stages[:2])
+    rows = min(rows_per_call(len(photos), stage.pool) for stage in stages if not stage.of_faces)
     blocks = [photos.slice(start, rows).combine_chunks() for start in range(0, len(photos), rows)]
     dataset = ray.data.from_arrow(blocks)
     for number, stage in enumerate(stages):
@@ -74,7 +74,7 @@ def build_dataset(photos: pa.Table, stages: list[SizedStage], ledger: Any) -> "r
             worker_class(stage),
             fn_constructor_args=(stage, ledger, number == 0),
             batch_format="numpy",
-            batch_size=rows if number < 2 else rows_per_call(len(photos), stage.pool),
+            batch_size=rows_per_call(len(photos), stage.pool) if stage.of_faces else rows,
             **pool_options(stage.pool, len(blocks), len(photos) * stage.seconds),
         )
     return dataset

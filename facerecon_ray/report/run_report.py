@@ -23,13 +23,15 @@ from facerecon_ray.storage.manifest import Manifest, Totals
 from facerecon_ray.storage.manifest_query import Conditions, FailureKind, failure_kinds
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.run_record import Run, RunRecord, load_record
+from facerecon_ray.storage.schema import TIMED_STAGES
 from facerecon_ray.storage.uris import as_bytes, name_of
 
 _MOST_KINDS = 30
 _WORST_FACES = 6
 _PREVIEW_WIDTH = 420
 _SMOOTHED_POINTS = 60
-_PARTS_OF_EXPORT = ("export", "write")
+*_, _LAST, _WRITING = TIMED_STAGES
+"""The last stage, and what its workers do beside it."""
 
 
 def write_run_report(output: OutputFolder) -> str:
@@ -92,7 +94,7 @@ def _stages(totals: Totals, runs: Sequence[Run]) -> str:
     if not faces:
         return ""
     seconds = dict(totals.stage_seconds)
-    seconds["export"] = sum(seconds.pop(name, 0.0) for name in _PARTS_OF_EXPORT)
+    seconds[_LAST] = sum(seconds.pop(name, 0.0) for name in (_LAST, _WRITING))
     last = runs[-1] if runs else None
     bars = []
     for stage, total in seconds.items():

@@ -13,10 +13,12 @@ from facerecon_ray.geometry.crop_transform import CROP_SIZE, crop_transform, cut
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks.landmark_predictor import LANDMARKS
 from facerecon_ray.networks.mmod import Detections
+from facerecon_ray.stages.chain import CROP
 from facerecon_ray.stages.face_finder import FaceFinder
 from facerecon_ray.stages.stage import FAILED, NO_FACE, OK, UNREADABLE, Batch, Column, attempt, describe_failure
 from facerecon_ray.storage.pairs.pair_codec import pack_image
 from facerecon_ray.storage.photos.photo_file import Photo, decode_photo
+from facerecon_ray.storage.schema import time_column
 
 NO_FACE_ERROR = "no face was found"
 
@@ -47,7 +49,7 @@ class Cropper:
     is finer than the crop, detail is the same square with the photo's own pixels, as a JPEG.
     """
 
-    name: ClassVar[str] = "crop"
+    name: ClassVar[str] = CROP.name
     outputs: ClassVar[dict[str, Column]] = {
         "photo_width": Column(np.int32),
         "photo_height": Column(np.int32),
@@ -133,7 +135,7 @@ class Cropper:
         rows["face_count"][:], rows["face_index"][:] = count, np.arange(count)
         rows["status"] = np.full(count, photo.status, dtype=object)
         rows["error"] = np.full(count, photo.error, dtype=object)
-        rows["crop_ms"] = np.full(count, photo.seconds * 1000 / count, np.float32)
+        rows[time_column(self.name)] = np.full(count, photo.seconds * 1000 / count, np.float32)
         return rows
 
 

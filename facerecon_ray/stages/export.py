@@ -18,6 +18,7 @@ from facerecon_ray.geometry.position_map import UvLayout
 from facerecon_ray.geometry.shading import vertex_normals
 from facerecon_ray.geometry.smooth_border import SmoothBorder
 from facerecon_ray.geometry.textured_mesh import TexturedMesh
+from facerecon_ray.stages.chain import EXPORT
 from facerecon_ray.stages.photo_cover import shown_bounds
 from facerecon_ray.stages.preview import preview_jpeg
 from facerecon_ray.stages.stage import Batch, Column, Stage
@@ -42,7 +43,7 @@ class Exporter(Stage):
     Meshes are in the model frame, whatever the pose in the photo was.
     """
 
-    name: ClassVar[str] = "export"
+    name: ClassVar[str] = EXPORT.name
     drops: ClassVar[tuple[str, ...]] = ("detail",)
 
     def __init__(self, settings: ExportSettings, face_model: Path | None = None) -> None:

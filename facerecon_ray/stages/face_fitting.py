@@ -1,4 +1,4 @@
-"""The face model fitted to crops, as the rotate stage's settings say: by the network, or to the crops' landmarks."""
+"""The face model fitted to crops, as the fit stage's settings say: by the network, or to the crops' landmarks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facerecon_ray.config.reconstruct import RotateSettings
+from facerecon_ray.config.reconstruct import FitSettings
 from facerecon_ray.geometry.crop_camera import crop_lens, pose_in_photo
 from facerecon_ray.geometry.crop_transform import apply_transform, invert_transform
 from facerecon_ray.geometry.face_model import FaceModel
@@ -48,13 +48,13 @@ class FaceFitting:
         when the fitter's weights are missing, of another kind, or for another face model
     """
 
-    def __init__(self, settings: RotateSettings, model: FaceModel, fitter: Path | None = None) -> None:
+    def __init__(self, settings: FitSettings, model: FaceModel, fitter: Path | None = None) -> None:
         self._device = model.mean.device
-        self._by_network = NetworkFitter(fitter, model) if settings.fit == "network" else None
-        self._by_landmarks = LandmarkFitter(model) if settings.fit == "landmarks" else None
+        self._by_network = NetworkFitter(fitter, model) if settings.method == "network" else None
+        self._by_landmarks = LandmarkFitter(model) if settings.method == "landmarks" else None
         size = model.shape_size + model.expression_size
         known = with_known_shape(torch.eye(size, device=self._device), model.shape_size)
-        self._by_landmarks_known = LandmarkFitter(model, None, known) if settings.fit == "landmarks" else None
+        self._by_landmarks_known = LandmarkFitter(model, None, known) if settings.method == "landmarks" else None
 
     def __call__(self, photos: Tensor, batch: Batch) -> FittedCrops:
         """Fit crops.

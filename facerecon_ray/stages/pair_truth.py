@@ -40,7 +40,7 @@ class PairTruth(Stage):
                      shape, expression   coefficients of the face model that come closest to the head
                      landmarks_3d     (68, 3) image frame, crop pixels
                      dense_landmarks  (D, 2) the face model's, crop pixels
-                     landmarks        (68, 2) what the rotate stage is to fit, photo pixels
+                     landmarks        (68, 2) what the fit stage is given, photo pixels
                      position_map     (256, 256, 3) crop pixels / 256 with depth 0, that of the origin, stored as 0.5
     """
 
@@ -97,7 +97,7 @@ class PairTruth(Stage):
         }
 
     def _seen_landmarks(self, batch: Batch, truth: np.ndarray, camera: Camera) -> np.ndarray:
-        """(B, 68, 2) what the rotate stage gets."""
+        """(B, 68, 2) what the fit stage gets."""
         seen = truth[..., :2].copy()
         if self._settings.landmarks == "exact":
             return seen

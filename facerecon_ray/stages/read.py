@@ -19,10 +19,12 @@ from facerecon_ray.errors import (
     StorageError,
     StoreUnavailableError,
 )
+from facerecon_ray.stages.chain import READ
 from facerecon_ray.stages.clip_frames import ClipFrames
 from facerecon_ray.stages.stage import OK, UNREADABLE, Batch
 from facerecon_ray.storage.input_files import file_size
 from facerecon_ray.storage.objects import as_bucket, open_store
+from facerecon_ray.storage.schema import time_column
 from facerecon_ray.storage.uris import is_clip_name, is_s3, path_of, split_frame, split_s3_uri
 
 Attempt = tuple[bytes, str, float]
@@ -55,7 +57,7 @@ class Reader:
             **batch,
             "photo_bytes": np.full(len(uris), b"", object),
             "photo_sha256": np.full(len(uris), "", object),
-            "read_ms": np.zeros(len(uris), np.float32),
+            time_column(READ.name): np.zeros(len(uris), np.float32),
         }
         wanted = np.flatnonzero(result["status"] == OK)
         result["status"], result["error"] = result["status"].copy(), result["error"].copy()
@@ -67,7 +69,7 @@ class Reader:
                 result["photo_sha256"][row] = hashlib.sha256(data).hexdigest() if data else ""
                 result["error"][row] = error
                 result["status"][row] = UNREADABLE if error else OK
-                result["read_ms"][row] = seconds * 1000
+                result[time_column(READ.name)][row] = seconds * 1000
         return result
 
     def _attempts(self, uris: list[str]) -> list[Attempt]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from facerecon_ray.config.assets import PRNET_WEIGHTS, TWO_VIEW_WEIGHTS
-from facerecon_ray.config.reconstruct import ReconstructSettings, RotateSettings
+from facerecon_ray.config.reconstruct import ReconstructSettings
 from facerecon_ray.geometry.crop_camera import crop_camera
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitted_views import FittedViews
@@ -16,33 +16,31 @@ from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import MAP_SIZE, UvLayout
 from facerecon_ray.networks import prnet, two_view
 from facerecon_ray.networks.device import resolve_device
+from facerecon_ray.stages.chain import RECONSTRUCT
+from facerecon_ray.stages.second_view import camera_of
 from facerecon_ray.stages.stage import Batch, Column, Stage
-from facerecon_ray.stages.two_photos.side import side_of
+from facerecon_ray.stages.two_photos.side import SIDE
 
 
 class Reconstructor(Stage):
     """Make a position map of each face.
 
     Input columns   fitted    pose (3,), camera (6,), crop_transform (2, 3), shape (S,), expression (E,)
-                    two-view  crop, rotated : (256, 256, 3) uint8; also those of fitted, if it corrects the fit, and
-                              where `rotated` is another photo, side_pose, side_camera, side_crop_transform and
-                              side_expression
+                    two-view  crop, rotated : (256, 256, 3) uint8; if it corrects the fit, also those of fitted,
+                              rotated_camera and, where `rotated` is another photo, side_expression
                     prnet     crop
     Output column   position_map : (256, 256, 3) float16, crop pixels / 256
     """
 
-    name: ClassVar[str] = "reconstruct"
+    name: ClassVar[str] = RECONSTRUCT.name
 
-    def __init__(
-        self, settings: ReconstructSettings, face_model: Path | None = None, rotate: RotateSettings | None = None
-    ) -> None:
+    def __init__(self, settings: ReconstructSettings, face_model: FaceModel | Path | None = None) -> None:
         """Load the method's model.
 
         Parameters
         ----------
         settings : the method, its weights, where it runs
         face_model : that was fitted; without one, the embedded model
-        rotate : how the rotate stage turned the faces; without it, as it does by default
 
         Raises
         ------
@@ -62,7 +60,7 @@ class Reconstructor(Stage):
             regressed = _Regressed(two_view.load_weights(weights), ("crop", "rotated"), device)
             corrects = two_view.corrects_fit(weights)
             fitted = _Fitted(face_model, device) if corrects else None
-            self._reconstruct = _Corrected(fitted, regressed, rotate or RotateSettings()) if fitted else regressed
+            self._reconstruct = _Corrected(fitted, regressed) if fitted else regressed
 
     @torch.inference_mode()
     def process(self, batch: Batch) -> Batch:
@@ -73,28 +71,35 @@ class Reconstructor(Stage):
 class _Fitted:
     """Evaluates the fitted model and draws it into the UV square."""
 
-    def __init__(self, face_model: Path | None, device: torch.device) -> None:
-        model = FaceModel.open(face_model)
+    def __init__(self, face_model: FaceModel | Path | None, device: torch.device) -> None:
+        model = face_model if isinstance(face_model, FaceModel) else FaceModel.open(face_model)
         self.layout = UvLayout.of(model).to(device)
         self.model = model.to(device)
 
-    def heads(self, batch: Batch) -> tuple[Camera, Tensor]:
-        """Cameras of the fitted heads, and their vertices (B, N, 3) in metres.
+    def camera(self, batch: Batch) -> Camera:
+        """Of the crops."""
+        pose, camera = self._tensors(batch, "pose", "camera")
+        return crop_camera(pose, camera, batch["crop_transform"])
+
+    def heads(self, batch: Batch, expression: str = "expression") -> Tensor:
+        """(B, N, 3) vertices of the fitted heads, metres, with the expressions of a column.
 
         Each is worked out alone: together the last bits of one would be those of its neighbours in the batch, and
         `facerecon export` could not make the same mesh again.
         """
-        device = self.model.mean.device
-        names = ("pose", "camera", "shape", "expression")
-        pose, camera, shape, expression = (torch.from_numpy(batch[name]).to(device) for name in names)
-        alone = zip(shape[:, None], expression[:, None], strict=True)
-        vertices = torch.cat([self.model.vertices(*coefficients) for coefficients in alone])
-        return crop_camera(pose, camera, batch["crop_transform"]), vertices
+        alone = zip(*(column[:, None] for column in self._tensors(batch, "shape", expression)), strict=True)
+        return torch.cat([self.model.vertices(*coefficients) for coefficients in alone])
+
+    def second_camera(self, batch: Batch) -> Camera:
+        """Of the second views."""
+        return camera_of(*self._tensors(batch, "rotated_camera"))
+
+    def _tensors(self, batch: Batch, *names: str) -> list[Tensor]:
+        return [torch.from_numpy(batch[name]).to(self.model.mean.device) for name in names]
 
     def __call__(self, batch: Batch) -> Tensor:
         """(B, 256, 256, 3) position maps."""
-        camera, vertices = self.heads(batch)
-        return self.layout.position_map(camera.project(vertices))
+        return self.layout.position_map(self.camera(batch).project(self.heads(batch)))
 
 
 class _Regressed:
@@ -123,13 +128,15 @@ class _Regressed:
 class _Corrected:
     """Shows a network the pictures as the fitted face lays them out, and corrects its position map."""
 
-    def __init__(self, fitted: _Fitted, regressed: _Regressed, rotate: RotateSettings) -> None:
+    def __init__(self, fitted: _Fitted, regressed: _Regressed) -> None:
         self._fitted, self._regressed = fitted, regressed
-        self._lay_out = FittedViews(fitted.model, fitted.layout, rotate.yaw_change, rotate.keep_pitch)
+        self._lay_out = FittedViews(fitted.layout)
 
     def __call__(self, batch: Batch) -> Tensor:
         """(B, 256, 256, 3) position maps."""
-        side = side_of(batch)
-        other = self._fitted.heads({**side, "shape": batch["shape"]}) if side else None
-        maps, seen = self._lay_out(self._regressed.views(batch), *self._fitted.heads(batch), other)
+        head = self._fitted.heads(batch)
+        of_side = f"{SIDE}expression"
+        second_head = self._fitted.heads(batch, of_side) if of_side in batch else head
+        first, second = (self._fitted.camera(batch), head), (self._fitted.second_camera(batch), second_head)
+        maps, seen = self._lay_out(self._regressed.views(batch), first, second)
         return two_view.corrected(maps, self._regressed.output(seen)).permute(0, 2, 3, 1)

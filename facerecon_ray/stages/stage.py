@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from facerecon_ray.errors import PhotoError
+from facerecon_ray.storage.schema import time_column
 
 Batch = dict[str, np.ndarray]
 
@@ -75,7 +76,7 @@ class Stage:
             for name in self.outputs:
                 result[name][index[good]] = outcome[name][good]
         kept = {name: values for name, values in batch.items() if name not in self.drops}
-        return {**kept, **result, "status": status, "error": error, f"{self.name}_ms": milliseconds}
+        return {**kept, **result, "status": status, "error": error, time_column(self.name): milliseconds}
 
 
 def select(batch: Batch, index: np.ndarray) -> Batch:

@@ -8,10 +8,20 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
+from facerecon_ray.config.reconstruct import PoolsSettings
 from facerecon_ray.storage.arrow_columns import CAMERA, FLOATS, matrix_type, named, numbers, struct_type, texts
 
 SCHEMA_VERSION = 1
-TIMED_STAGES = ("read", "crop", "rotate", "reconstruct", "export", "write")
+WRITE = "write"
+"""What comes after the last stage, in its workers: a face's files are written, and its row is made."""
+
+TIMED_STAGES = (*PoolsSettings.model_fields, WRITE)
+
+
+def time_column(stage: str) -> str:
+    """Name of the column of a batch with the milliseconds that each row took in a stage."""
+    return f"{stage}_ms"
+
 
 MANIFEST_SCHEMA = pa.schema(
     [
@@ -123,7 +133,7 @@ def _of_person(batch: Mapping[str, np.ndarray], exported: np.ndarray) -> dict[st
 
 def _timings(batch: Mapping[str, np.ndarray], rows: int) -> pa.Array:
     kind = MANIFEST_SCHEMA.field("timings").type
-    milliseconds = [np.asarray(batch.get(f"{stage}_ms", np.zeros(rows)), np.float32) for stage in TIMED_STAGES]
+    milliseconds = [np.asarray(batch.get(time_column(stage), np.zeros(rows)), np.float32) for stage in TIMED_STAGES]
     return pa.StructArray.from_arrays(
         [pa.array(values, mask=~(values > 0)) for values in milliseconds], fields=list(kind)
     )

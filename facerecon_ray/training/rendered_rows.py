@@ -1,5 +1,5 @@
-"""Training rows that are rendered where they are learnt from, with the second views that the rotate stage makes of
-them: what `facerecon synthesize` writes into shards, for every network."""
+"""Training rows that are rendered where they are learnt from, with the second views that the job's stages make
+of them: what `facerecon synthesize` writes into shards, for every network."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facerecon_ray.config.reconstruct import RotateSettings
+from facerecon_ray.config.reconstruct import ChainSettings, FitSettings, RotateSettings
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.turned_view import followed_angles
-from facerecon_ray.stages.rotate import Rotator
+from facerecon_ray.stages.chain import FIT, ROTATE, ChainPart
 from facerecon_ray.stages.stage import OK, Batch
 from facerecon_ray.synthesis.batched.photographer import BatchedPhotographer
 from facerecon_ray.synthesis.batched.surroundings import Surroundings
@@ -21,7 +21,7 @@ from facerecon_ray.training.batch_tensors import on_device
 
 FITTED = ("fitted_pose", "fitted_camera", "fitted_shape", "fitted_expression")
 SECOND = ("rotated", "rotated_seen", "rotated_head", *FITTED)
-"""Columns that the rotate stage gives."""
+"""Columns that fitting and rotating give."""
 
 
 class RenderedRows:
@@ -32,7 +32,8 @@ class RenderedRows:
     wardrobe, surroundings, model : see `BatchedPhotographer`; all on one device
     columns : that are made, of `photographer.COLUMNS`, `SECOND` and true_rotated
     size : of the pictures that are drawn, pixels
-    rotate : how second views are made; fits to landmarks are to the true ones
+    rotate : how second views are made
+    fit : how faces are fitted for them; fits to landmarks are to the true ones
 
     Raises
     ------
@@ -48,6 +49,7 @@ class RenderedRows:
         columns: Sequence[str],
         size: int,
         rotate: RotateSettings | None = None,
+        fit: FitSettings | None = None,
     ) -> None:
         second = {*columns} & {*SECOND, "true_rotated"}
         own = [name for name in columns if name not in second]
@@ -56,11 +58,13 @@ class RenderedRows:
         if second:
             own += [name for name in ("crop", "pose", "landmarks_3d") if name not in own]
         self._photographer = BatchedPhotographer(wardrobe, surroundings, model, tuple(own), size)
-        self._settings = (rotate or RotateSettings()).model_copy(update={"device": str(self._device)})
-        self._rotate = Rotator(self._settings, model, masks=True) if second else None
+        device = {"device": str(self._device)}
+        self._settings = (rotate or RotateSettings()).model_copy(update=device)
+        chain = ChainSettings(fit=(fit or FitSettings()).model_copy(update=device), rotate=self._settings)
+        self._rotate = ChainPart(chain, FIT, ROTATE, asked=SECOND, model=model) if second else None
 
     def __call__(self, views: ViewBatch) -> dict[str, Tensor]:
-        """One row for each view; rows that the rotate stage refuses have zeros in what it gives."""
+        """One row for each view; rows whose fit is refused have zeros in what follows from it."""
         sitting = self._photographer.sitting(views)
         rows = sitting.rows()
         if self._rotate is not None:
@@ -75,7 +79,7 @@ class RenderedRows:
 
 
 def _cropped(crops: Tensor, landmarks: Tensor) -> Batch:
-    """What the rotate stage wants of photos, of crops (B, 3, 256, 256) that are photos of their own, and of their
+    """What is fitted of photos, of crops (B, 3, 256, 256) that are photos of their own, and of their
     landmarks (B, 68, 3)."""
     count = len(crops)
     return {

@@ -44,7 +44,7 @@ def carried(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def dressed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as it travels to a bare machine, with two people whom the rotate stage takes for people."""
+    """A folder as it travels to a bare machine, with two people whom the fit stage takes for people."""
     folder = tmp_path_factory.mktemp("dressed")
     pack(folder, people=2)
     (folder / "ray.py").write_text("raise ImportError('a bare machine has no Ray')\n")

@@ -29,10 +29,11 @@ def plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
 def test_a_plan_shows_stages_bottleneck_time_and_cost(plan):
     code, out, err = plan(str(JOB_FILE), "--photos", "90000000", "--nodes", "4x16cpu", "--cost-per-hour", "3")
     assert code == 0 and err == ""
-    assert "photos -> read -> crop -> rotate -> reconstruct -> export -> meshes" in out
+    assert "photos -> read -> crop -> fit -> rotate -> reconstruct -> export -> meshes" in out
     assert [line.split()[0] for line in out.splitlines() if "%" in line] == [
         "read",
         "crop",
+        "fit",
         "rotate",
         "reconstruct",
         "export",

@@ -25,7 +25,7 @@ OPTIONS = [
     "--set",
     "pairs.landmarks=exact",
     "--set",
-    "rotate.fit=landmarks",
+    "fit.method=landmarks",
 ]
 
 

@@ -6,7 +6,7 @@ from facerecon_ray.geometry.fitted_views import FittedViews
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import UvLayout
 from facerecon_ray.geometry.rasterizer import interpolate, rasterize
-from facerecon_ray.geometry.turned_view import facing_camera, recentred, target_angles
+from facerecon_ray.geometry.turned_view import facing_camera, second_camera
 
 MODEL = FaceModel.default()
 LAYOUT = UvLayout.of(MODEL)
@@ -23,8 +23,7 @@ def painted(camera: Camera) -> Tensor:
 
 
 def turned(keep_pitch: bool) -> Camera:
-    points, face = CAMERA.project(HEADS), MODEL.face_vertices
-    return recentred(CAMERA, target_angles(ANGLES, 30.0, keep_pitch), HEADS[:, face], points[:, face])
+    return second_camera(MODEL, CAMERA, HEADS, 30.0, keep_pitch)
 
 
 def well_seen(camera: Camera) -> Tensor:
@@ -46,7 +45,7 @@ def test_both_views_show_each_point_of_the_face_at_its_place_of_the_uv_square() 
     for keep_pitch in (False, True):
         other = turned(keep_pitch)
         views = torch.cat([painted(CAMERA), painted(other)], 1)
-        _, seen = FittedViews(MODEL, LAYOUT, 30.0, keep_pitch)(views, CAMERA, HEADS)
+        _, seen = FittedViews(LAYOUT)(views, (CAMERA, HEADS), (other, HEADS))
         assert seen.shape == (2, 9, 256, 256)
         for first, camera in ((0, CAMERA), (3, other)):
             found = seen[:, first : first + 3].permute(0, 2, 3, 1)[:, LAYOUT.mask]
@@ -59,9 +58,7 @@ def test_both_views_show_each_point_of_the_face_at_its_place_of_the_uv_square() 
 def test_another_photo_is_laid_out_by_its_own_camera_and_head() -> None:
     other = Camera(ANGLES.flip(0), CAMERA.scale * 1.1, CAMERA.translation - 9.0)
     views = torch.cat([painted(CAMERA), painted(other)], 1)
-    maps, seen = FittedViews(MODEL, LAYOUT, 30.0, False)(views, CAMERA, HEADS, (other, HEADS))
-    alone, _ = FittedViews(MODEL, LAYOUT, 30.0, False)(views, CAMERA, HEADS)
-    assert torch.equal(maps, alone)
+    _, seen = FittedViews(LAYOUT)(views, (CAMERA, HEADS), (other, HEADS))
     both = LAYOUT.mask & well_seen_map(CAMERA) & well_seen_map(other)
     difference = (seen[:, :3] - seen[:, 3:6]).norm(dim=1)[both]
     assert len(difference) > 5000 and difference.median() < 0.004
@@ -69,17 +66,17 @@ def test_another_photo_is_laid_out_by_its_own_camera_and_head() -> None:
 
 def test_a_shifted_fit_shifts_what_is_seen() -> None:
     views = torch.cat([painted(CAMERA)] * 2, 1)
-    lay_out = FittedViews(MODEL, LAYOUT, 0.0, True)
-    right = lay_out(views, CAMERA, HEADS)[1]
+    lay_out = FittedViews(LAYOUT)
+    right = lay_out(views, (CAMERA, HEADS), (CAMERA, HEADS))[1]
     off = Camera(ANGLES, CAMERA.scale, CAMERA.translation + torch.tensor([6.0, 0.0]))
-    wrong = lay_out(views, off, HEADS)[1]
+    wrong = lay_out(views, (off, HEADS), (off, HEADS))[1]
     assert torch.equal(right[:, :3], right[:, 3:6]), "not turned, both views are laid out alike"
     assert (right - wrong)[:, :3].abs().amax() > 0.03
     assert torch.allclose(right[:, 6:], wrong[:, 6:], atol=1e-5), "the map about its middle knows no place"
 
 
 def test_the_maps_are_the_fitted_faces_and_nothing_is_seen_outside_the_face() -> None:
-    maps, seen = FittedViews(MODEL, LAYOUT, 30.0, False)(torch.rand(2, 6, 256, 256), CAMERA, HEADS)
+    maps, seen = FittedViews(LAYOUT)(torch.rand(2, 6, 256, 256), (CAMERA, HEADS), (turned(False), HEADS))
     assert torch.equal(maps.permute(0, 2, 3, 1), LAYOUT.position_map(CAMERA.project(HEADS)))
     assert not seen[:, :, ~LAYOUT.mask].any()
     assert seen.min() >= 0 and seen.max() <= 1

@@ -10,13 +10,13 @@ import trimesh
 from PIL import Image
 
 import facerecon_ray
-from facerecon_ray.config.reconstruct import RotateSettings
+from facerecon_ray.config.reconstruct import FitSettings
 from facerecon_ray.errors import AssetError, InputError, OutputError, PhotoError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.position_map import UvLayout
 from facerecon_ray.networks.mmod import Detections
 from facerecon_ray.stages.face_finder import FaceFinder
-from facerecon_ray.stages.rotate import Rotator
+from facerecon_ray.stages.fit import Fitter
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ def test_a_face_model_that_no_fitter_knows_is_fitted_to_the_landmarks(photo: np.
     (other,) = facerecon_ray.reconstruct(photo, face_model=tmp_path / "larger.npz")
     assert np.abs(other.pose - usual.pose).max() < 6.0
     with pytest.raises(AssetError, match="for another face model"):
-        Rotator(RotateSettings(), tmp_path / "larger.npz")
+        Fitter(FitSettings(), tmp_path / "larger.npz")
 
 
 def test_two_photos_of_a_person_give_one_face_in_the_first(face: facerecon_ray.Face, photo: np.ndarray) -> None:

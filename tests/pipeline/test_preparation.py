@@ -50,6 +50,20 @@ def test_a_job_continues_what_it_left(photos: Path, tmp_path: Path):
     assert job.continues and job.record == record and job.count() == (3, 1)
 
 
+def test_a_run_from_before_fitting_was_a_stage_of_its_own_is_continued(photos: Path, tmp_path: Path):
+    def left(name: str, fit: str) -> Path:
+        job = prepared(photos, tmp_path / name)
+        record = leave_results(job, f"{photos}/a.jpg")
+        del record.settings["fit"]
+        record.settings["rotate"]["fit"] = fit
+        save_record(job.output, record)
+        return tmp_path / name
+
+    assert prepared(photos, left("same", "network")).continues
+    with pytest.raises(FaceReconError, match=r"fit.method was landmarks, now is network"):
+        prepared(photos, left("other", "landmarks"))
+
+
 def test_keys_keep_the_root_that_the_first_run_chose(photos: Path, tmp_path: Path):
     listing = tmp_path / "list.txt"
     listing.write_text("photos/a.jpg\n")

@@ -25,7 +25,7 @@ from facerecon_ray.errors import AssetError, OutputError, PhotoError
 from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.pipeline.preparation import prepare
 from facerecon_ray.pipeline.reconstruct import JobResult, run_reconstruct
-from facerecon_ray.pipeline.stage_plan import CHAIN, PlannedStage
+from facerecon_ray.pipeline.stage_plan import ALL_STAGES, PlannedStage
 from facerecon_ray.stages.read import Reader
 from facerecon_ray.stages.stage import NO_FACE, OK, UNREADABLE, Batch, Column, Stage
 from facerecon_ray.storage.uris import name_of
@@ -157,7 +157,7 @@ def shared_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0, log
     """All stages in the same processes, as on a small machine."""
     stages = separate_plan(job, files, seconds, log)
     steps = tuple(step for stage in stages for step in stage.steps)
-    return [PlannedStage(CHAIN, steps, PoolSettings(workers=2, cpus=0.1, batch_size=4), "", tuple(stages))]
+    return [PlannedStage(ALL_STAGES, steps, PoolSettings(workers=2, cpus=0.1, batch_size=4), "", tuple(stages))]
 
 
 def sized_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0, log: str = "") -> list[PlannedStage]:
@@ -171,9 +171,9 @@ def separate_plan(job: ReconstructJob, files: FaceFiles, seconds: float = 0.0, l
     return [
         PlannedStage("read", (partial(Reader, job.read, job.s3),), pool),
         PlannedStage("crop", (partial(ToyCropper, seconds, log),), pool),
-        PlannedStage("rotate", (ToyRotator,), pool),
-        PlannedStage("reconstruct", (ToyReconstructor,), pool),
-        PlannedStage("export", (ToyExporter, partial(FaceWriter, files)), pool),
+        PlannedStage("rotate", (ToyRotator,), pool, of_faces=True),
+        PlannedStage("reconstruct", (ToyReconstructor,), pool, of_faces=True),
+        PlannedStage("export", (ToyExporter, partial(FaceWriter, files)), pool, of_faces=True),
     ]
 
 

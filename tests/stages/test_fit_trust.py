@@ -8,7 +8,7 @@ import pytest
 import skimage.data
 import torch
 
-from facerecon_ray.config.reconstruct import CropSettings, RotateSettings
+from facerecon_ray.config.reconstruct import CropSettings, FitSettings
 from facerecon_ray.geometry.crop_transform import crop_transform, cut_crop
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import Fit
@@ -16,8 +16,8 @@ from facerecon_ray.geometry.landmarks import projected_landmarks
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.networks.mmod import Detections
 from facerecon_ray.stages.face_finder import FaceFinder
+from facerecon_ray.stages.fit import Fitter
 from facerecon_ray.stages.fit_trust import MOST_ERROR, expected_error, quality, trust
-from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import FAILED, OK, Batch
 from facerecon_ray.synthesis.rendering.background_scenes import make_background
 
@@ -30,8 +30,8 @@ def finder() -> FaceFinder:
 
 
 @pytest.fixture(scope="module")
-def rotator() -> Rotator:
-    return Rotator(RotateSettings(device="cpu"))
+def fit() -> Fitter:
+    return Fitter(FitSettings(device="cpu"))
 
 
 def cropped(finder: FaceFinder, photo: np.ndarray, found: Detections) -> Batch:
@@ -64,18 +64,18 @@ def together(batches: list[Batch]) -> Batch:
 
 
 def test_where_there_is_no_face_the_fit_is_refused_with_a_reason(
-    finder: FaceFinder, rotator: Rotator, page: np.ndarray
+    finder: FaceFinder, fit: Fitter, page: np.ndarray
 ) -> None:
     scenes = [page, skimage.data.coffee(), make_background(400, np.random.default_rng(5))]
-    rows = rotator(together([cropped(finder, scene, squares(scene, 5, seed)) for seed, scene in enumerate(scenes)]))
+    rows = fit(together([cropped(finder, scene, squares(scene, 5, seed)) for seed, scene in enumerate(scenes)]))
     assert rows["status"].tolist() == [FAILED] * 15
     assert all(error.startswith("no face can be fitted here: ") for error in rows["error"])
-    assert not rows["quality"].any() and not rows["camera"].any() and not rows["rotated"].any()
+    assert not rows["quality"].any() and not rows["camera"].any()
     assert (rows["landmarks"] != 0).any((1, 2)).all() and rows["crop"].any((1, 2, 3)).all()
 
 
 def test_an_upside_down_face_is_refused_and_does_not_fail_the_faces_beside_it(
-    finder: FaceFinder, rotator: Rotator, astronaut: np.ndarray, hopper: np.ndarray
+    finder: FaceFinder, fit: Fitter, astronaut: np.ndarray, hopper: np.ndarray
 ) -> None:
     batches = []
     for photo, turned in ((astronaut, False), (astronaut, True), (hopper, False)):
@@ -85,23 +85,23 @@ def test_an_upside_down_face_is_refused_and_does_not_fail_the_faces_beside_it(
             boxes = np.array([width, height, width, height], np.float32) - found.boxes[:, [2, 3, 0, 1]]
             found = Detections.upright(boxes, found.scores)
         batches.append(cropped(finder, photo, found))
-    rows = rotator(together(batches))
+    rows = fit(together(batches))
     assert rows["status"].tolist() == [OK, FAILED, OK]
     assert rows["error"][[0, 2]].tolist() == ["", ""]
-    assert rows["rotated"][[0, 2]].any((1, 2, 3)).all()
+    assert rows["camera"][[0, 2]].any(1).all()
 
 
-def test_the_bundled_faces_are_fitted_and_their_quality_is_high(finder: FaceFinder, rotator: Rotator) -> None:
+def test_the_bundled_faces_are_fitted_and_their_quality_is_high(finder: FaceFinder, fit: Fitter) -> None:
     photos = [cv2.imread(str(path))[..., ::-1].copy() for path in sorted(BUNDLED.glob("*.jpg"))]
     found = finder.detect(photos)
-    rows = rotator(together([cropped(finder, *pair) for pair in zip(photos, found, strict=True)]))
+    rows = fit(together([cropped(finder, *pair) for pair in zip(photos, found, strict=True)]))
     assert len(rows["status"]) >= 6
     assert rows["error"].tolist() == [""] * len(rows["error"])
     assert rows["quality"].min() > 0.55
 
 
 def test_a_sharp_face_is_of_better_quality_than_a_blurred_or_a_tiny_one(
-    finder: FaceFinder, rotator: Rotator, astronaut: np.ndarray
+    finder: FaceFinder, fit: Fitter, astronaut: np.ndarray
 ) -> None:
     found = finder.detect([astronaut])[0]
     face = float(np.ptp(found.boxes[0, ::2]))
@@ -110,7 +110,7 @@ def test_a_sharp_face_is_of_better_quality_than_a_blurred_or_a_tiny_one(
     tiny = cv2.resize(astronaut, (side, side), interpolation=cv2.INTER_AREA)
     small = Detections(found.boxes * side / 512, found.scores, found.rolls)
     batches = [cropped(finder, *pair) for pair in ((astronaut, found), (blurred, found), (tiny, small))]
-    sharp, *spoilt = rotator(together(batches))["quality"].tolist()
+    sharp, *spoilt = fit(together(batches))["quality"].tolist()
     assert sharp > max(spoilt) + 0.05
 
 

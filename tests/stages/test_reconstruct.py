@@ -5,15 +5,17 @@ import pytest
 import safetensors.torch
 import torch
 
-from facerecon_ray.config.reconstruct import ReconstructSettings, RotateSettings
+from facerecon_ray.config.reconstruct import ReconstructSettings
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitted_views import FittedViews
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import UvLayout
+from facerecon_ray.geometry.turned_view import second_camera
 from facerecon_ray.networks.two_view import FIT, TwoViewNetwork, corrected, load_weights
 from facerecon_ray.networks.weight_file import weight_bytes
 from facerecon_ray.stages.reconstruct import Reconstructor
+from facerecon_ray.stages.second_view import whole_camera
 from facerecon_ray.stages.stage import FAILED, OK, Batch
 
 
@@ -81,24 +83,23 @@ def test_two_view_map_is_the_networks_output_channels_last(weights: Path) -> Non
 
 
 @pytest.mark.parametrize("yaw_change", [30.0, 20.0])
-def test_weights_that_correct_a_fit_see_the_views_as_the_rotate_stage_turned_them(
-    yaw_change: float, tmp_path: Path
-) -> None:
+def test_weights_that_correct_a_fit_see_the_second_view_by_its_own_camera(yaw_change: float, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = TwoViewNetwork(fit=True).eval()
     path = tmp_path / "two_view.safetensors"
     path.write_bytes(weight_bytes(network.state_dict(), "two-view", {FIT: "true"}))
     network = load_weights(path)
     batch = fitted_batch(2)
-    settings = ReconstructSettings(method="two-view", weights=path, device="cpu")
-    result = Reconstructor(settings, rotate=RotateSettings(yaw_change=yaw_change))(batch)
-    assert (result["error"] == "").all()
     model = FaceModel.default()
     columns = {name: torch.from_numpy(batch[name]) for name in ("pose", "camera", "shape", "expression")}
     vertices = model.vertices(columns["shape"], columns["expression"])
     views = torch.from_numpy(np.concatenate([batch["crop"], batch["rotated"]], -1)).permute(0, 3, 1, 2) / 255
-    lay_out = FittedViews(model, UvLayout.of(model), yaw_change, keep_pitch=False)
-    maps, seen = lay_out(views, Camera.from_row(columns["pose"], columns["camera"]), vertices)
+    camera = Camera.from_row(columns["pose"], columns["camera"])
+    second = second_camera(model, camera, vertices, yaw_change, keep_pitch=False)
+    settings = ReconstructSettings(method="two-view", weights=path, device="cpu")
+    result = Reconstructor(settings)({**batch, "rotated_camera": whole_camera(second).numpy()})
+    assert (result["error"] == "").all()
+    maps, seen = FittedViews(UvLayout.of(model))(views, (camera, vertices), (second, vertices))
     with torch.no_grad():
         expected = corrected(maps, network(seen)).permute(0, 2, 3, 1)
     assert np.abs(result["position_map"] - expected.numpy()).max() < 2e-3

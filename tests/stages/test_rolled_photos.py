@@ -10,23 +10,16 @@ import torch
 from PIL import Image
 
 import facerecon_ray
-from facerecon_ray.config.reconstruct import (
-    CropSettings,
-    ExportSettings,
-    ReadSettings,
-    ReconstructSettings,
-    RotateSettings,
-)
+from facerecon_ray.config.reconstruct import ChainSettings, CropSettings, ExportSettings, ReadSettings
 from facerecon_ray.geometry.crop_transform import apply_transform, turn
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.landmarks import landmarks_on_vertices
 from facerecon_ray.networks.face_detectors import MMOD_TO_HOG, build_detector
 from facerecon_ray.networks.mmod import Detections
 from facerecon_ray.stages import face_finder
+from facerecon_ray.stages.chain import EXPORT, FIT, ChainPart
 from facerecon_ray.stages.crop import Cropper
 from facerecon_ray.stages.export import Exporter
-from facerecon_ray.stages.reconstruct import Reconstructor
-from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import OK, Batch
 from facerecon_ray.storage.schema import manifest_rows
 
@@ -96,13 +89,8 @@ def turned_rows(landmarks: str) -> Batch:
 @pytest.fixture(scope="module")
 def rows() -> Batch:
     """The photo at all angles, through all stages."""
-    batch = turned_rows("network")
-    for stage in (
-        Rotator(RotateSettings()),
-        Reconstructor(ReconstructSettings()),
-        Exporter(ExportSettings(topology="model")),
-    ):
-        batch = stage(batch)
+    settings = ChainSettings(export=ExportSettings(topology="model"))
+    batch = ChainPart(settings, FIT, EXPORT)(turned_rows("network"))
     assert batch["error"].tolist() == [""] * len(ANGLES)
     return batch
 

@@ -11,6 +11,8 @@ from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.run_record import load_record, new_record, save_record
 from facerecon_ray.storage.schema import MANIFEST_SCHEMA, manifest_rows
 
+TIMINGS = MANIFEST_SCHEMA.field("timings").type
+
 
 def batch(*photos: tuple[str, str]) -> dict[str, np.ndarray]:
     """Columns of all stages for (photo_uri, status) rows, with random numbers where a stage has been."""
@@ -164,9 +166,10 @@ def test_rows_of_another_schema_are_refused(manifest: Manifest):
 def test_parts_of_earlier_versions_have_nulls_in_newer_columns(manifest: Manifest, tmp_path: Path):
     table = manifest_rows(batch(("/a.jpg", "ok")))
     (tmp_path / "manifest").mkdir()
-    pq.write_table(
-        table.drop_columns(["side_photo_uri", "side_distance"]), tmp_path / "manifest" / "part-00000000.parquet"
-    )
+    times = pa.array(table["timings"].to_pylist(), pa.struct([field for field in TIMINGS if field.name != "fit"]))
+    earlier = table.drop_columns(["side_photo_uri", "side_distance"])
+    earlier = earlier.set_column(earlier.schema.get_field_index("timings"), "timings", times)
+    pq.write_table(earlier, tmp_path / "manifest" / "part-00000000.parquet")
     rows = manifest.read("manifest/part-00000000.parquet")
     assert rows.schema.equals(MANIFEST_SCHEMA) and rows.to_pylist() == table.to_pylist()
     assert rows["side_photo_uri"].null_count == rows["side_distance"].null_count == 1

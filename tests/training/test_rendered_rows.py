@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from facerecon_ray.config.reconstruct import RotateSettings
+from facerecon_ray.config.reconstruct import FitSettings
 from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.config.training import NETWORKS
 from facerecon_ray.errors import SettingsError
@@ -42,8 +42,8 @@ def rows(studio: tuple[Wardrobe, Surroundings, FaceModel]) -> dict[str, torch.Te
     views = {"views": {"yaws": [-15.0, 15.0], "yaw_noise": 5.0}, "camera": {"noise": 0.0, "blur_share": 0.0}}
     job = SynthesisJob.model_validate({"output": "unused", **views})
     columns = (*COLUMNS, *SECOND, "true_rotated")
-    exact = RotateSettings(fit="landmarks")
-    return RenderedRows(*studio, columns, 128, exact)(draw_views(job, ROWS, 1))
+    exact = FitSettings(method="landmarks")
+    return RenderedRows(*studio, columns, 128, fit=exact)(draw_views(job, ROWS, 1))
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -39,18 +39,20 @@ class Pool:
 
 
 class Part(NamedTuple):
-    """One of several stages that share their workers: its name, the number of its steps, and its cost."""
+    """One of several stages that share workers: its name, number of steps, cost, and whether its rows are faces."""
 
     name: str
     steps: int
     cost: StageCost
+    of_faces: bool = False
 
 
 @dataclass(frozen=True)
 class SizedStage:
     """A planned stage whose pool is decided.
 
-    parts   the stages that share its workers; none where it is one stage
+    parts     the stages that share its workers; none where it is one stage
+    of_faces  whether its rows are faces; those of others are photos
     """
 
     name: str
@@ -58,6 +60,7 @@ class SizedStage:
     pool: Pool
     cost: StageCost
     parts: tuple[Part, ...] = ()
+    of_faces: bool = False
 
     @property
     def gpu_seconds(self) -> float:

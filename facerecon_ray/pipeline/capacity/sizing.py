@@ -23,6 +23,7 @@ _WORTH_IT = 1.05
 _SMALLEST = 0.01
 _MOST_ON_A_GPU = 4
 _UNKNOWN_GPU_SECONDS = 0.01
+_FASTEST, _HALVINGS = 1e6, 40
 _UNLIMITED = 2**31
 _SMALLEST_BATCH, _LARGEST_BATCH = 8, 128
 # CPU time, of all processes together, that a batch takes on its way through the stages beside their work, and what
@@ -57,7 +58,7 @@ def size_stages(
     costs = [table.of(stage.cost) for stage in stages]
     pools = size_pools([stage.pool for stage in stages], costs, cluster, usable)
     sized = [
-        SizedStage(stage.name, stage.steps, pool, cost, tuple(map(_part, stage.parts)))
+        SizedStage(stage.name, stage.steps, pool, cost, tuple(map(_part, stage.parts)), stage.of_faces)
         for stage, pool, cost in zip(stages, pools, costs, strict=True)
     ]
     if strict and (problem := shortage(sized, cluster)):
@@ -66,7 +67,7 @@ def size_stages(
 
 
 def _part(stage: PlannedStage) -> Part:
-    return Part(stage.name, len(stage.steps), cost_table().of(stage.cost))
+    return Part(stage.name, len(stage.steps), cost_table().of(stage.cost), stage.of_faces)
 
 
 def size_pools(
@@ -75,22 +76,24 @@ def size_pools(
     """Pools for settings and costs; they exceed the cluster only where the settings alone do.
 
     On small nodes large workers leave room that nothing fits into. There the slowest stage gets more and smaller ones,
-    as long as that makes the job faster.
+    as long as that makes the job faster; what one stage gets may be another's loss, so each is tried before that ends.
     """
     is_open = [setting.workers is None for setting in settings]
     pools, share = _fitting(settings, costs, cluster, usable)
-    while _SMALLEST_SHRINK <= share < usable:
+    best, in_vain = pools, 0
+    while _SMALLEST_SHRINK <= share < usable and in_vain < len(settings):
         slowest = min(range(len(pools)), key=lambda i: _rate(pools[i], costs[i]))
         if not is_open[slowest]:
             break
-        finer = [*settings]
-        finer[slowest] = settings[slowest].model_copy(update={"workers": pools[slowest].workers + 1})
-        others, others_share = _fitting(finer, costs, cluster, usable)
-        is_faster = min(map(_rate, others, costs)) > _WORTH_IT * min(map(_rate, pools, costs))
-        if others_share < _SMALLEST_SHRINK or not is_faster:
-            break
-        pools, settings = others, finer
-    return pools
+        settings = [*settings]
+        settings[slowest] = settings[slowest].model_copy(update={"workers": pools[slowest].workers + 1})
+        pools, share = _fitting(settings, costs, cluster, usable)
+        is_faster = _job_rate(pools, costs, cluster) > _WORTH_IT * _job_rate(best, costs, cluster)
+        if share >= _SMALLEST_SHRINK and is_faster:
+            best, in_vain = pools, 0
+        else:
+            in_vain += 1
+    return best
 
 
 def _fitting(
@@ -109,6 +112,17 @@ def _rate(pool: Pool, cost: StageCost) -> float:
     """Photos a second that a pool can do; no limit where the cost is not known."""
     seconds = cost.seconds(pool.gpus)
     return pool.workers / seconds if seconds else inf
+
+
+def _job_rate(pools: Sequence[Pool], costs: Sequence[StageCost], cluster: Cluster) -> float:
+    """Photos a second of all stages together, which the slowest, and the cluster's CPUs and GPUs limit."""
+    both = list(zip(pools, costs, strict=True))
+    needed = {
+        "CPU": sum(cost.cpu_seconds(pool.gpus) for pool, cost in both),
+        "GPU": sum(cost.gpu_seconds(pool.gpus) for pool, cost in both),
+    }
+    limits = [cluster.total(name) / seconds for name, seconds in needed.items() if seconds]
+    return min([*map(_rate, pools, costs), *limits])
 
 
 def shortage(stages: Sequence[SizedStage], cluster: Cluster) -> str:
@@ -139,43 +153,45 @@ def _share_gpus(
 ) -> list[PoolSettings]:
     """Settings with all GPUs decided, and with the number of workers for those pools that have GPUs.
 
-    A worker leaves its GPU idle while its CPU thread works, so several share a GPU where that is most of the time.
+    All stages that can use a GPU come out equally fast: as fast as the GPUs allow. A worker leaves its GPU idle while
+    its CPU thread works, so several share a GPU where that is most of the time.
     """
     free = cluster.total("GPU") * usable
-    is_open = []
-    for setting, cost in zip(settings, costs, strict=True):
-        free -= (setting.gpus or 0.0) * _most(setting, cluster)
-        could_have = setting.gpus is None and cost.gpu is not None
-        is_open.append(could_have or bool(setting.gpus and setting.workers is None))
-    free = max(0.0, free)
-    weights = [(cost.gpu or _UNKNOWN_GPU_SECONDS) if one else 0.0 for cost, one in zip(costs, is_open, strict=True)]
+    stages = list(zip(settings, costs, strict=True))
+    free -= sum(setting.gpus * _most(setting, cluster) for setting in settings if setting.gpus and setting.workers)
+
+    def wanted(rate: float) -> list[tuple[int, float]]:
+        return [_gpu_workers(rate, setting, cost, cluster) for setting, cost in stages]
+
+    low, high = 0.0, 1.0
+    while high < _FASTEST and _sum_of_gpus(wanted(high)) <= free:
+        low, high = high, 2 * high
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _sum_of_gpus(wanted(middle)) <= free else (low, middle)
     decided = []
-    for setting, cost, one, share in zip(settings, costs, is_open, _divide(free, weights), strict=True):
+    for (setting, _), (workers, gpus) in zip(stages, wanted(low), strict=True):
         changes: dict[str, Any] = {"gpus": setting.gpus or 0.0}
-        if one and setting.gpus:
-            changes["workers"] = 1 + floor(share / setting.gpus)
-        elif one and share >= _SMALLEST:
-            sharing = _workers_on_a_gpu(cost)
-            workers = max(1, round(share * sharing)) if setting.workers is None else _most(setting, cluster)
-            changes = {"gpus": _round_down(min(1.0, share / workers)), "workers": setting.workers or workers}
+        if gpus >= _SMALLEST:
+            changes = {"gpus": setting.gpus or _round_down(gpus), "workers": setting.workers or workers}
         decided.append(setting.model_copy(update=changes))
     return decided
 
 
-def _divide(amount: float, weights: Sequence[float]) -> list[float]:
-    """Shares in proportion to weights: whole numbers, and for those below one a part of what is left."""
-    total = sum(weights) or 1.0
-    exact = [amount * weight / total for weight in weights]
-    shares = [float(floor(share + 1e-9)) for share in exact]
-    rest = amount - sum(shares)
-    small = [i for i, share in enumerate(shares) if weights[i] and not share]
-    for i in small:
-        shares[i] = min(1.0, rest * weights[i] / sum(weights[j] for j in small))
-    if not small:
-        by_remainder = sorted(range(len(weights)), key=lambda i: exact[i] - shares[i], reverse=True)
-        for i in by_remainder[: int(rest)]:
-            shares[i] += 1
-    return shares
+def _gpu_workers(rate: float, setting: PoolSettings, cost: StageCost, cluster: Cluster) -> tuple[int, float]:
+    """Workers, and GPUs of each, with which a stage does so many photos a second; none where nothing is to be decided.
+
+    Workers that have more time than work get as much less of a GPU.
+    """
+    if (setting.gpus and setting.workers) or (not setting.gpus and (setting.gpus == 0.0 or cost.gpu is None)):
+        return 0, 0.0
+    busy = rate * (cost.seconds(1.0) or _UNKNOWN_GPU_SECONDS)
+    workers = max(1, ceil(busy - 1e-6)) if setting.workers is None else _most(setting, cluster)
+    return workers, setting.gpus or min(1.0, busy / workers) / _workers_on_a_gpu(cost)
+
+
+def _sum_of_gpus(pools: Sequence[tuple[int, float]]) -> float:
+    return sum(workers * gpus for workers, gpus in pools)
 
 
 def _workers_on_a_gpu(cost: StageCost) -> int:

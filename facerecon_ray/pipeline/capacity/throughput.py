@@ -6,7 +6,7 @@ from math import ceil, inf
 
 from facerecon_ray.cluster.nodes import Cluster
 from facerecon_ray.cluster.placement import Demand, unplaced
-from facerecon_ray.pipeline.capacity.sized_stage import Part, SizedStage
+from facerecon_ray.pipeline.capacity.sized_stage import SizedStage
 from facerecon_ray.pipeline.capacity.sizing import shortage
 from facerecon_ray.pipeline.capacity.stage_costs import cost_table
 
@@ -50,11 +50,11 @@ def forecast(stages: Sequence[SizedStage], cluster: Cluster, faces_per_photo: fl
 
     Parameters
     ----------
-    stages : sized, in order; those after "crop" do their work once for each face
+    stages : sized, in order
     cluster : the nodes
     faces_per_photo : on average, photos without a face included
     """
-    rows = _rows_per_photo(stages, faces_per_photo)
+    rows = {stage.name: _rows_per_photo(stage, faces_per_photo) for stage in stages}
     rates = {stage.name: _ratio(stage.pool.workers, stage.seconds * rows[stage.name]) for stage in stages}
     tasks = sum(rows[stage.name] / stage.pool.batch_size for stage in stages)
     limits = {
@@ -70,21 +70,12 @@ def forecast(stages: Sequence[SizedStage], cluster: Cluster, faces_per_photo: fl
     return Forecast(rates, limits, bottleneck, rate * cost_table().efficiency, problem, warnings)
 
 
-def _rows_per_photo(stages: Sequence[SizedStage], faces: float) -> dict[str, float]:
-    rows, current = {}, 1.0
-    for stage in stages:
-        rows[stage.name] = current
-        if stage.name == "crop":
-            current = faces
-        elif stage.parts:
-            of_faces = sum(part.cost.cpu for part in _after_crop(stage))
-            rows[stage.name] = 1 + (faces - 1) * of_faces / stage.cpu_seconds
-    return rows
-
-
-def _after_crop(stage: SizedStage) -> Sequence[Part]:
-    names = [part.name for part in stage.parts]
-    return stage.parts[names.index("crop") + 1 :]
+def _rows_per_photo(stage: SizedStage, faces: float) -> float:
+    """Rows of a stage for each photo, with so many faces; of stages that share their workers, by what these cost."""
+    if not stage.parts:
+        return faces if stage.of_faces else 1.0
+    of_faces = sum(part.cost.cpu for part in stage.parts if part.of_faces)
+    return 1 + (faces - 1) * of_faces / stage.cpu_seconds
 
 
 def _ratio(amount: float, seconds: float) -> float:

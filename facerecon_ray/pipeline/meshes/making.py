@@ -2,9 +2,7 @@
 
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -12,14 +10,11 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from facerecon_ray.config.reconstruct import CropSettings, ExportSettings, ReadSettings, ReconstructSettings
-from facerecon_ray.config.storage import S3Settings
+from facerecon_ray.config.reconstruct import ChainSettings
 from facerecon_ray.errors import PhotoError
 from facerecon_ray.networks.face_detectors import side_to_decode
+from facerecon_ray.stages.chain import EXPORT, READ, ChainPart, exporter, reconstructor
 from facerecon_ray.stages.crop import cut_faces
-from facerecon_ray.stages.export import Exporter
-from facerecon_ray.stages.read import Reader
-from facerecon_ray.stages.reconstruct import Reconstructor
 from facerecon_ray.stages.stage import describe_failure
 from facerecon_ray.storage.arrow_columns import CAMERA
 from facerecon_ray.storage.outputs import OutputFolder
@@ -32,28 +27,12 @@ MADE_OF = [
 """Columns of the manifest of which a mesh is made."""
 
 
-@dataclass(frozen=True)
-class MeshRecipe:
-    """How meshes are made, and where they go.
-
-    read        limits of photos
-    crop        how large the job decoded them, and how fine textures are
-    export      format and topology
-    face_model  with which the faces were fitted
-    output      folder or s3://bucket/prefix where the meshes go
-    s3          how it and the photos are reached
-    """
-
-    read: ReadSettings
-    crop: CropSettings
-    export: ExportSettings
-    face_model: Path | None
-    output: str
-    s3: S3Settings
-
-
 class MeshMaker:
     """Loads the face model once.
+
+    Parameters
+    ----------
+    settings : of the job's stages read and crop; format and topology that are wanted; the face model that was fitted
 
     Raises
     ------
@@ -61,11 +40,10 @@ class MeshMaker:
         when it is missing or of another kind
     """
 
-    def __init__(self, recipe: MeshRecipe) -> None:
-        self._recipe = recipe
-        self._read = Reader(recipe.read, recipe.s3)
-        self._reconstruct = Reconstructor(ReconstructSettings(device="cpu"), recipe.face_model)
-        self._export = Exporter(recipe.export, recipe.face_model)
+    def __init__(self, settings: ChainSettings) -> None:
+        self._settings = settings
+        self._read = ChainPart(settings, READ, READ)
+        self._reconstruct, self._export = reconstructor(settings), exporter(settings)
 
     def __call__(self, rows: pa.Table) -> list[bytes | str]:
         """The mesh of each row, or the reason why there is none.
@@ -91,15 +69,15 @@ class MeshMaker:
                 raise PhotoError(read["error"])
             if faces["photo_sha256"][0].as_py() not in (None, read["photo_sha256"]):
                 raise PhotoError("the photo is another one than the job read")
-            crop = self._recipe.crop
-            photo = decode_photo(read["photo_bytes"], self._recipe.read, partial(side_to_decode, settings=crop))
+            crop = self._settings.crop
+            photo = decode_photo(read["photo_bytes"], self._settings.read, partial(side_to_decode, settings=crop))
             width, height = (faces[name][0].as_py() for name in ("photo_width", "photo_height"))
             if (photo.width, photo.height) != (width, height):
                 raise PhotoError(f"the photo has {photo.width} x {photo.height} pixels now, not {width} x {height}")
             batch = {**_arrays(faces), **cut_faces(photo, _floats(faces, "crop_transform"), crop.texture_side)}
             return self._export.files(batch | self._reconstruct.process(batch))
         except Exception as error:  # noqa: BLE001 - whatever one photo does is said of its rows
-            return [describe_failure(Exporter.name, error)] * len(faces)
+            return [describe_failure(EXPORT.name, error)] * len(faces)
 
 
 def _arrays(faces: pa.Table) -> dict[str, np.ndarray]:
@@ -118,9 +96,9 @@ def _floats(faces: pa.Table, name: str) -> np.ndarray:
     return np.array(faces[name].to_pylist(), np.float32)
 
 
-def make_meshes(recipe: MeshRecipe, rows: pa.Table, names: Sequence[str]) -> list[str]:
-    """Make the meshes of rows and write them under names in the output; for each "", or why there is none."""
-    maker, output = _loaded(recipe)
+def make_meshes(settings: ChainSettings, folder: str, rows: pa.Table, names: Sequence[str]) -> list[str]:
+    """Make the meshes of rows and write them under names in a folder or s3:// prefix; for each "", or why not."""
+    maker, output = _loaded(settings, folder)
     reasons = []
     for name, mesh in zip(names, maker(rows), strict=True):
         if isinstance(mesh, bytes):
@@ -137,5 +115,5 @@ def begin_worker() -> None:
 
 
 @lru_cache(maxsize=1)
-def _loaded(recipe: MeshRecipe) -> tuple[MeshMaker, OutputFolder]:
-    return MeshMaker(recipe), OutputFolder(recipe.output, recipe.s3)
+def _loaded(settings: ChainSettings, folder: str) -> tuple[MeshMaker, OutputFolder]:
+    return MeshMaker(settings), OutputFolder(folder, settings.s3)

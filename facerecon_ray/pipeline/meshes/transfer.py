@@ -14,8 +14,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from facerecon_ray.config.reconstruct import ChainSettings, ReconstructSettings
 from facerecon_ray.errors import FaceReconError, MissingObjectError
-from facerecon_ray.pipeline.meshes.making import MADE_OF, MeshRecipe, begin_worker, make_meshes
+from facerecon_ray.pipeline.meshes.making import MADE_OF, begin_worker, make_meshes
 from facerecon_ray.pipeline.meshes.request import ExportPlan, ExportRequest
 from facerecon_ray.storage.layout import MESHES, mesh_name, photo_key
 from facerecon_ray.storage.outputs import OutputFolder
@@ -84,10 +85,15 @@ class MeshTransfer:
     ) -> None:
         self.counts = Exported()
         self._source, self._target, self._plan, self._root = source, target, plan, root
-        self._make = partial(
-            make_meshes,
-            MeshRecipe(plan.read, plan.crop, plan.export, request.face_model, target.uri, request.s3),
+        settings = ChainSettings(
+            face_model=request.face_model,
+            s3=request.s3,
+            read=plan.read,
+            crop=plan.crop,
+            reconstruct=ReconstructSettings(device="cpu"),
+            export=plan.export,
         )
+        self._make = partial(make_meshes, settings, target.uri)
         self._known = KnownPhotos()
         self._pool: ProcessPoolExecutor | None = None
         self._workers = _cpus()

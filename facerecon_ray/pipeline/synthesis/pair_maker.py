@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from facerecon_ray.config.reconstruct import ChainSettings
 from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.errors import FaceReconError, PhotoError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform
 from facerecon_ray.geometry.turned_view import followed_angles
 from facerecon_ray.pipeline.synthesis.pair_source import PairSource
+from facerecon_ray.stages.chain import FIT, ROTATE, ChainPart
 from facerecon_ray.stages.pair_truth import PairTruth
-from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.stages.stage import FAILED, Batch, describe_failure
 from facerecon_ray.storage.pairs.pair_schema import pair_rows
 
@@ -31,9 +32,10 @@ class PairMaker:
     def __init__(self, job: SynthesisJob, source: PairSource) -> None:
         self._job, self._source = job, source
         marked = job.pairs if job.fits_landmarks else job.pairs.model_copy(update={"landmarks": "exact"})
-        fit = "landmarks" if job.fits_landmarks else "network"
         self._truth = PairTruth(marked, source.model)
-        self._rotate = Rotator(job.rotate.model_copy(update={"fit": fit}), source.model, job.fitter, masks=True)
+        fit = job.fit.model_copy(update={"method": "landmarks" if job.fits_landmarks else "network"})
+        settings = ChainSettings(fitter=job.fitter, fit=fit, rotate=job.rotate)
+        self._rotate = ChainPart(settings, FIT, ROTATE, asked=("rotated_seen", "rotated_head"), model=source.model)
         self.seconds: dict[str, float] = {}
 
     def rows(self, number: int) -> pa.Table:

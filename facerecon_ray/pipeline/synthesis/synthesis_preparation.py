@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facerecon_ray.config.assets import FACE_MODEL, FITTER_WEIGHTS
+from facerecon_ray.config.reconstruct import of_today
 from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.errors import OutputError, SettingsError
 from facerecon_ray.networks.dlib_models import installed_model
@@ -172,7 +173,9 @@ def _tasks(subjects: int, size: int) -> list[ShardTask]:
 
 def _check_same(now: DatasetCard, earlier: DatasetCard, output: str) -> None:
     """A set must not hold subjects that were made in different ways."""
-    flat_now, flat_earlier = (dict(_flatten({**card.settings, "assets": card.assets})) for card in (now, earlier))
+    flat_now, flat_earlier = (
+        dict(_flatten({**of_today(card.settings), "assets": card.assets})) for card in (now, earlier)
+    )
     changed = [
         f"{name} was {flat_earlier.get(name)}, now is {flat_now.get(name)}"
         for name in sorted(flat_now.keys() | flat_earlier.keys())

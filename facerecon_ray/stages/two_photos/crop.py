@@ -12,9 +12,11 @@ from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.networks.face_descriptor import FaceDescriber
 from facerecon_ray.networks.landmark_predictor import LANDMARKS
+from facerecon_ray.stages.chain import CROP
 from facerecon_ray.stages.crop import Cropper
 from facerecon_ray.stages.stage import FAILED, OK, Batch, Column, attempt, describe_failure, select
 from facerecon_ray.stages.two_photos.side import as_side, side_of, with_side_errors
+from facerecon_ray.storage.schema import time_column
 
 LEAST_SIZE = 0.5
 """Share of the largest face's size in its photo that another one must have to be the sitter's: smaller ones stand
@@ -33,7 +35,7 @@ class TwoPhotoCropper:
                      side_distance    of the two faces' descriptors; less than 0.6 is one person's, mostly
     """
 
-    name: ClassVar[str] = "crop"
+    name: ClassVar[str] = CROP.name
     outputs: ClassVar[dict[str, Column]] = {
         **Cropper.outputs,
         "side_photo_width": Column(np.int32),
@@ -98,7 +100,7 @@ class TwoPhotoCropper:
             "side_distance": distance,
             "status": status,
             "error": error,
-            "crop_ms": (seconds * 1000 + _spent(fronts) + _spent(sides)).astype(np.float32),
+            time_column(self.name): (seconds * 1000 + _spent(fronts) + _spent(sides)).astype(np.float32),
         }
 
     def _match(self, fronts: Batch, sides: Batch, rows: np.ndarray) -> Batch:
@@ -143,4 +145,4 @@ def _candidates(faces: Batch, row: int) -> np.ndarray:
 
 def _spent(faces: Batch) -> np.ndarray:
     """(B,) milliseconds of each row's photo."""
-    return np.bincount(faces["row"], faces["crop_ms"])
+    return np.bincount(faces["row"], faces[time_column(CROP.name)])

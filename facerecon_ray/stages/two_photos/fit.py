@@ -6,40 +6,42 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from facerecon_ray.config.reconstruct import RotateSettings
-from facerecon_ray.geometry.crop_transform import CROP_SIZE
+from facerecon_ray.config.reconstruct import FitSettings
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.shape_of_person import packed
 from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.networks.face_descriptor import OTHER_PERSON, OTHER_PERSON_IN_PROFILE, PROFILE_YAW
+from facerecon_ray.stages.chain import FIT
 from facerecon_ray.stages.face_fitting import FaceFitting, fit_columns, fit_outputs
 from facerecon_ray.stages.fit_trust import trust
 from facerecon_ray.stages.person_evidence import PersonEvidence
+from facerecon_ray.stages.second_view import second_view_outputs, whole_camera
 from facerecon_ray.stages.stage import REASON, Batch, Column, Stage
 from facerecon_ray.stages.two_photos.side import as_side, side_of
 
 
 class TwoPhotoFitter(Stage):
-    """Stands where one photo is fitted and rotated: the side photo is the other view.
+    """Stands where one photo is fitted, and none is rotated: the side photo is the second view.
 
     A row fails where the side photo shows no face that can be fitted, or certainly another person.
 
     Input columns    crop, crop_transform, photo_width, photo_height, focal_length, landmarks (photo pixels), and the
                      same of the side photo with `side_` before their names; side_distance. side_crop is dropped
-    Output columns   those of `Rotator`: landmarks, pose, camera, expression, fit_error and quality are of the front
-                     photo, shape of both; rotated is the crop of the side photo, rotated_yaw its yaw, and
-                     visible_share 1
-                     side_pose, side_camera, side_expression    of the side photo
+    Output columns   those of `Fitter`: landmarks, pose, camera, expression, fit_error and quality are of the front
+                     photo, shape of both
+                     those of `Rotator`: rotated is the crop of the side photo, rotated_camera and rotated_yaw are
+                     that photo's, and visible_share is 1
+                     side_expression    of the side photo
     With people      descriptor of the front photo's face, shape_information of both, see `PersonEvidence`
     """
 
-    name: ClassVar[str] = "rotate"
+    name: ClassVar[str] = FIT.name
     drops: ClassVar[tuple[str, ...]] = ("side_crop",)
     refines: ClassVar[tuple[str, ...]] = ("landmarks",)
 
     def __init__(
         self,
-        settings: RotateSettings,
+        settings: FitSettings,
         face_model: FaceModel | Path | None = None,
         fitter: Path | None = None,
         people: bool = False,
@@ -58,11 +60,9 @@ class TwoPhotoFitter(Stage):
         of_fit = fit_outputs(self._model)
         self.outputs = {
             **of_fit,
-            "rotated": Column(np.uint8, (CROP_SIZE, CROP_SIZE, 3)),
-            "rotated_yaw": Column(np.float32),
-            "visible_share": Column(np.float32),
+            **second_view_outputs(),
             "quality": Column(np.float32),
-            **as_side({name: of_fit[name] for name in ("pose", "camera", "expression")}),
+            **as_side({"expression": of_fit["expression"]}),
         }
         self._evidence = PersonEvidence(self._model) if people else None
         if self._evidence is not None:
@@ -99,10 +99,11 @@ class TwoPhotoFitter(Stage):
             **of_person,
             "shape": shape.cpu().numpy(),
             "rotated": batch["side_crop"],
+            "rotated_camera": whole_camera(fit.camera)[count:].cpu().numpy(),
             "rotated_yaw": of_side["pose"][:, 0],
             "visible_share": np.ones(count, np.float32),
             "quality": trusted.quality[:count],
-            **as_side({name: of_side[name] for name in ("pose", "camera", "expression")}),
+            **as_side({"expression": of_side["expression"]}),
             REASON: reasons,
         }
 

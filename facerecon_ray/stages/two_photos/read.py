@@ -4,9 +4,11 @@ import numpy as np
 
 from facerecon_ray.config.reconstruct import ReadSettings
 from facerecon_ray.config.storage import S3Settings
+from facerecon_ray.stages.chain import READ
 from facerecon_ray.stages.read import Reader
 from facerecon_ray.stages.stage import Batch
 from facerecon_ray.stages.two_photos.side import with_side_errors
+from facerecon_ray.storage.schema import time_column
 
 
 class TwoPhotoReader:
@@ -25,12 +27,13 @@ class TwoPhotoReader:
         twice |= {name: np.tile(batch[name], 2) for name in ("status", "error")}
         both = {name: np.split(values, 2) for name, values in self._read(twice).items()}
         status, error = with_side_errors(both["status"][0], both["error"][0], both["status"][1], both["error"][1])
+        spent = time_column(READ.name)
         return {
             **batch,
             "photo_bytes": both["photo_bytes"][0],
             "photo_sha256": both["photo_sha256"][0],
             "side_photo_bytes": both["photo_bytes"][1],
-            "read_ms": both["read_ms"][0] + both["read_ms"][1],
+            spent: both[spent][0] + both[spent][1],
             "status": status,
             "error": error,
         }

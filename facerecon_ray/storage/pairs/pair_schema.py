@@ -1,6 +1,6 @@
 """The row of a training data set: one view of one subject. The only place that names its columns and types.
 
-A column is null where a row has no such value: where the rotate stage failed there is no rotated view, where the head
+A column is null where a row has no such value: where the fit failed there is no rotated view, where the head
 is known from one photo alone there is no true one.
 """
 
@@ -52,7 +52,7 @@ PAIR_SCHEMA = pa.schema(
         pa.field(
             "dense_landmarks", FLOATS
         ),  # x and y of each of the face model's, crop pixels; null where it has none
-        pa.field("given_landmarks", matrix_type(68, 2)),  # crop pixels, what the rotate stage fitted
+        pa.field("given_landmarks", matrix_type(68, 2)),  # crop pixels, what the fit stage was given
         pa.field("fitted_pose", _ANGLES),  # degrees
         pa.field("fitted_camera", _CAMERA),
         pa.field("fitted_shape", FLOATS),  # standard deviations

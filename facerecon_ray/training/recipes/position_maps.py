@@ -14,6 +14,7 @@ from facerecon_ray.geometry.fitted_views import FittedViews
 from facerecon_ray.geometry.fitting import box_size
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import MAP_SIZE, UvLayout
+from facerecon_ray.geometry.turned_view import second_camera
 from facerecon_ray.networks.prnet import PRNet
 from facerecon_ray.networks.two_view import FIT, TwoViewNetwork, corrected
 from facerecon_ray.report.training_pictures import position_maps_picture
@@ -45,8 +46,8 @@ class PositionMapRecipe(Recipe):
         self._weight = map_weights(model, settings.losses.mask).to(device)
         self._fitted: FittedViews | None = None
         if isinstance(settings, TwoViewTraining) and settings.fit:
-            rotate = settings.rotate
-            self._fitted = FittedViews(model.to(device), self._layout, rotate.yaw_change, rotate.keep_pitch)
+            self._fitted = FittedViews(self._layout)
+            self._model, self._rotate = model.to(device), settings.rotate
         self.modules = {self.result: TwoViewNetwork(self._fitted is not None) if two_view else PRNet()}
 
     @property
@@ -108,8 +109,10 @@ class PositionMapRecipe(Recipe):
             name: torch.where(known[:, None], batch[f"fitted_{name}"], 0.0)
             for name in ("pose", "camera", "shape", "expression")
         }
-        vertices = self._fitted.model.vertices(fit["shape"], fit["expression"])
-        return self._fitted(views, Camera.from_row(fit["pose"], fit["camera"]), vertices)
+        vertices = self._model.vertices(fit["shape"], fit["expression"])
+        camera, rotate = Camera.from_row(fit["pose"], fit["camera"]), self._rotate
+        second = second_camera(self._model, camera, vertices, rotate.yaw_change, rotate.keep_pitch)
+        return self._fitted(views, (camera, vertices), (second, vertices))
 
     def _known(self, batch: Tensors) -> Tensor:
         """(B,) bool, whether a row has all that the network sees."""

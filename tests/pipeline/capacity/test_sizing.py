@@ -4,7 +4,7 @@ import pytest
 
 from facerecon_ray.cluster.nodes import parse_nodes
 from facerecon_ray.cluster.placement import Demand, unplaced
-from facerecon_ray.config.reconstruct import ReconstructJob
+from facerecon_ray.config.reconstruct import PoolsSettings, ReconstructJob
 from facerecon_ray.config.settings import load_job
 from facerecon_ray.errors import SettingsError
 from facerecon_ray.pipeline.capacity.sized_stage import SizedStage
@@ -48,26 +48,35 @@ def test_gpus_go_to_the_stages_that_use_them_by_what_they_cost():
     stages = sized(["16x64cpu+8gpu"], reconstruct__method="two-view")
     gpus = {name: stage.pool.workers * stage.pool.gpus for name, stage in stages.items()}
     assert gpus["read"] == gpus["export"] == 0
-    assert sum(gpus.values()) == pytest.approx(128, rel=0.02)
-    costs = cost_table().stages
-    assert gpus["reconstruct"] / gpus["rotate"] == pytest.approx(
-        costs["reconstruct.two-view"].gpu / costs["rotate"].gpu, rel=0.1
-    )
+    assert 0.85 * 128 < sum(gpus.values()) <= 128
+    users = [stages[name] for name in ("crop", "fit", "rotate", "reconstruct")]
+    rates = [stage.pool.workers / stage.seconds for stage in users]
+    assert max(rates) < 1.05 * min(rates), "all come out equally fast"
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("nodes", "gpus"), [(["8cpu+1gpu"], 1), (["4x16cpu+1gpu"], 4), (["4x16cpu+2gpu"], 8)])
+def test_a_few_gpus_do_most_of_what_their_time_allows(nodes: list[str], gpus: int, method: str):
+    stages = sized(nodes, reconstruct__method=method)
+    most = gpus / sum(stage.gpu_seconds for stage in stages.values())
+    slowest = min(stage.pool.workers / stage.seconds for stage in stages.values())
+    assert slowest > 0.8 * most
 
 
 @pytest.mark.parametrize("detector", ["cascade", "mmod", "dlib-mmod", "dlib-hog"])
 def test_pairs_cost_two_photos_to_crop_and_no_view_to_make(detector: str):
     costs = cost_table()
-    read, crop, rotate, *_ = outline(job(pairs=True, crop__detector=detector))
+    read, crop, fit, after, *_ = outline(job(pairs=True, crop__detector=detector))
     assert costs.of(read.cost).cpu == 2 * costs.of("read").cpu
     assert costs.of(crop.cost).cpu > 2 * costs.of(f"crop.{detector}").cpu
-    assert 0 < costs.of(rotate.cost).cpu < costs.of("rotate").cpu
+    assert costs.of("fit").cpu < costs.of(fit.cost).cpu < costs.of("rotate").cpu
+    assert after.name == "reconstruct"
 
 
 def test_one_gpu_is_shared_by_all_stages_that_use_one():
     stages = sized(["8cpu+1gpu"], reconstruct__method="two-view")
     gpus = {name: stage.pool.workers * stage.pool.gpus for name, stage in stages.items()}
-    assert all(0 < gpus[name] < 1 for name in ("crop", "rotate", "reconstruct")) and sum(gpus.values()) <= 1
+    assert all(0 < gpus[name] < 1 for name in ("crop", "fit", "rotate", "reconstruct")) and sum(gpus.values()) <= 1
 
 
 def test_settings_are_kept_and_the_others_follow_them():
@@ -89,7 +98,8 @@ def test_gpus_that_one_pool_reserves_are_not_given_to_others():
     stages = sized(["4cpu+1gpu"], pools__rotate__gpus=1)
     assert stages["rotate"].pool.workers == 1 and stages["crop"].pool.gpus == 0
     assert all(
-        stage.pool.gpus == 0 for stage in sized(["4cpu+1gpu"], pools__crop__gpus=0, pools__rotate__gpus=0).values()
+        stage.pool.gpus == 0
+        for stage in sized(["4cpu+1gpu"], pools__crop__gpus=0, pools__fit__gpus=0, pools__rotate__gpus=0).values()
     )
 
 
@@ -99,9 +109,7 @@ def test_workers_are_no_more_than_nodes_with_their_custom_resource():
 
 
 def test_ranges_may_wait_for_nodes_that_do_not_run_yet():
-    pools = {
-        f"pools__{name}__workers": {"min": 1, "max": 9} for name in ("read", "crop", "rotate", "reconstruct", "export")
-    }
+    pools = {f"pools__{name}__workers": {"min": 1, "max": 9} for name in PoolsSettings.model_fields}
     stages = sized(["0cpu"], pools__rotate__resources={"rotation_gpu": 1}, **pools)
     assert {(stage.pool.min_workers, stage.pool.workers) for stage in stages.values()} == {(1, 9)}
     assert stages["crop"].pool.cpus == stages["rotate"].pool.cpus == 1, "as much as one worker uses"
@@ -127,9 +135,7 @@ def test_batches_are_the_larger_the_faster_the_stages_are():
 
 
 def test_ranges_on_a_small_machine_leave_room_for_one_worker_of_each():
-    pools = {
-        f"pools__{name}__workers": {"min": 1, "max": 9} for name in ("read", "crop", "rotate", "reconstruct", "export")
-    }
+    pools = {f"pools__{name}__workers": {"min": 1, "max": 9} for name in PoolsSettings.model_fields}
     assert sum(stage.pool.cpus for stage in sized(["2cpu"], **pools).values()) <= 2
 
 
@@ -189,16 +195,17 @@ def test_several_faces_cost_more_in_the_stages_after_the_crop_where_all_share_a_
 
 
 @pytest.mark.parametrize(
-    ("settings", "cost"),
+    ("settings", "turns"),
     [
-        ({}, "rotate"),
-        ({"export__previews": False}, "rotate.fit"),
-        ({"export__previews": False, "reconstruct__method": "prnet"}, "rotate.fit"),
-        ({"export__previews": False, "reconstruct__method": "two-view"}, "rotate"),
-        ({"export__previews": False, "pairs": True}, "rotate.pairs"),
+        ({}, True),
+        ({"export__previews": False}, False),
+        ({"export__previews": False, "reconstruct__method": "prnet"}, False),
+        ({"export__previews": False, "reconstruct__method": "two-view"}, True),
+        ({"pairs": True}, False),
     ],
     ids=str,
 )
-def test_a_second_view_is_planned_where_something_looks_at_it(settings: dict, cost: str):
-    (rotate,) = (stage for stage in outline(job(**settings)) if stage.name == "rotate")
-    assert rotate.cost == cost and cost in cost_table().stages
+def test_a_second_view_is_planned_where_something_looks_at_it(settings: dict, turns: bool):
+    stages = outline(job(**settings))
+    assert ("rotate" in [stage.name for stage in stages]) == turns
+    assert {stage.cost for stage in stages} <= cost_table().stages.keys()

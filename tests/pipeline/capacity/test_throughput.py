@@ -4,7 +4,7 @@ import pytest
 
 from facerecon_ray.cluster.nodes import parse_nodes
 from facerecon_ray.config.assets import STAGE_COSTS
-from facerecon_ray.config.reconstruct import ReconstructJob
+from facerecon_ray.config.reconstruct import PoolsSettings, ReconstructJob
 from facerecon_ray.config.settings import load_job
 from facerecon_ray.pipeline.capacity import sizing, stage_costs
 from facerecon_ray.pipeline.capacity.sizing import size_stages
@@ -22,7 +22,7 @@ def outlook(nodes: list[str], faces: float = 1.0, **settings: object) -> Forecas
 
 def test_a_small_machine_does_what_its_cpus_can_do():
     costs = cost_table()
-    names = ("read", "crop.cascade", "rotate", "reconstruct.fitted", "export.smooth")
+    names = ("read", "crop.cascade", "fit", "rotate", "reconstruct.fitted", "export.smooth")
     found = outlook(["4cpu"])
     assert found.bottleneck == "CPUs" and found.warnings == [] and found.problem == ""
     assert found.photos_per_second == pytest.approx(costs.efficiency * 4 / sum(costs.of(name).cpu for name in names))
@@ -54,7 +54,7 @@ def test_a_starved_stage_is_named_with_the_number_of_workers_it_needs():
     ("settings", "warning"),
     [
         ({"pools__export__gpus": 0.1}, "pools.export: the stage has no use for a GPU"),
-        ({"pools__crop__gpus": 0, "pools__rotate__gpus": 0}, "no pool uses the cluster's GPUs"),
+        ({"pools__crop__gpus": 0, "pools__fit__gpus": 0, "pools__rotate__gpus": 0}, "no pool uses the cluster's GPUs"),
         (
             {"pools__rotate": {"workers": 4, "cpus": 4, "gpus": 0}, "pools__crop__workers": 1},
             "lower pools.rotate.cpus",
@@ -66,7 +66,7 @@ def test_waste_is_pointed_out(settings: dict, warning: str):
 
 
 def test_small_batches_on_a_large_cluster_are_pointed_out():
-    batches = {f"pools__{name}__batch_size": 1 for name in ("read", "crop", "rotate", "reconstruct", "export")}
+    batches = {f"pools__{name}__batch_size": 1 for name in PoolsSettings.model_fields}
     found = outlook(["8x64cpu"], **batches)
     assert found.bottleneck == "Ray's driver" and "raise batch_size" in found.warnings[0]
 

@@ -13,24 +13,15 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from s3_server import S3Server
 
-from facerecon_ray.config.reconstruct import (
-    CropSettings,
-    ReadSettings,
-    ReconstructJob,
-    ReconstructSettings,
-    RotateSettings,
-)
+from facerecon_ray.config.reconstruct import ChainSettings, ReconstructJob
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import InputError, OutputError
 from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.pipeline.meshes.job import run_export
 from facerecon_ray.pipeline.meshes.request import ExportRequest
 from facerecon_ray.pipeline.meshes.transfer import Exported
-from facerecon_ray.stages.crop import Cropper
+from facerecon_ray.stages.chain import READ, RECONSTRUCT, ChainPart
 from facerecon_ray.stages.export import Exporter
-from facerecon_ray.stages.read import Reader
-from facerecon_ray.stages.reconstruct import Reconstructor
-from facerecon_ray.stages.rotate import Rotator
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.row_filter import RowFilter
@@ -48,8 +39,7 @@ def job(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray, pair: n
     for name, picture in (("pair", pair), ("large", cv2.resize(astronaut, None, fx=2.5, fy=2.5))):
         cv2.imwrite(str(folder / "photos" / f"{name}.jpg"), picture[..., ::-1])
     uris = np.array(sorted(map(str, (folder / "photos").iterdir())), object)
-    cropped = Cropper(CropSettings(), ReadSettings())(Reader(ReadSettings())({"photo_uri": uris}))
-    batch = Reconstructor(ReconstructSettings())(Rotator(RotateSettings(), view=False)(cropped))
+    batch = ChainPart(ChainSettings(), READ, RECONSTRUCT)({"photo_uri": uris})
     batch["position"] = np.zeros(len(batch["status"]), np.int64)
     for name, meshes in (("full", True), ("rows", False)):
         job = ReconstructJob.model_validate(

@@ -7,20 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facerecon_ray.config.reconstruct import (
-    CropSettings,
-    ExportSettings,
-    ReadSettings,
-    ReconstructSettings,
-    RotateSettings,
-)
+from facerecon_ray.config.reconstruct import ChainSettings
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.pipeline.manifest_writer import POSITION
-from facerecon_ray.stages.crop import Cropper
-from facerecon_ray.stages.export import Exporter
-from facerecon_ray.stages.reconstruct import Reconstructor
-from facerecon_ray.stages.rotate import Rotator
+from facerecon_ray.stages.chain import CROP, EXPORT, ChainPart
 from facerecon_ray.stages.stage import OK, Batch
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
@@ -49,15 +40,9 @@ def photo_rows(astronaut: np.ndarray, hopper: np.ndarray, pair: np.ndarray) -> B
         "read_ms": np.ones(len(pictures), np.float32),
         POSITION: np.arange(len(pictures)),
     }
-    stages = (
-        Cropper(CropSettings(device="cpu"), ReadSettings()),
-        Rotator(RotateSettings(device="cpu"), people=True),
-        Reconstructor(ReconstructSettings(device="cpu"), None, RotateSettings(device="cpu")),
-        Exporter(ExportSettings()),
-    )
-    for stage in stages:
-        batch = stage(batch)
-    return batch
+    on_cpu = {name: {"device": "cpu"} for name in ("crop", "fit", "rotate", "reconstruct")}
+    settings = ChainSettings.model_validate({**on_cpu, "people": {"enabled": True}})
+    return ChainPart(settings, CROP, EXPORT)(batch)
 
 
 @pytest.fixture

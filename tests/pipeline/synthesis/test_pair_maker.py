@@ -6,6 +6,7 @@ import pytest
 
 from facerecon_ray.errors import AssetError, PhotoError
 from facerecon_ray.pipeline.synthesis.pair_maker import PairMaker
+from facerecon_ray.stages.fit import Fitter
 from facerecon_ray.storage.pairs.pair_schema import pair_arrays
 from facerecon_ray.storage.pairs.pair_shards import SIZE
 
@@ -57,14 +58,14 @@ def test_a_subject_that_cannot_be_made_is_one_failed_row_with_the_reason(maker: 
 def test_a_view_whose_landmarks_cannot_be_fitted_fails_alone(
     maker: PairMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process = maker._rotate.process
+    process = Fitter.process
 
-    def fit(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def fit(stage: Fitter, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if 2 in batch["view"]:
             raise PhotoError("the landmarks cannot be fitted")
-        return process(batch)
+        return process(stage, batch)
 
-    monkeypatch.setattr(maker._rotate, "process", fit)
+    monkeypatch.setattr(Fitter, "process", fit)
     rows = maker.rows(4)
     assert rows["status"].to_pylist() == ["ok", "ok", "failed", "ok"]
     assert rows["error"].to_pylist()[2] == "the landmarks cannot be fitted"

@@ -10,7 +10,7 @@ from facerecon_ray.config.assets import PHOTOS
 from facerecon_ray.errors import AssetError, OutputError
 from facerecon_ray.pipeline.synthesis.synthesis_preparation import PreparedSet, prepare_synthesis
 from facerecon_ray.storage.objects import open_store
-from facerecon_ray.storage.pairs.dataset_card import GENERATOR_VERSION, save_card
+from facerecon_ray.storage.pairs.dataset_card import GENERATOR_VERSION, load_card, save_card
 from facerecon_ray.storage.pairs.pair_schema import pair_rows
 from facerecon_ray.storage.pairs.pair_shards import write_shard
 
@@ -47,6 +47,16 @@ def test_only_missing_shards_are_to_do(output: Path) -> None:
 
 def test_a_larger_set_keeps_whole_shards_and_makes_the_last_one_again(output: Path) -> None:
     assert todo(prepare_synthesis(toy_job(output, subjects=8))) == [(0, 0, 2), (2, 4, 2), (3, 6, 2)]
+
+
+def test_a_set_from_before_fitting_was_a_stage_of_its_own_is_completed(output: Path) -> None:
+    store = open_store(str(output))
+    card = load_card(store)
+    assert card is not None
+    method = card.settings.pop("fit")["method"]
+    card.settings["rotate"]["fit"] = method
+    save_card(store, card)
+    assert todo(prepare_synthesis(toy_job(output, subjects=5))) == [(0, 0, 2)]
 
 
 def test_a_smaller_set_is_refused(output: Path) -> None:

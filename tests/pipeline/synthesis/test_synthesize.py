@@ -196,7 +196,7 @@ def test_ctrl_c_stops_with_130_and_the_same_job_finishes(made: Path, tmp_path: P
         "views.yaws=[-60, 10]",
         "shards.subjects=2",
         "pool.cpus=0.3",
-        "rotate.fit=landmarks",
+        "fit.method=landmarks",
     ]
     command = [
         sys.executable,
