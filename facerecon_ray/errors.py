@@ -33,6 +33,10 @@ class MissingObjectError(StorageError):
     """There is no object of that name."""
 
 
+class ChangedObjectError(StorageError):
+    """The object is not the one any more that it was when something was found out about it."""
+
+
 class StoreUnavailableError(StorageError):
     """The store did not answer within the time limit; the same may work later."""
 

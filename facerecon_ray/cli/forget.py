@@ -28,7 +28,7 @@ def forget(
     output: Annotated[str, typer.Argument(metavar="OUT", help="Output of a job: a folder or s3:// prefix.")],
     photo: Annotated[
         list[str] | None,
-        typer.Option(help="A photo or a clip, as the manifest names it or as a path; may be repeated."),
+        typer.Option(help="A photo, a clip or an archive, as the manifest names it or as a path; may be repeated."),
     ] = None,
     person: Annotated[
         str | None, typer.Option(metavar="ID", help="A person of the people that were made of this job.")

@@ -35,6 +35,8 @@ facerecon reconstruct photos/ --no-meshes --set export.previews=false --output r
 
 facerecon reconstruct s3://bucket/photos --output s3://bucket/meshes
 
+facerecon reconstruct 's3://bucket/{00000..00999}.tar' --output s3://bucket/meshes
+
 facerecon reconstruct --config jobs/reconstruct_photos.yaml --dry-run
 
 Photos are JPEG, HEIC, PNG, WebP, AVIF, TIFF, BMP or GIF files, and JPEG XL where pillow-jxl-plugin is installed; of
@@ -50,8 +52,8 @@ def reconstruct(
         str | None,
         typer.Argument(
             metavar="INPUT",
-            help="A photo, a clip, a folder, a quoted glob pattern, or a list (.txt, .csv, .parquet); a path or "
-            "s3://bucket/...",
+            help="A photo, a clip, a tar archive, a folder, a quoted pattern, or a list (.txt, .csv, .parquet); a "
+            "path or s3://bucket/...",
         ),
     ] = None,
     output: Annotated[

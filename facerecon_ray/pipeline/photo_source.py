@@ -193,8 +193,7 @@ class PhotoSource:
 
     def _flush(self, photos: list[PlannedPhoto]) -> None:
         if photos and not self._stopped:
-            uris, sides = zip(*photos, strict=True)
-            part = self._plan.add(uris, sides if any(sides) else ())
+            part = self._plan.add(photos)
             self.planned += part.photos
             self.todo += part.photos
             self._queue.put(part)

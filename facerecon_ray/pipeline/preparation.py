@@ -16,8 +16,10 @@ from facerecon_ray.stages.chain import ROTATE, needed
 from facerecon_ray.storage.layout import PLAN
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
-from facerecon_ray.storage.photos.inputs import canonical_input, list_pairs, list_photos
+from facerecon_ray.storage.photos.input_names import canonical_input
+from facerecon_ray.storage.photos.inputs import list_photos
 from facerecon_ray.storage.photos.known_photos import KnownPhotos
+from facerecon_ray.storage.photos.pair_inputs import list_pairs
 from facerecon_ray.storage.photos.photo_listing import PhotoListing
 from facerecon_ray.storage.photos.photo_lists import is_list
 from facerecon_ray.storage.photos.photo_plan import PhotoPlan

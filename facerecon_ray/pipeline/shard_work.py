@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facerecon_ray.storage.manifest import FAULTS, FORGOTTEN
+from facerecon_ray.storage.photos.known_photos import Span
 from facerecon_ray.storage.photos.photo_plan import Shard
 
 
@@ -55,3 +56,7 @@ class ShardWork:
     def sides(self) -> list[str]:
         """URIs of their side photos; none if they are no pairs."""
         return [self.shard.sides[number] for number in self.todo] if self.shard.sides else []
+
+    def spans(self) -> list[Span | None]:
+        """Where in their archives they lie, None for those that are files of their own."""
+        return [self.shard.spans[number] if self.shard.spans else None for number in self.todo]

@@ -18,6 +18,7 @@ from facerecon_ray.pipeline.shard_work import ShardWork
 from facerecon_ray.pipeline.stalls import StallWatch
 from facerecon_ray.pipeline.workers import worker_class
 from facerecon_ray.stages.stage import OK
+from facerecon_ray.storage.photos.photo_plan import SPAN
 from facerecon_ray.storage.run_lock import Check
 
 _CALLS_IN_HAND = 2
@@ -98,6 +99,7 @@ def window(stages: list[SizedStage], works: Sequence[ShardWork]) -> int:
 def _table(work: ShardWork) -> pa.Table:
     photos, places = work.photos(), work.places()
     columns = {"photo_uri": photos, POSITION: places, "status": [OK] * len(photos), "error": [""] * len(photos)}
+    columns["span"] = pa.array([span and span._asdict() for span in work.spans()], SPAN)
     if sides := work.sides():
         columns["side_photo_uri"] = sides
     return pa.table(columns)

@@ -7,7 +7,7 @@ from facerecon_ray.config.reconstruct import ReadSettings
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import PhotoError, StorageError
 from facerecon_ray.storage.pairs.pair_codec import pack_image
-from facerecon_ray.storage.photos.clips import open_clip
+from facerecon_ray.storage.photos.opened_file import open_file
 
 if TYPE_CHECKING:
     from facerecon_ray.storage.photos.clip_file import Clip
@@ -67,7 +67,7 @@ class ClipFrames:
             from facerecon_ray.storage.photos.clip_file import Clip
 
             try:
-                self._clip = Clip(open_clip(self._uri, self._s3), self._settings.max_pixels)
+                self._clip = Clip(open_file(self._uri, self._s3).file, self._settings.max_pixels)
             except (OSError, PhotoError, StorageError) as error:
                 self._error = error
                 raise

@@ -1,4 +1,4 @@
-"""First stage: the bytes of each photo, and of each frame of a clip."""
+"""First stage: the bytes of each photo, of each frame of a clip and of each member of an archive."""
 
 import hashlib
 import os
@@ -24,8 +24,18 @@ from facerecon_ray.stages.clip_frames import ClipFrames
 from facerecon_ray.stages.stage import OK, UNREADABLE, Batch
 from facerecon_ray.storage.input_files import file_size
 from facerecon_ray.storage.objects import as_bucket, open_store
+from facerecon_ray.storage.photos.archives import ArchiveReader
+from facerecon_ray.storage.photos.known_photos import Span
 from facerecon_ray.storage.schema import time_column
-from facerecon_ray.storage.uris import is_clip_name, is_s3, path_of, split_frame, split_s3_uri
+from facerecon_ray.storage.uris import (
+    is_archive_name,
+    is_clip_name,
+    is_s3,
+    path_of,
+    split_fragment,
+    split_frame,
+    split_s3_uri,
+)
 
 Attempt = tuple[bytes, str, float]
 """Contents, what is wrong ("" when nothing is), and seconds."""
@@ -34,19 +44,22 @@ Attempt = tuple[bytes, str, float]
 class Reader:
     """Read photos; what cannot be read becomes a row with status "unreadable" and the reason.
 
-    Input column    photo_uri : (B,) str; perhaps status, error, and others, which are passed on
+    Input columns   photo_uri : (B,) str; perhaps span : (B,) dict or None, where in its archive a photo lies; perhaps
+                    status, error, and others, which are passed on
     Output columns  photo_bytes : (B,) bytes, b"" where unreadable; photo_sha256 : (B,) str, hexadecimal digits of
                     theirs, "" likewise; status, error : (B,) str; read_ms : (B,) float32
 
     A photo that an S3 store does not deliver within the time limit is unreadable too, if the store delivers others.
     One that answers nothing at all ends the job with `StoreUnavailableError`: an outage makes no photo unreadable.
 
-    Frames of a clip become JPEG files. Those of one batch are decoded in one go, one after the other.
+    Of an archive no more is read than the photo. Frames of a clip become JPEG files; those of one batch are decoded in
+    one go, one after the other.
     """
 
     def __init__(self, settings: ReadSettings, s3: S3Settings | None = None) -> None:
         self._settings = settings
         self._s3 = s3 or S3Settings()
+        self._archives = ArchiveReader(self._s3, settings.max_bytes)
         self._threads = ThreadPoolExecutor(settings.threads)
 
     def __call__(self, batch: Batch) -> Batch:
@@ -54,7 +67,7 @@ class Reader:
         result: Batch = {
             "status": np.full(len(uris), OK, object),
             "error": np.full(len(uris), "", object),
-            **batch,
+            **{name: values for name, values in batch.items() if name != "span"},
             "photo_bytes": np.full(len(uris), b"", object),
             "photo_sha256": np.full(len(uris), "", object),
             time_column(READ.name): np.zeros(len(uris), np.float32),
@@ -62,7 +75,8 @@ class Reader:
         wanted = np.flatnonzero(result["status"] == OK)
         result["status"], result["error"] = result["status"].copy(), result["error"].copy()
         files = _by_file(uris, wanted)
-        names = [[uris[row] for row in rows] for rows in files]
+        spans = batch.get("span", np.full(len(uris), None, object))
+        names = [[(uris[row], spans[row] and Span(**spans[row])) for row in rows] for rows in files]
         for rows, attempts in zip(files, self._threads.map(self._attempts, names), strict=True):
             for row, (data, error, seconds) in zip(rows, attempts, strict=True):
                 result["photo_bytes"][row] = data
@@ -72,13 +86,14 @@ class Reader:
                 result[time_column(READ.name)][row] = seconds * 1000
         return result
 
-    def _attempts(self, uris: list[str]) -> list[Attempt]:
+    def _attempts(self, photos: list[tuple[str, Span | None]]) -> list[Attempt]:
         """A photo, or frames of one clip."""
-        clip, _ = split_frame(uris[0])
-        if not is_clip_name(clip):
-            return [self._attempt(partial(self._read_photo, uri)) for uri in uris]
-        with ClipFrames(clip, self._settings, self._s3) as frames:
-            return [self._attempt(partial(self._read_frame, frames, uri)) for uri in uris]
+        file, _ = split_fragment(photos[0][0])
+        if is_clip_name(file):
+            with ClipFrames(file, self._settings, self._s3) as frames:
+                return [self._attempt(partial(self._read_frame, frames, uri)) for uri, _ in photos]
+        read = self._read_member if is_archive_name(file) else self._read_photo
+        return [self._attempt(partial(read, *photo)) for photo in photos]
 
     def _attempt(self, read: Callable[[], bytes]) -> Attempt:
         start = time.perf_counter()
@@ -98,7 +113,14 @@ class Reader:
         with self._store_errors(uri):
             return frames.read(split_frame(uri)[1])
 
-    def _read_photo(self, uri: str) -> bytes:
+    def _read_member(self, uri: str, span: Span | None) -> bytes:
+        with self._store_errors(uri):
+            try:
+                return self._archives.read(uri, span)
+            except ObjectTooLargeError as error:
+                raise self._too_large(error.size) from None
+
+    def _read_photo(self, uri: str, _: Span | None) -> bytes:
         if not is_s3(uri):
             path = path_of(uri)
             if (size := file_size(path)) > self._settings.max_bytes:

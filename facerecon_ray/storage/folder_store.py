@@ -128,7 +128,12 @@ def _stored(name: str, entry: Entry) -> StoredObject | None:
     except OSError:
         return None
     modified = datetime.fromtimestamp(status.st_mtime, UTC)
-    return StoredObject(name, status.st_size, modified, f"{status.st_mtime_ns:x}-{status.st_size:x}")
+    return StoredObject(name, status.st_size, modified, version_of(status))
+
+
+def version_of(status: os.stat_result) -> str:
+    """What changes with the contents of a file."""
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}"
 
 
 def _write_flushed(path: Path, data: bytes) -> None:

@@ -16,7 +16,14 @@ import os
 import re
 import unicodedata
 
-from facerecon_ray.storage.uris import is_clip_name, is_photo_name, is_s3, path_of, split_frame
+from facerecon_ray.storage.uris import (
+    is_archive_name,
+    is_clip_name,
+    is_photo_name,
+    is_s3,
+    path_of,
+    split_fragment,
+)
 
 MESHES, PREVIEWS, VIEWER, MANIFEST, PLAN = "meshes", "previews", "viewer", "manifest", "plan"
 RUN_RECORD, GALLERY, RUN_REPORT = "run.json", "index.html", "report.html"
@@ -34,6 +41,7 @@ RESULTS = {
 }
 """What a job has written, by the file beside it that only a job writes: nothing in it is an input."""
 
+_INSIDE = "~/"
 _MAX_NAME_BYTES = 100
 _MAX_KEY_LENGTH = 400
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|~#%]')
@@ -44,23 +52,40 @@ def photo_key(uri: str, root: str) -> str:
 
     A photo below the root whose names are harmless has its own relative path as key. Every other photo has its
     names cleaned and a hash of the URI behind a "~", a character that no other key contains. Frames of a clip lie
-    below the key of the clip.
+    below the key of the clip, and members of an archive below that of the archive and a "~".
 
     Parameters
     ----------
     uri : the photo
     root : folder or s3:// prefix that the photos of the job have in common; the same for all photos of an output
     """
-    clip, seconds = split_frame(uri)
-    if seconds is not None:
-        return f"{photo_key(clip, root)}/t={seconds:.3f}"
+    file, fragment = split_fragment(uri)
+    if is_clip_name(file) and fragment:
+        return f"{photo_key(file, root)}/{fragment}"
+    if fragment:
+        return f"{photo_key(file, root)}{_INSIDE}{_key(tuple(fragment.split('/')), fragment, inside=True)}"
     names, inside = _names(uri, root)
+    return _key(names, uri, inside)
+
+
+def _key(names: tuple[str, ...], full_name: str, inside: bool) -> str:
+    """Of the parts of a name: themselves where they are harmless, else what is left of them and the full name's hash.
+
+    Parameters
+    ----------
+    inside : whether the parts are the full name from the root on, so that no other photo has the same ones
+    """
     key = "/".join(names)
-    is_named = is_photo_name(names[-1]) or is_clip_name(names[-1])
+    is_named = any(is_kind(names[-1]) for is_kind in (is_photo_name, is_clip_name, is_archive_name))
     if inside and is_named and len(key) <= _MAX_KEY_LENGTH and all(map(_is_safe, names)):
         return key
-    digest = hashlib.sha256(uri.encode()).hexdigest()[:20]
+    digest = hashlib.sha256(full_name.encode()).hexdigest()[:20]
     return "/".join(_clean(name) for name in names[-2:]) + "~" + digest
+
+
+def photo_files(key: str) -> tuple[str, ...]:
+    """What names of a photo's files begin with in their folders, and those of all that is in a clip or an archive."""
+    return f"{key}/", f"{key}{_INSIDE}"
 
 
 def mesh_name(key: str, face: int, suffix: str) -> str:

@@ -11,11 +11,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from facerecon_ray.config.storage import S3Settings
-from facerecon_ray.errors import MissingObjectError, ObjectTooLargeError, StorageError
+from facerecon_ray.errors import ChangedObjectError, MissingObjectError, ObjectTooLargeError, StorageError
 from facerecon_ray.storage.objects import ObjectStore, StoredObject
 from facerecon_ray.storage.s3_client import call, status_of
 
 PAGE_KEYS = 1000
+
+_NO_SUCH_RANGE = 416
 
 CONTENT_TYPES = {
     ".glb": "model/gltf-binary",
@@ -64,13 +66,30 @@ class S3Store(ObjectStore):
 
         return call(self.describe(name), self.settings, attempt)
 
-    def read_range(self, name: str, start: int, end: int) -> bytes:
-        """Bytes of an object from one place to another; errors as those of `read`."""
+    def read_range(self, name: str, start: int, end: int, etag: str = "") -> bytes:
+        """Bytes of an object from one place to another; errors as those of `read`.
+
+        Parameters
+        ----------
+        etag : that the object had when the places were found out; "" takes them from whatever is there now
+
+        Raises
+        ------
+        ChangedObjectError
+            when it has another one now
+        """
 
         def attempt(client: Any) -> bytes:
             wanted = f"bytes={start}-{end - 1}"
-            answer = client.get_object(Bucket=self.bucket, Key=self._above + name, Range=wanted)
+            try:
+                answer = client.get_object(Bucket=self.bucket, Key=self._above + name, Range=wanted)
+            except ClientError as error:
+                if status_of(error) == _NO_SUCH_RANGE:
+                    raise self._changed(name) from None
+                raise
             with closing(answer["Body"]) as body:
+                if etag and _whole(answer, "ETag")["ETag"] != etag:
+                    raise self._changed(name)
                 data: bytes = body.read()
             if len(data) != end - start:
                 raise ConnectionError(f"{len(data)} bytes arrived, not {end - start}")
@@ -78,12 +97,13 @@ class S3Store(ObjectStore):
 
         return call(self.describe(name), self.settings, attempt)
 
-    def size(self, name: str) -> int:
-        """Bytes of an object; errors as those of `read`."""
+    def find(self, name: str) -> StoredObject:
+        """What a listing knows of an object; errors as those of `read`."""
 
-        def attempt(client: Any) -> int:
-            answer = _whole(client.head_object(Bucket=self.bucket, Key=self._above + name), "ContentLength")
-            return int(answer["ContentLength"])
+        def attempt(client: Any) -> StoredObject:
+            head = client.head_object(Bucket=self.bucket, Key=self._above + name)
+            answer = _whole(head, "ContentLength", "LastModified", "ETag")
+            return StoredObject(name, int(answer["ContentLength"]), answer["LastModified"], answer["ETag"])
 
         return call(self.describe(name), self.settings, attempt)
 
@@ -173,6 +193,9 @@ class S3Store(ObjectStore):
             call(self.uri, self.settings, lambda s3: s3.head_bucket(Bucket=self.bucket))
         except MissingObjectError:
             raise StorageError(f"{self.uri}: there is no such bucket") from None
+
+    def _changed(self, name: str) -> ChangedObjectError:
+        return ChangedObjectError(f"{self.describe(name)} has changed meanwhile")
 
     def _age(self, key: str, client: Any) -> tuple[float, str]:
         answer = _whole(client.head_object(Bucket=self.bucket, Key=key), "LastModified", "ETag")

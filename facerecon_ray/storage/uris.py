@@ -1,6 +1,7 @@
 """Names of photos: a local path, a file:// URI for a path that is no valid text, or s3://bucket/key.
 
-A frame of a clip has the clip's name with #t=SECONDS behind it, as in W3C's Media Fragments.
+Photos that are no files of their own have the name of the file that holds them, and behind a # which one it is: of a
+frame of a clip t=SECONDS, as in W3C's Media Fragments, of a member of an archive its name there.
 """
 
 import os
@@ -24,7 +25,14 @@ CLIP_SUFFIXES = frozenset(
     )
 )
 
-_FRAME = re.compile(r"(.*)#t=(\d+\.\d{3})", re.DOTALL)
+ARCHIVE_SUFFIX = ".tar"
+_COMPRESSED_ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
+
+_ENDS_OF_CLIPS = "|".join(map(re.escape, sorted(CLIP_SUFFIXES)))
+_FRAGMENTS = (
+    re.compile(rf"(.+?{re.escape(ARCHIVE_SUFFIX)})#(.+)", re.DOTALL | re.IGNORECASE),
+    re.compile(rf"(.*(?:{_ENDS_OF_CLIPS}))#(t=\d+\.\d{{3}})", re.DOTALL | re.IGNORECASE),
+)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
@@ -41,15 +49,15 @@ def scheme_of(uri: str) -> str | None:
 
 
 def uri_of(path: Path) -> str:
-    """URI of a local path: the path itself, or percent-encoded with file:// where it is not valid UTF-8.
+    """URI of a local path: the path itself, or percent-encoded with file:// where it is not valid UTF-8, or would be
+    taken for the name of something in another file.
 
     Linux allows any bytes in a file name, but the manifest's text is UTF-8.
     """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
+    text = str(path)
+    if split_fragment(text)[1] or not _is_text(text):
         return "file://" + quote_from_bytes(os.fsencode(path))
-    return str(path)
+    return text
 
 
 def path_of(uri: str) -> Path:
@@ -79,8 +87,10 @@ def split_s3_uri(uri: str) -> tuple[str, str]:
 
 
 def name_of(uri: str) -> str:
-    """Last part of a photo's path or key."""
-    return uri.rpartition("/")[2] if is_s3(uri) else path_of(uri).name
+    """Last part of a photo's path or key, of one in another file that file's and its own name there."""
+    file, fragment = split_fragment(uri)
+    name = file.rpartition("/")[2] if is_s3(file) else path_of(file).name
+    return with_fragment(name, fragment)
 
 
 def is_photo_name(name: str) -> bool:
@@ -93,12 +103,39 @@ def is_clip_name(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in CLIP_SUFFIXES
 
 
+def is_archive_name(name: str) -> bool:
+    """Whether a file of that name is taken for a tar archive, be it one that cannot be read as it is compressed."""
+    return name.lower().endswith((ARCHIVE_SUFFIX, *_COMPRESSED_ARCHIVES))
+
+
 def frame_uri(clip: str, seconds: float) -> str:
     """URI of the picture that a clip shows so many seconds after its beginning."""
     return f"{clip}#t={seconds:.3f}"
 
 
+def with_fragment(file: str, fragment: str) -> str:
+    """URI of what is in a file; of the file itself for ""."""
+    return f"{file}#{fragment}" if fragment else file
+
+
+def split_fragment(uri: str) -> tuple[str, str]:
+    """The file that holds a photo, and which of the photos in it this is; of any other, the URI and ""."""
+    if "#" in uri:
+        for kind in _FRAGMENTS:
+            if match := kind.fullmatch(uri):
+                return match[1], match[2]
+    return uri, ""
+
+
 def split_frame(uri: str) -> tuple[str, float | None]:
     """Clip and seconds of a frame's URI; of any other, the URI and None."""
-    match = _FRAME.fullmatch(uri)
-    return (match[1], float(match[2])) if match and is_clip_name(match[1]) else (uri, None)
+    clip, fragment = split_fragment(uri)
+    return (clip, float(fragment.removeprefix("t="))) if fragment and is_clip_name(clip) else (uri, None)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

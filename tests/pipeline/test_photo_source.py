@@ -83,7 +83,9 @@ def test_pairs_keep_their_side_photos_in_the_plan_and_another_side_is_refused(tm
     again = source_of(tmp_path, iter(pairs))
     with again.listing():
         works = again.next_wave()
-    assert [pair for work in works for pair in zip(work.photos(), work.sides(), strict=True)] == pairs
+    assert [pair for work in works for pair in zip(work.photos(), work.sides(), strict=True)] == [
+        (pair.uri, pair.side) for pair in pairs
+    ]
     with pytest.raises(InputError, match=r"00003\.jpg: it is the front of two pairs"):
         hand_out(source_of(tmp_path, iter([PlannedPhoto("/photos/00003.jpg", "/other.jpg")])))
 

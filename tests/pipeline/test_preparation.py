@@ -7,6 +7,7 @@ from facerecon_ray.config.settings import load_job
 from facerecon_ray.errors import FaceReconError
 from facerecon_ray.pipeline.preparation import PreparedJob, prepare
 from facerecon_ray.storage.manifest import Manifest
+from facerecon_ray.storage.photos.known_photos import PlannedPhoto
 from facerecon_ray.storage.photos.photo_plan import PhotoPlan
 from facerecon_ray.storage.run_record import RunRecord, load_record, save_record
 from facerecon_ray.storage.schema import MANIFEST_SCHEMA
@@ -30,7 +31,7 @@ def prepared(photos: Path, output: Path, overwrite: bool = False, **settings: ob
 def leave_results(job: PreparedJob, photo: str) -> RunRecord:
     """Leave the output as a run does that was stopped after one photo."""
     save_record(job.output, job.record)
-    PhotoPlan(job.output.store, 256).add([photo])
+    PhotoPlan(job.output.store, 256).add([PlannedPhoto(photo)])
     row = dict.fromkeys(MANIFEST_SCHEMA.names) | {"photo_uri": photo, "face_count": 0, "status": "no_face"}
     Manifest(job.output).write(0, MANIFEST_SCHEMA.empty_table().from_pylist([row], schema=MANIFEST_SCHEMA))
     record = load_record(job.output.store)

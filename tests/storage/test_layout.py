@@ -39,6 +39,25 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("member", "key"),
+    [
+        ("a/0.tar#x/1.jpg", "a/0.tar~/x/1.jpg"),
+        ("0.TAR#1.jpg", "0.TAR~/1.jpg"),
+        ("party.mp4#t=1.000", "party.mp4/t=1.000"),
+    ],
+)
+def test_what_is_in_a_file_lies_below_that_files_key(member: str, key: str):
+    assert photo_key(f"{ROOT}/{member}", ROOT) == key
+
+
+def test_names_of_members_lead_nowhere_and_are_told_from_files_of_a_folder():
+    names = ("a.jpg", "../a.jpg", "/a.jpg", "x/../a.jpg", "a.jpg#2", "./a.jpg", ".a.jpg", "a.jpg/", "b#t=1.000")
+    keys = [photo_key(f"{ROOT}/0.tar#{name}", ROOT) for name in names]
+    assert len({*keys, photo_key(f"{ROOT}/0.tar/a.jpg", ROOT)}) == len(names) + 1
+    assert all(key.startswith("0.tar~/") and os.path.normpath(key) == key for key in keys)
+
+
 @pytest.mark.parametrize("uri", HOSTILE)
 def test_any_other_photo_gets_a_clean_relative_key_with_a_hash(uri: str):
     key = photo_key(uri, ROOT)

@@ -16,7 +16,7 @@ from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.people import IDENTITY_SCHEMA
 from facerecon_ray.storage.photos.person_list import person_of_photos
 from facerecon_ray.storage.run_record import RunRecord
-from facerecon_ray.storage.uris import split_frame
+from facerecon_ray.storage.uris import split_fragment, split_frame
 
 _COLUMNS = ["photo_uri", "face_index", "status", "descriptor", "pose", "quality", "bbox"]
 _ID_LENGTH = 12
@@ -125,7 +125,7 @@ class Collection:
 
     def declared(self, path: Path) -> list[str | None]:
         """Each face's person by a list of photos and persons: the largest face of each photo that is in it, of a clip
-        that of each frame.
+        that of each frame, of an archive that of each photo.
 
         Raises
         ------
@@ -136,8 +136,8 @@ class Collection:
         largest: dict[str, int] = {}
         size = self.size
         for number, photo in enumerate(self.photo_uri):
-            if photo not in person_of and (clip := split_frame(photo)[0]) in person_of:
-                person_of[photo] = person_of[clip]
+            if photo not in person_of and (file := split_fragment(photo)[0]) in person_of:
+                person_of[photo] = person_of[file]
             if photo in person_of and size[number] > size[largest.get(photo, number)] - (photo not in largest):
                 largest[photo] = number
         if not largest:

@@ -19,17 +19,17 @@ from facerecon_ray.pipeline.people.merging import FACE_COLUMNS, MEMBERS, PERSON,
 from facerecon_ray.report.gallery import write_gallery
 from facerecon_ray.report.people_page import write_people_page
 from facerecon_ray.report.run_report import write_run_report
-from facerecon_ray.storage.layout import MESHES, PREVIEWS, VIEWER, photo_key
+from facerecon_ray.storage.layout import MESHES, PREVIEWS, VIEWER, photo_files, photo_key
 from facerecon_ray.storage.manifest import FORGOTTEN, Manifest
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.people import PeopleOutput
 from facerecon_ray.storage.run_lock import claimed
 from facerecon_ray.storage.run_record import RunRecord, load_record, save_record
 from facerecon_ray.storage.schema import MANIFEST_SCHEMA
-from facerecon_ray.storage.uris import is_s3, split_frame, uri_of
+from facerecon_ray.storage.uris import is_s3, split_fragment, uri_of, with_fragment
 
 Key = tuple[str, int | None]
-"""A photo and a face of it; None: the whole photo, or the whole clip."""
+"""A photo and a face of it; None: the whole photo, clip or archive."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ def forget(
     Parameters
     ----------
     output : of the job
-    photos : as the manifest names them, or as local paths; a clip stands for all of its frames
+    photos : as the manifest names them, or as local paths; a clip or an archive stands for all that is in it
     person : name in an output of people that was made of it
     s3 : how S3 is reached
     face_model : of the job, for persons that have other photos left
@@ -93,7 +93,10 @@ def forget(
 
 
 def _photo(text: str) -> str:
-    return text if is_s3(text) or text.startswith("file://") else uri_of(Path(text).absolute())
+    if is_s3(text) or text.startswith("file://"):
+        return text
+    file, fragment = split_fragment(text)
+    return with_fragment(uri_of(Path(file).absolute()), fragment)
 
 
 def _faces_of(person: str, groups: list[PeopleOutput]) -> set[Key]:
@@ -114,7 +117,7 @@ def _is_meant(keys: set[Key], photo: str, face: int | None) -> bool:
 
 def _names_of(photo: str, face: int | None) -> tuple[Key, ...]:
     """How a face may be meant."""
-    return (photo, face), (photo, None), (split_frame(photo)[0], None)
+    return (photo, face), (photo, None), (split_fragment(photo)[0], None)
 
 
 def _clear_job(out: OutputFolder, record: RunRecord, keys: set[Key], done: Forgotten) -> None:
@@ -159,8 +162,8 @@ def _files(out: OutputFolder, record: RunRecord, keys: set[Key]) -> list[str]:
     for photo, face in keys:
         key = photo_key(photo, record.photo_root)
         for folder in (MESHES, PREVIEWS, VIEWER):
-            start = f"{folder}/{key}/" if face is None else f"{folder}/{key}/{face}."
-            found += [stored.name for stored in out.store.list(start)]
+            starts = photo_files(key) if face is None else (f"{key}/{face}.",)
+            found += [stored.name for start in starts for stored in out.store.list(f"{folder}/{start}")]
     return found
 
 

@@ -23,6 +23,7 @@ from facerecon_ray.config.settings import (
 from facerecon_ray.config.training import TrainJob, training_kind
 from facerecon_ray.errors import SettingsError
 from facerecon_ray.storage.photos.photo_lists import is_list, read_names
+from facerecon_ray.storage.uris import is_archive_name
 
 JOB_FILE = "job.yaml"
 
@@ -145,6 +146,11 @@ def _take_along(text: str, setting: str, folder: Path) -> str:
     if not path.is_file():
         raise SettingsError(
             f"setting {setting!r}: {path} is no file that could travel with the job; "
+            "use s3://... or an absolute path that exists on the cluster's nodes"
+        )
+    if is_archive_name(path.name):
+        raise SettingsError(
+            f"setting {setting!r}: {path} is an archive of this machine, and too large to travel with the job; "
             "use s3://... or an absolute path that exists on the cluster's nodes"
         )
     if setting in _LIST_SETTINGS and is_list(path.name):

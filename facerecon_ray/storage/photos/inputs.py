@@ -1,58 +1,61 @@
-"""Which photos a job reads: a photo, a clip, a folder, a glob pattern, or a list, on a disk or in an S3 bucket."""
+"""Which photos a job reads: a photo, a clip, an archive, a folder, a pattern or a list, on a disk or in a bucket."""
 
-import io
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import chain, islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from facerecon_ray.config.reconstruct import ReadSettings
-from facerecon_ray.config.settings import home_expanded
 from facerecon_ray.config.storage import S3Settings
-from facerecon_ray.errors import InputError, SettingsError
+from facerecon_ray.errors import InputError, PhotoError, StorageError, StoreUnavailableError
 from facerecon_ray.storage.folder_walk import Entry, walk_files
 from facerecon_ray.storage.input_files import Results, is_among_results, is_hidden
-from facerecon_ray.storage.objects import ObjectStore, open_store
-from facerecon_ray.storage.photos.clips import with_frames
-from facerecon_ray.storage.photos.known_photos import KnownPairs, PlannedPhoto
-from facerecon_ray.storage.photos.patterns import Pattern, has_wildcard
+from facerecon_ray.storage.objects import open_store
+from facerecon_ray.storage.photos.archives import ArchiveReader
+from facerecon_ray.storage.photos.contents import Photo, with_contents
+from facerecon_ray.storage.photos.input_names import canonical_input, common_folder
+from facerecon_ray.storage.photos.known_photos import PlannedPhoto
+from facerecon_ray.storage.photos.list_files import ListFile, list_in_bucket, list_on_disk
+from facerecon_ray.storage.photos.patterns import Pattern, expand_braces, has_wildcard
 from facerecon_ray.storage.photos.photo_listing import PhotoListing
-from facerecon_ray.storage.photos.photo_lists import is_list, read_list, read_pair_list
+from facerecon_ray.storage.photos.photo_lists import is_list, read_list
 from facerecon_ray.storage.uris import (
+    is_archive_name,
     is_clip_name,
     is_photo_name,
     is_s3,
-    path_of,
-    scheme_of,
+    split_fragment,
     split_s3_uri,
     uri_of,
+    with_fragment,
 )
 
-_CHUNK = 1000
+_LANCE = ".lance"
 
 
 class _Place(NamedTuple):
-    """What it is, the folder or the prefix that holds all photos in it, and what is there: URIs of photos and clips,
-    and None for each other file."""
+    """What it is, the folder or the prefix that holds all photos in it, what is there: URIs of photos, clips and
+    archives, and None for each other file; and whether it is one archive."""
 
     what: str
     root: str
     found: Iterator[str | None]
+    is_archive: bool = False
 
 
 def list_photos(
     source: str, settings: S3Settings | None = None, output: str = "", read: ReadSettings | None = None
 ) -> PhotoListing:
-    """Find the photos of an input, and the frames of its clips.
+    """Find the photos of an input, the frames of its clips and the photos in its archives.
 
-    A file that is named directly or by a list is taken whatever its suffix, and need not exist when a list names it.
-    Folders are searched recursively for files with a photo's or a clip's suffix, linked ones too, each folder once.
-    Hidden files and what jobs have written, this one and earlier ones, are passed over.
+    A file that is named directly or by a list is taken whatever its suffix, and need not exist when a list or a
+    pattern with braces names it. Folders are searched recursively for files with the suffix of a photo, a clip or an
+    archive, linked ones too, each folder once. Hidden files and what jobs have written, this one and earlier ones, are
+    passed over.
 
     Parameters
     ----------
-    source : photo, clip, folder, glob pattern, or a list of photos with the suffix .txt, .csv or .parquet; a path or s3://
+    source : photo, clip, archive, folder, glob pattern, pattern with braces, or a list of photos with the suffix .txt,
+        .csv or .parquet; a path or s3://
     settings : how S3 is reached
     output : where results go
     read : how clips are read
@@ -64,70 +67,48 @@ def list_photos(
     """
     where = canonical_input(source)
     settings = settings or S3Settings()
-    place = _in_bucket(where, settings, output) if is_s3(where) else _on_disk(Path(where), output)
-    listing = PhotoListing(place.what, place.root, with_frames(place.found, read or ReadSettings(), settings))
+    place = _place(where, settings, output)
+    found = with_contents(place.found, read or ReadSettings(), settings)
+    listing = PhotoListing(place.what, place.root, _readable(place, found, settings))
     if output and is_among_results(where, output):
         raise InputError(f"input {where}: it is among the results of the output {output}; choose another output")
     return listing
 
 
-def list_pairs(source: str, settings: S3Settings | None = None, output: str = "") -> PhotoListing:
-    """Find the pairs of photos of a list of pairs; arguments as those of `list_photos`.
+def _place(where: str, settings: S3Settings, output: str) -> _Place:
+    if where.lower().endswith(_LANCE):
+        raise InputError(
+            f"input {where}: Lance datasets are not read; write one as Parquet, with "
+            f"pyarrow.parquet.write_table(lance.dataset(...).to_table(), ...), or as tar archives"
+        )
+    return _in_bucket(where, settings, output) if is_s3(where) else _on_disk(where, settings, output)
+
+
+def _readable(place: _Place, found: Iterator[Photo], settings: S3Settings) -> Iterator[Photo]:
+    """What was found; that of an archive that was named, and of which nothing can be read, is an error.
 
     Raises
     ------
-    InputError, StorageError
-        when the list does not exist or cannot be read, a pair names one photo twice, or a front photo is in two pairs
+    InputError
+        with what is wrong with the archive
     """
-    where = canonical_input(source)
-    if is_s3(where):
-        bucket, key = split_s3_uri(where)
-        store = open_store(f"s3://{bucket}", settings or S3Settings())
-        if not key or not store.exists(key):
-            raise InputError(f"list {where}: no such object")
-        file = _list_in_bucket(store, where, key)
-    else:
-        try:
-            is_file = Path(where).is_file()
-        except OSError as error:
-            raise InputError(f"list {where}: {error.strerror}") from None
-        if not is_file:
-            raise InputError(f"list {where}: no such file; a list of pairs is a .csv file")
-        file = _list_on_disk(Path(where))
-
-    def pairs() -> Iterator[PlannedPhoto]:
-        for front, side in read_pair_list(where, file.open):
-            pair = PlannedPhoto(file.locate(front), file.locate(side))
-            if pair.uri == pair.side:
-                raise InputError(f"list {where}: {front} is front and side of one pair; a pair is two photos")
-            yield pair
-
-    def checked() -> Iterator[PlannedPhoto]:
-        known, all_pairs = KnownPairs(), pairs()
-        while some := list(islice(all_pairs, _CHUNK)):
-            yield from known.add_new(some)
-
-    fronts = (pair.uri for pair in checked())
-    first = next(fronts, None)
-    if first is None:
-        raise InputError(f"list {where}: there is no pair in it, only a header")
-    listing = PhotoListing(f"list {where}", _common_folder(chain([first], fronts)), pairs())
-    if output and is_among_results(where, output):
-        raise InputError(f"input {where}: it is among the results of the output {output}; choose another output")
-    return listing
+    for photo in found:
+        if place.is_archive and isinstance(photo, PlannedPhoto) and not split_fragment(photo.uri)[1]:
+            try:
+                ArchiveReader(settings, max_bytes=0).read(photo.uri)
+            except StoreUnavailableError:
+                raise
+            except (OSError, PhotoError, StorageError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise InputError(f"{place.what}: {reason}") from None
+        yield photo
+        if photo is not None:
+            break
+    yield from found
 
 
-def canonical_input(source: str) -> str:
-    """Absolute path, pattern or s3:// URI of an input, so that the same input has the same name from every folder."""
-    if not source.strip():
-        raise InputError("the input is empty: name a photo, a folder, a pattern or a list of photos")
-    if is_s3(source):
-        bucket, key = split_s3_uri(source)
-        return f"s3://{bucket}/{key.rstrip('/')}".rstrip("/")
-    return str(_absolute(source, Path.cwd(), "input"))
-
-
-def _on_disk(path: Path, output: str) -> _Place:
+def _on_disk(where: str, settings: S3Settings, output: str) -> _Place:
+    path = Path(where)
     try:
         is_there, is_folder = path.exists(), path.is_dir()
     except OSError as error:
@@ -135,10 +116,15 @@ def _on_disk(path: Path, output: str) -> _Place:
     if is_folder:
         return _Place(f"folder {path}", str(path), _walk(path, Pattern(), output))
     if is_there:
-        if not is_list(path.name):
-            return _Place(f"photo {path}", str(path.parent), iter([uri_of(path)]))
-        return _listed(str(path), _list_on_disk(path))
-    if not has_wildcard(str(path)):
+        if is_list(path.name):
+            return _listed(where, list_on_disk(path))
+        return _one(uri_of(path))
+    file, fragment = split_fragment(where)
+    if fragment and Path(file).is_file():
+        return _one(with_fragment(uri_of(Path(file)), fragment))
+    if names := expand_braces(where):
+        return _alternatives(where, names, settings, output)
+    if not has_wildcard(where):
         raise InputError(f"input {path}: no such file or folder")
     above, pattern = Pattern.split(str(path))
     base = Path(above or "/")
@@ -150,81 +136,67 @@ def _in_bucket(uri: str, settings: S3Settings, output: str) -> _Place:
     bucket, key = split_s3_uri(uri)
     store = open_store(f"s3://{bucket}", settings)
     if key and store.exists(key):
-        above = uri.rpartition("/")[0]
-        if not is_list(key):
-            return _Place(f"photo {uri}", above, iter([uri]))
-        return _listed(uri, _list_in_bucket(store, uri, key))
-    if has_wildcard(key) and next(store.list(f"{key}/"), None) is None:
+        return _listed(uri, list_in_bucket(store, uri, key)) if is_list(key) else _one(uri)
+    file, fragment = split_fragment(key)
+    if fragment and store.exists(file):
+        return _one(uri)
+    names = expand_braces(uri)
+    if (names or has_wildcard(key)) and next(store.list(f"{key}/"), None) is None:
+        if names:
+            return _alternatives(uri, names, settings, output)
         base, pattern = Pattern.split(key)
         found = _search(bucket, base, pattern, settings, output)
         return _Place(f"pattern {uri}", f"s3://{bucket}/{base}".rstrip("/"), found)
     return _Place(f"prefix {uri}/", uri, _search(bucket, key, Pattern(), settings, output))
 
 
-@dataclass(frozen=True)
-class _ListFile:
-    """A list: how it is opened, and the URI of the photo that an entry of it names."""
-
-    open: Callable[[], BinaryIO]
-    locate: Callable[[str], str]
+def _one(uri: str) -> _Place:
+    """A file that was named, or a photo in it."""
+    is_archive = is_archive_name(uri)
+    return _Place(f"{'archive' if is_archive else 'photo'} {uri}", common_folder([uri]), iter([uri]), is_archive)
 
 
-def _list_on_disk(path: Path) -> _ListFile:
-    return _ListFile(lambda: path.open("rb"), lambda entry: listed_photo(entry, path))
+def _alternatives(where: str, names: Sequence[str], settings: S3Settings, output: str) -> _Place:
+    """What a pattern with braces stands for, one after the other; like a list, it may name files that are not there.
+
+    Raises
+    ------
+    InputError
+        when it names a folder or a list that is not there, or no file that is there
+    """
+    places: dict[str, _Place] = {}
+    folders = []
+    for name in names:
+        if has_wildcard(name) or not _is_wanted(name):
+            places[name] = _place(name, settings, output)
+        folders.append(f"{Pattern.split(name)[0]}/*" if has_wildcard(name) else name)
+    if not places and not any(_is_there(name, settings) for name in names):
+        raise InputError(f"input {where}: none of {len(names)} files is there, from {names[0]} to {names[-1]}")
+
+    def found() -> Iterator[str | None]:
+        for name in names:
+            if name in places:
+                yield from places[name].found
+            else:
+                yield name if is_s3(name) else uri_of(Path(name))
+
+    return _Place(f"pattern {where}", common_folder(folders), found())
 
 
-def _list_in_bucket(store: ObjectStore, uri: str, key: str) -> _ListFile:
-    above = uri.rpartition("/")[0]
-
-    def locate(entry: str) -> str:
-        return entry if scheme_of(entry) or entry.startswith("/") else f"{above}/{entry}"
-
-    return _ListFile(lambda: io.BytesIO(store.read(key)), locate)
+def _is_there(name: str, settings: S3Settings) -> bool:
+    if not is_s3(name):
+        return Path(name).exists()
+    bucket, key = split_s3_uri(name)
+    return open_store(f"s3://{bucket}", settings).exists(key)
 
 
-def _listed(where: str, file: _ListFile) -> _Place:
+def _listed(where: str, file: ListFile) -> _Place:
     """A list is read twice, first for the folder that all its photos have in common and for mistakes in it."""
 
     def photos() -> Iterator[str]:
         return map(file.locate, read_list(where, file.open))
 
-    return _Place(f"list {where}", _common_folder(photos()), photos())
-
-
-def _common_folder(photos: Iterable[str]) -> str:
-    """Of photos the folder or the prefix that all of them lie in."""
-    common: list[str] | None = None
-    for photo in photos:
-        folders = (photo if is_s3(photo) else str(path_of(photo))).split("/")[:-1]
-        if common is None:
-            common = folders
-        elif folders[: len(common)] != common:
-            same = (number for number, pair in enumerate(zip(common, folders, strict=False)) if pair[0] != pair[1])
-            common = common[: next(same, min(len(common), len(folders)))]
-    return "/".join(common or []) or "/"
-
-
-def listed_photo(entry: str, listing: Path) -> str:
-    """URI of a photo in a list on a disk."""
-    if is_s3(entry):
-        split_s3_uri(entry)
-        return entry
-    return uri_of(_absolute(entry, listing.parent, f"list {listing}:"))
-
-
-def _absolute(entry: str, base: Path, where: str) -> Path:
-    """Absolute path with links resolved in its folder but not in its last name, which people recognise."""
-    scheme = scheme_of(entry)
-    if scheme not in (None, "file"):
-        raise InputError(f"{where} {entry}: {scheme}:// is not supported; name local files or s3://bucket/key")
-    try:
-        path = base / home_expanded(path_of(entry))
-        return path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
-    except SettingsError as error:
-        raise InputError(f"{where} {error}") from None
-    except (OSError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "links that lead in a circle"
-        raise InputError(f"{where} {entry}: {reason}") from None
+    return _Place(f"list {where}", common_folder(photos()), photos())
 
 
 def _walk(base: Path, pattern: Pattern, output: str) -> Iterator[str | None]:
@@ -259,4 +231,4 @@ def _search(bucket: str, base: str, pattern: Pattern, settings: S3Settings, outp
 
 
 def _is_wanted(name: str) -> bool:
-    return is_photo_name(name) or is_clip_name(name)
+    return is_photo_name(name) or is_clip_name(name) or is_archive_name(name)

@@ -11,15 +11,29 @@ from facerecon_ray.errors import InputError
 _DIGEST_BYTES = 16
 
 
+class Span(NamedTuple):
+    """Where in an archive a photo lies.
+
+    start, size  bytes
+    version      of the archive, which changes with its contents
+    """
+
+    start: int
+    size: int
+    version: str
+
+
 class PlannedPhoto(NamedTuple):
     """A photo of a job.
 
     uri   of the photo, of a pair the front one
     side  URI of the side photo, "" where there is none
+    span  where its archive had the photo when it was listed; None: it is a file of its own, or was only named
     """
 
     uri: str
     side: str = ""
+    span: Span | None = None
 
 
 class KnownPhotos:
@@ -78,7 +92,8 @@ class KnownPairs:
         """
         given = list(photos)
         if not any(photo.side for photo in given):
-            return list(map(PlannedPhoto, self._photos.add_new(photo.uri for photo in given)))
+            first = {photo.uri: photo for photo in reversed(given)}
+            return [first[uri] for uri in self._photos.add_new(photo.uri for photo in given)]
         pairs = {f"{photo.uri}\n{photo.side}": photo for photo in given}
         new = [pairs[pair] for pair in self._pairs.add_new(pairs)]
         fronts = set(self._photos.add_new(photo.uri for photo in new))

@@ -1,7 +1,14 @@
-"""Glob patterns over names with "/" between their parts, for folders and object stores alike."""
+"""Glob patterns over names with "/" between their parts, for folders and object stores alike, and braces."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+
+import bracex
+
+from facerecon_ray.errors import InputError
+
+MOST_ALTERNATIVES = 1_000_000
+"""Names that a pattern with braces may stand for."""
 
 _WILDCARDS = "*?["
 _ANY_DEPTH = "**"
@@ -10,6 +17,23 @@ _ANY_DEPTH = "**"
 def has_wildcard(name: str) -> bool:
     """Whether a name is to be read as a pattern."""
     return any(character in name for character in _WILDCARDS)
+
+
+def expand_braces(name: str) -> list[str]:
+    """Names that one with {a,b} or {000..999} in it stands for, as in bash; none if there is nothing of that in it.
+
+    Raises
+    ------
+    InputError
+        when there are too many
+    """
+    if "{" not in name:
+        return []
+    try:
+        names = bracex.expand(name, keep_escapes=True, limit=MOST_ALTERNATIVES)
+    except bracex.ExpansionLimitException:
+        raise InputError(f"{name}: it stands for more than {MOST_ALTERNATIVES:,} names") from None
+    return names if len(names) > 1 else []
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from facerecon_ray.errors import InputError
-from facerecon_ray.storage.photos.inputs import listed_photo
+from facerecon_ray.storage.photos.input_names import listed_photo
 from facerecon_ray.storage.photos.photo_lists import read_person_list
 
 _NAME = re.compile(r"\w[\w .@+-]{0,99}")

@@ -5,10 +5,10 @@ from itertools import chain
 
 from facerecon_ray.errors import InputError
 from facerecon_ray.storage.photos.known_photos import PlannedPhoto
-from facerecon_ray.storage.uris import CLIP_SUFFIXES, PHOTO_SUFFIXES
+from facerecon_ray.storage.uris import ARCHIVE_SUFFIX, CLIP_SUFFIXES, PHOTO_SUFFIXES
 
-Found = Iterator[str] | Iterator[PlannedPhoto] | Iterator[str | None]
-"""URIs of photos, or pairs of them, and None for each other file."""
+Found = Iterator[str] | Iterator[PlannedPhoto] | Iterator[str | PlannedPhoto | None]
+"""URIs of photos, or what is known of them, and None for each other file."""
 
 
 class PhotoListing:
@@ -35,7 +35,7 @@ class PhotoListing:
         return (photo.uri for photo in self._photos)
 
     def planned(self) -> Iterator[PlannedPhoto]:
-        """The same, with their side photos."""
+        """The same, with all that is known of them."""
         return self._photos
 
     def require_one(self) -> None:
@@ -50,7 +50,10 @@ class PhotoListing:
         if first is None:
             passed_over = f" (other files passed over: {self.ignored})" if self.ignored else ""
             photos, clips = (", ".join(sorted(suffixes)) for suffixes in (PHOTO_SUFFIXES, CLIP_SUFFIXES))
-            raise InputError(f"{self._where}: no photo found{passed_over}. Photos end in {photos}; clips in {clips}")
+            raise InputError(
+                f"{self._where}: no photo found{passed_over}. Photos end in {photos}; clips in {clips}; "
+                f"archives in {ARCHIVE_SUFFIX}"
+            )
         self._photos = chain([first], self._photos)
 
     def _count(self, found: Found) -> Iterator[PlannedPhoto]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from facerecon_ray.errors import InputError
-from facerecon_ray.storage.uris import is_clip_name, is_photo_name, split_frame
+from facerecon_ray.storage.uris import is_archive_name, is_clip_name, is_photo_name, split_fragment
 
 LIST_COLUMN = "photo_uri"
 PAIR_COLUMNS = ("front", "side")
@@ -211,8 +211,8 @@ def _header(where: str, line: str, wanted: tuple[str, ...], advice: str) -> tupl
 
 
 def _names_file(cell: str) -> bool:
-    name, _ = split_frame(cell.strip())
-    return "/" in name or is_photo_name(name) or is_clip_name(name)
+    name, _ = split_fragment(cell.strip())
+    return "/" in name or is_photo_name(name) or is_clip_name(name) or is_archive_name(name)
 
 
 def _column(where: str, names: list[str]) -> int:

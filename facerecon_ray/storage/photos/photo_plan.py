@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import pyarrow as pa
@@ -16,18 +17,22 @@ import pyarrow.parquet as pq
 from facerecon_ray.errors import OutputError, StorageError
 from facerecon_ray.storage.layout import PLAN
 from facerecon_ray.storage.objects import ObjectStore
-from facerecon_ray.storage.photos.known_photos import PlannedPhoto
+from facerecon_ray.storage.photos.known_photos import PlannedPhoto, Span
 
 SMALLEST_SHARD = 16
 _OBJECT = re.compile(rf"{PLAN}/photos-\d+\.parquet")
 # Of the photos before it, so that a lost shard is a small part of the work however large the job is.
 _SHARE_OF_A_SHARD = 128
 
+SPAN = pa.struct([("start", pa.int64()), ("size", pa.int64()), ("version", pa.string())])
+"""Where in its archive a photo lies, as a column; null for a photo that is a file of its own, or was only named."""
+
 _SCHEMA = pa.schema(
     [
         pa.field("shard", pa.int32(), nullable=False),
         pa.field("photo_uri", pa.string(), nullable=False),
-        pa.field("side_photo_uri", pa.string()),  # plans of earlier versions lack it
+        pa.field("side_photo_uri", pa.string()),  # plans of earlier versions lack it, and what follows
+        pa.field("span", SPAN),
     ]
 )
 
@@ -40,17 +45,20 @@ class Shard:
     first   place of its first photo in the plan, from 0
     photos  URIs
     sides   URIs of their side photos, if they are pairs
+    spans   where in their archives they lie, if any do
     """
 
     number: int
     first: int
     photos: tuple[str, ...]
     sides: tuple[str, ...] = ()
+    spans: tuple[Span | None, ...] = ()
 
     @property
     def planned(self) -> list[PlannedPhoto]:
-        """Its photos, with their side photos."""
-        return list(map(PlannedPhoto, self.photos, self.sides)) if self.sides else list(map(PlannedPhoto, self.photos))
+        """Its photos, with all that is known of them."""
+        columns = (self.photos, self.sides or repeat(""), self.spans or repeat(None))
+        return [PlannedPhoto(*photo) for photo in zip(*columns, strict=False)]
 
 
 @dataclass(frozen=True)
@@ -95,8 +103,8 @@ class PhotoPlan:
         """Photos of the next shard but `places` photos: small at first, then growing with the photos before it."""
         return min(self._largest, max(SMALLEST_SHARD, (self._photos + places) // _SHARE_OF_A_SHARD))
 
-    def add(self, photos: Sequence[str], sides: Sequence[str] = ()) -> PlanObject:
-        """Add photos, of pairs with the side photos, as shards; the last shard is shorter where they do not fill it.
+    def add(self, photos: Sequence[PlannedPhoto]) -> PlanObject:
+        """Add photos as shards; the last shard is shorter where they do not fill it.
 
         Raises
         ------
@@ -109,8 +117,9 @@ class PhotoPlan:
         file = io.BytesIO()
         columns = [
             pa.array(numbers),
-            pa.array(photos),
-            pa.array(sides, pa.string()) if sides else pa.nulls(len(photos), pa.string()),
+            pa.array([photo.uri for photo in photos]),
+            pa.array([photo.side or None for photo in photos], pa.string()),
+            pa.array([photo.span and photo.span._asdict() for photo in photos], SPAN),
         ]
         pq.write_table(pa.table(columns, schema=_SCHEMA), file, compression="zstd")
         if not self._store.write_if_absent(name, file.getvalue()):
@@ -147,6 +156,9 @@ class PhotoPlan:
 def _shards(part: PlanObject, table: pa.Table) -> Iterator[Shard]:
     uris = table["photo_uri"].to_pylist()
     sides = table["side_photo_uri"].to_pylist() if table["side_photo_uri"].null_count < len(uris) else []
+    found = table["span"].to_pylist() if table["span"].null_count < len(uris) else []
+    spans = [span and Span(**span) for span in found]
     starts = np.flatnonzero(np.diff(table["shard"].to_numpy(), prepend=-1)).tolist()
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(uris)], strict=True)):
-        yield Shard(part.shard + number, part.first + start, tuple(uris[start:end]), tuple(sides[start:end]))
+        columns = (tuple(column[start:end]) for column in (uris, sides, spans))
+        yield Shard(part.shard + number, part.first + start, *columns)

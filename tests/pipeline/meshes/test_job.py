@@ -1,12 +1,14 @@
 """Meshes copied out of outputs, and made of rows and photos: the same bytes as the job's own."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -95,6 +97,24 @@ def test_meshes_made_of_rows_are_the_jobs_own_to_the_byte_and_made_once(job: Pat
         ("meshes/pair.jpg/0.glb", str(job / "photos/pair.jpg"), 0),
         ("meshes/pair.jpg/1.glb", str(job / "photos/pair.jpg"), 1),
     ]
+
+
+def test_meshes_are_made_of_photos_in_archives_too(job: Path, tmp_path: Path) -> None:
+    subprocess.run(["tar", "cf", tmp_path / "photos.tar", "large.jpg", "pair.jpg"], cwd=job / "photos", check=True)
+    rows = pq.read_table(job / "rows" / "manifest")
+    uris = [uri.replace(f"{job}/photos/", f"{tmp_path}/photos.tar#") for uri in rows["photo_uri"].to_pylist()]
+    source = OutputFolder(str(tmp_path / "rows"))
+    Manifest(source).write(0, rows.set_column(0, MANIFEST_SCHEMA.field(0), pa.array(uris)))
+    record = load_record(OutputFolder(str(job / "rows")).store)
+    assert record
+    save_record(source, record.model_copy(update={"photo_root": str(tmp_path)}))
+    done, lines = export(tmp_path / "rows", tmp_path / "to")
+    assert (done.made, lines) == (3, [])
+    made = {
+        name: (tmp_path / "to/meshes/photos.tar~" / name).read_bytes()
+        for name in ("large.jpg/0.glb", "pair.jpg/1.glb")
+    }
+    assert made.items() <= {name.removeprefix("meshes/"): mesh for name, mesh in meshes(job / "full").items()}.items()
 
 
 def test_meshes_of_a_condition_are_copied_into_a_bucket(job: Path, seaweed: S3Server) -> None:

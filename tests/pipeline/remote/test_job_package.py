@@ -106,6 +106,8 @@ def test_a_list_of_photos_of_this_machine_is_refused(pack, tmp_path: Path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"input": "photos.tar"}, "'input': photos.tar is an archive of this machine, and too large to travel"),
+        ({"input": "{0..9}.tar"}, r"'input': \{0\.\.9\}\.tar is no file that could travel"),
         ({"input": "photos"}, "'input': photos is no file that could travel.*use s3://"),
         ({"output": "out"}, "'output': out, a folder of this machine; use s3://"),
         ({"output": "mine.yaml"}, "'output': mine.yaml, a folder of this machine"),
@@ -135,6 +137,7 @@ def test_a_list_of_photos_of_this_machine_is_refused(pack, tmp_path: Path):
     ],
 )
 def test_what_cannot_work_on_a_cluster_is_refused_here(pack, settings: dict, message: str):
+    Path("photos.tar").write_bytes(b"x")
     with pytest.raises(SettingsError, match=message):
         pack({**PLACES, **settings})
 

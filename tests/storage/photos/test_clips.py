@@ -84,12 +84,12 @@ def test_a_clip_in_a_bucket_is_read_in_places_and_never_as_a_whole(
     asked: list[int] = []
     read_range = type(store).read_range
 
-    def counted(self: object, name: str, start: int, end: int) -> bytes:
+    def counted(self: object, name: str, start: int, end: int, etag: str) -> bytes:
         asked.append(end - start)
-        return read_range(self, name, start, end)
+        return read_range(self, name, start, end, etag)
 
     monkeypatch.setattr(type(store), "read_range", counted)
     assert read([*frames, f"{root}/gone.mp4#t=0.000"], s3=seaweed.settings) == [0, 5, 10, "the object does not exist"]
     assert 0 < sum(asked) < 4_000_000
-    with open_object(store, "cut.mp4") as file:
+    with open_object(store, store.find("cut.mp4")) as file:
         assert file.read() == (folder / "c.mov").read_bytes() and file.seek(-5, 2) == 895 and len(file.read(99)) == 5

@@ -4,7 +4,7 @@ import pytest
 
 from facerecon_ray.errors import OutputError, StorageError
 from facerecon_ray.storage.objects import open_store
-from facerecon_ray.storage.photos.known_photos import KnownPhotos
+from facerecon_ray.storage.photos.known_photos import KnownPhotos, PlannedPhoto
 from facerecon_ray.storage.photos.photo_plan import PhotoPlan
 
 
@@ -12,9 +12,13 @@ def uris(start: int, end: int) -> list[str]:
     return [f"s3://bucket/{number:07d}.jpg" for number in range(start, end)]
 
 
+def photos(start: int, end: int) -> list[PlannedPhoto]:
+    return list(map(PlannedPhoto, uris(start, end)))
+
+
 def test_shards_are_small_at_first_and_grow_with_the_job(tmp_path: Path):
     plan = PhotoPlan(open_store(tmp_path), 256)
-    part = plan.add(uris(0, 40_000))
+    part = plan.add(photos(0, 40_000))
     sizes = [len(shard.photos) for shard in plan.shards(part)]
     assert sum(sizes) == 40_000 and part.shards == len(sizes)
     assert set(sizes[:100]) == {16} and sizes[-2] == 256 and sizes == sorted(sizes[:-1]) + sizes[-1:]
@@ -26,7 +30,7 @@ def test_shards_are_small_at_first_and_grow_with_the_job(tmp_path: Path):
 
 def test_a_plan_with_a_hole_or_an_empty_object_is_refused_and_other_files_are_none(tmp_path: Path):
     plan = PhotoPlan(open_store(tmp_path), 256)
-    first, second = (tmp_path / plan.add(uris(start, start + 20)).name for start in (0, 20))
+    first, second = (tmp_path / plan.add(photos(start, start + 20)).name for start in (0, 20))
     for name in ("._photos-00000000.parquet", ".DS_Store", "photos-00000000 (1).parquet"):
         (tmp_path / "plan" / name).write_bytes(b"x")
     assert [part.photos for part, _ in PhotoPlan(open_store(tmp_path), 16).stored()] == [20, 20]
@@ -40,7 +44,7 @@ def test_a_plan_with_a_hole_or_an_empty_object_is_refused_and_other_files_are_no
 
 def test_a_plan_that_was_added_to_is_read_back_in_order(tmp_path: Path):
     plan = PhotoPlan(open_store(tmp_path), 256)
-    added = [plan.add(uris(0, 20)), plan.add(uris(20, 25)), plan.add(uris(25, 60))]
+    added = [plan.add(photos(0, 20)), plan.add(photos(20, 25)), plan.add(photos(25, 60))]
     again = PhotoPlan(open_store(tmp_path), 16)
     stored = list(again.stored())
     assert [part for part, _ in stored] == added
@@ -49,14 +53,14 @@ def test_a_plan_that_was_added_to_is_read_back_in_order(tmp_path: Path):
     assert [len(shard.photos) for shard in shards] == [16, 4, 5, 16, 16, 3]
     assert [photo for shard in shards for photo in shard.photos] == uris(0, 60)
     assert [shard.first for shard in shards] == [0, 16, 20, 25, 41, 57]
-    assert again.add(uris(60, 61)).shard == 6
+    assert again.add(photos(60, 61)).shard == 6
 
 
 def test_two_runs_cannot_both_add_the_same_shards(tmp_path: Path):
     first, second = PhotoPlan(open_store(tmp_path), 256), PhotoPlan(open_store(tmp_path), 256)
-    first.add(uris(0, 3))
+    first.add(photos(0, 3))
     with pytest.raises(OutputError, match="another run"):
-        second.add(uris(0, 3))
+        second.add(photos(0, 3))
 
 
 def test_a_damaged_plan_is_named(tmp_path: Path):
