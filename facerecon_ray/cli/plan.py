@@ -45,10 +45,11 @@ def plan(
     ] = None,
     assignments: AssignmentsOption = None,
 ) -> None:
-    """Show stages, workers, bottleneck, photos a second, hours and cost on a cluster, by default this machine."""
+    """Show stages, workers, bottleneck, hours, cost and the output's objects on a cluster, by default this machine."""
     from facerecon_ray.config.reconstruct import ReconstructJob
     from facerecon_ray.config.settings import load_job
     from facerecon_ray.errors import SettingsError
+    from facerecon_ray.pipeline.capacity.object_count import describe_objects
     from facerecon_ray.pipeline.capacity.sizing import size_stages
     from facerecon_ray.pipeline.capacity.throughput import forecast
     from facerecon_ray.pipeline.stage_plan import fused, outline
@@ -67,6 +68,7 @@ def plan(
     if outlook.problem:
         raise SettingsError(outlook.problem)
     _print_outlook(outlook, photos, cost_per_hour, cluster.gpu_type)
+    out.print(describe_objects(job, photos, faces_per_photo))
 
 
 def _names(stage: "SizedStage") -> list[str]:

@@ -33,7 +33,7 @@ facerecon reconstruct photos/ --people --output out
 
 facerecon reconstruct photos/ --no-meshes --set export.previews=false --output rows
 
-facerecon reconstruct s3://bucket/photos --output s3://bucket/meshes
+facerecon reconstruct s3://bucket/photos --output s3://bucket/meshes --pack shard
 
 facerecon reconstruct 's3://bucket/{00000..00999}.tar' --output s3://bucket/meshes
 
@@ -88,6 +88,10 @@ def reconstruct(
             show_default=False,
         ),
     ] = None,
+    pack: Annotated[
+        Literal["none", "shard"] | None,
+        typer.Option(help="shard: one tar for the meshes and previews of many photos, in place of a file for each."),
+    ] = None,
     people: Annotated[
         bool,
         typer.Option("--people", help="Store what `facerecon people` needs: biometric data, see docs/privacy.md."),
@@ -119,6 +123,7 @@ def reconstruct(
         "export.format": mesh_format,
         "export.topology": topology,
         "export.meshes": meshes,
+        "export.pack": pack,
         "people.enabled": people or None,
         "limit": limit,
         "s3.endpoint_url": endpoint_url,
@@ -161,15 +166,18 @@ def _prepare(
 def _describe(prepared: "PreparedJob") -> None:
     from facerecon_ray.cli.plan import pools_table
     from facerecon_ray.cluster.nodes import this_machine
+    from facerecon_ray.pipeline.capacity.object_count import describe_objects
     from facerecon_ray.pipeline.capacity.sizing import size_stages
     from facerecon_ray.pipeline.capacity.throughput import forecast
     from facerecon_ray.pipeline.preparation import describe_photos
     from facerecon_ray.pipeline.stage_plan import fused, outline
 
-    describe_photos(err, prepared, *prepared.count())
+    photos, done = prepared.count()
+    describe_photos(err, prepared, photos, done)
     machine = this_machine()
     stages = size_stages(fused(outline(prepared.job), machine), machine, strict=False)
     out.print(pools_table(stages, forecast(stages, machine)))
+    out.print(describe_objects(prepared.job, photos))
     out.print(f"Would write to {prepared.output.uri}; nothing was written.", markup=False)
 
 

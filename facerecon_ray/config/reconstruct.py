@@ -96,6 +96,18 @@ class ExportSettings(Settings):
     """Write a mesh of every face. Without, the manifest's rows are what comes out, and `facerecon export` makes meshes
     of them later, with method fitted."""
 
+    pack: Literal["none", "shard"] = "none"
+    """shard: one tar for all meshes and previews of a shard, in WebDataset's layout, in place of a file for each; the
+    manifest has their places in it. For buckets, where many small objects are slow and dear."""
+
+    @model_validator(mode="after")
+    def _packs_hold_something(self) -> Self:
+        if self.pack == "shard" and not (self.meshes or self.previews):
+            raise ValueError(
+                "pack: with meshes and previews both false there is nothing to pack; leave out export.pack"
+            )
+        return self
+
     @property
     def vertices(self) -> Literal["smooth", "dense", "model"]:
         """The topology, auto resolved."""

@@ -1,10 +1,12 @@
 """Collects rows as they arrive and writes the manifest, each shard as a whole."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from facerecon_ray.pipeline.shard_packs import ShardPacks
 from facerecon_ray.pipeline.shard_work import ShardWork
 from facerecon_ray.storage.manifest import FAULTS, Manifest
 from facerecon_ray.storage.schema import MANIFEST_SCHEMA
@@ -12,15 +14,20 @@ from facerecon_ray.storage.schema import MANIFEST_SCHEMA
 POSITION = "position"
 """Column beside those of the manifest: the photo's place in the plan."""
 
+SHARD = "shard"
+"""Column on the way through the stages: number of the photo's shard in the plan."""
+
+Recorded = Callable[[int], object]
+"""Is told of photos whose rows are in the manifest now; where files go into packs, from another thread."""
+
 
 @dataclass(frozen=True)
 class Arrived:
-    """Photos that became complete, their rows by outcome, and photos whose rows are in the manifest now."""
+    """Photos that became complete, and their rows by outcome."""
 
     photos: int = 0
     faces: int = 0
     failed: int = 0
-    recorded: int = 0
 
 
 @dataclass
@@ -47,10 +54,16 @@ class ManifestWriter:
     """Writes the part of a shard when all of its photos are there.
 
     The faces of a photo arrive in any order, in different batches, and after a fault perhaps twice.
+
+    Parameters
+    ----------
+    manifest : which is written
+    packs : where the files of faces go into packs, which are made while other rows arrive
     """
 
-    def __init__(self, manifest: Manifest) -> None:
-        self._manifest = manifest
+    def __init__(self, manifest: Manifest, packs: ShardPacks | None = None) -> None:
+        self._manifest, self._packs = manifest, packs
+        self._closing: dict[int, Future[None]] = {}
         self._open: dict[int, _OpenShard] = {}
         self._shard_of: dict[int, int] = {}
 
@@ -59,10 +72,11 @@ class ManifestWriter:
         self._open[work.shard.number] = _OpenShard(work)
         self._shard_of.update(dict.fromkeys(work.places(), work.shard.number))
 
-    def add(self, rows: pa.Table) -> Arrived:
+    def add(self, rows: pa.Table, recorded: Recorded = lambda photos: None) -> Arrived:
         """Take rows in, and write the parts of shards that are complete."""
+        self._note_closed()
         arrived: list[pa.Table] = []
-        photos = recorded = 0
+        photos = 0
         columns = (rows[name].to_pylist() for name in (POSITION, "face_count", "face_index"))
         tables = rows.select(MANIFEST_SCHEMA.names)
         for row, (place, face_count, face_index) in enumerate(zip(*columns, strict=True)):
@@ -76,22 +90,36 @@ class ManifestWriter:
                 arrived += shard.complete[place]
                 photos += 1
                 del shard.incomplete[place]
-                recorded += self._close_if_complete(shard)
+                self._close_if_complete(shard, recorded)
         status = [row["status"][0].as_py() for row in arrived]
-        return Arrived(photos, status.count("ok"), sum(map(status.count, FAULTS)), recorded)
+        return Arrived(photos, status.count("ok"), sum(map(status.count, FAULTS)))
+
+    def settle(self) -> None:
+        """Wait for the packs that are being made; how that went is told by the next call of another kind."""
+        wait(self._closing.values())
 
     def unfinished(self) -> list[ShardWork]:
         """What was announced and is not all there, with what is there kept."""
+        self.settle()
+        self._note_closed()
         return [shard.work.after(shard.rows(), set(shard.complete)) for shard in self._open.values()]
 
     def begun(self) -> list[int]:
-        """Numbers of the shards of which some new photos are complete, but not all."""
-        return [number for number, shard in self._open.items() if shard.complete]
+        """Numbers of the shards of which some new photos are complete and not in the manifest."""
+        self.settle()
+        closed = [number for number, closing in self._closing.items() if closing.exception() is None]
+        return [number for number, shard in self._open.items() if shard.complete and number not in closed]
 
     def flush(self) -> None:
         """Write what is complete of shards that are not."""
-        for number in self.begun():
-            self._manifest.write(number, self._open[number].rows())
+        begun = {number: self._open[number].rows() for number in self.begun()}
+        if self._packs:
+            closing = [self._packs.begin(number, rows) for number, rows in begun.items()]
+            for future in closing:
+                future.result()
+            return
+        for number, rows in begun.items():
+            self._manifest.write(number, rows)
 
     def forget(self, numbers: Iterable[int]) -> None:
         """Take back the announcement of shards."""
@@ -99,10 +127,21 @@ class ManifestWriter:
             for place in self._open.pop(number).work.places():
                 del self._shard_of[place]
 
-    def _close_if_complete(self, shard: _OpenShard) -> int:
-        """Photos of a shard that is written now, 0 when some are missing still."""
+    def _close_if_complete(self, shard: _OpenShard, recorded: Recorded) -> None:
+        """Write the part of a shard when nothing is missing."""
         if len(shard.complete) < len(shard.work.todo):
-            return 0
-        self._manifest.write(shard.work.shard.number, shard.rows())
-        self.forget([shard.work.shard.number])
-        return len(shard.complete)
+            return
+        number, photos = shard.work.shard.number, len(shard.complete)
+        if self._packs:
+            self._closing[number] = self._packs.begin(number, shard.rows(), lambda: recorded(photos))
+            return
+        self._manifest.write(number, shard.rows())
+        self.forget([number])
+        recorded(photos)
+
+    def _note_closed(self) -> None:
+        """Let go of shards whose packs are made; raises what kept one from being made."""
+        for number in [number for number, closing in self._closing.items() if closing.done()]:
+            self._closing[number].result()
+            del self._closing[number]
+            self.forget([number])

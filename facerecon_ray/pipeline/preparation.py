@@ -63,6 +63,7 @@ class PreparedJob:
             photo_root=self.record.photo_root,
             mesh_suffix=self.job.export.format,
             viewer_photos=self.job.report.gallery_faces,
+            pack=self.job.export.pack,
         )
 
     def count(self) -> tuple[int, int]:
@@ -149,6 +150,8 @@ def _result_settings(job: ReconstructJob) -> dict[str, Any]:
     # Runs of earlier versions have no such settings.
     if not job.pairs:
         del settings["pairs"]
+    if job.export.pack == "none":
+        del settings["export"]["pack"]
     if job.export.meshes:
         del settings["export"]["meshes"]
     if not job.people.enabled:

@@ -10,12 +10,14 @@ from facerecon_ray.errors import OutputError, StoreUnavailableError
 from facerecon_ray.pipeline.manifest_writer import ManifestWriter
 from facerecon_ray.pipeline.photo_source import Earlier, PhotoSource
 from facerecon_ray.pipeline.preparation import PreparedJob
+from facerecon_ray.pipeline.shard_packs import ShardPacks
 from facerecon_ray.pipeline.stage_plan import plan_stages
 from facerecon_ray.pipeline.waves import Plan, Waves
 from facerecon_ray.report.gallery import write_gallery
 from facerecon_ray.report.run_report import write_run_report
 from facerecon_ray.storage.manifest import Manifest, Totals
 from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.packs import clean
 from facerecon_ray.storage.photos.photo_plan import PhotoPlan
 from facerecon_ray.storage.run_lock import claimed
 from facerecon_ray.storage.run_record import Run, RunRecord, load_record, save_record
@@ -60,7 +62,10 @@ def run_reconstruct(
         record = prepared.record.model_copy(update={"runs": [*map(_ended, prepared.record.runs), run]})
         save_record(output, record)
         manifest = Manifest(output)
-        writer = ManifestWriter(manifest)
+        packs = ShardPacks(output, job.s3, check) if job.export.pack == "shard" else None
+        if packs:
+            clean(output, manifest)
+        writer = ManifestWriter(manifest, packs)
         source = PhotoSource(
             prepared.listing,
             PhotoPlan(output.store, job.shard_photos),
@@ -86,6 +91,8 @@ def run_reconstruct(
             if is_reachable:
                 check()
                 _keep_open_shards(writer, record, output)
+                if packs:
+                    output.clear_pieces()
                 totals = _count(record, manifest)
                 run.outcome = "failed" if totals.fruitless else run.outcome
                 save_record(output, record)

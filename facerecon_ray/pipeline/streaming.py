@@ -13,7 +13,7 @@ from facerecon_ray.pipeline.capacity.actor_pools import pool_options
 from facerecon_ray.pipeline.capacity.pools import Pools
 from facerecon_ray.pipeline.capacity.sized_stage import Pool, SizedStage
 from facerecon_ray.pipeline.ledger import start_ledger
-from facerecon_ray.pipeline.manifest_writer import POSITION, Arrived, ManifestWriter
+from facerecon_ray.pipeline.manifest_writer import POSITION, SHARD, Arrived, ManifestWriter
 from facerecon_ray.pipeline.shard_work import ShardWork
 from facerecon_ray.pipeline.stalls import StallWatch
 from facerecon_ray.pipeline.workers import worker_class
@@ -52,13 +52,13 @@ def stream(
     """
     photos = pa.concat_tables(map(_table, works))
     ledger = start_ledger(window(pools.stages, works), batch_seconds)
-    with StallWatch(ledger, pools).watching():
-        for rows in arriving(build_dataset(photos, pools.stages, ledger)):
-            check()
-            arrived = writer.add(rows)
-            if arrived.recorded:
-                ledger.record.remote(arrived.recorded)
-            count(arrived)
+    try:
+        with StallWatch(ledger, pools).watching():
+            for rows in arriving(build_dataset(photos, pools.stages, ledger)):
+                check()
+                count(writer.add(rows, ledger.record.remote))
+    finally:
+        writer.settle()
 
 
 def build_dataset(photos: pa.Table, stages: list[SizedStage], ledger: Any) -> "ray.data.Dataset":
@@ -98,7 +98,9 @@ def window(stages: list[SizedStage], works: Sequence[ShardWork]) -> int:
 
 def _table(work: ShardWork) -> pa.Table:
     photos, places = work.photos(), work.places()
-    columns = {"photo_uri": photos, POSITION: places, "status": [OK] * len(photos), "error": [""] * len(photos)}
+    count = len(photos)
+    columns = {"photo_uri": photos, POSITION: places, "status": [OK] * count, "error": [""] * count}
+    columns[SHARD] = [work.shard.number] * count
     columns["span"] = pa.array([span and span._asdict() for span in work.spans()], SPAN)
     if sides := work.sides():
         columns["side_photo_uri"] = sides

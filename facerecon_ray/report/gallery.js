@@ -42,6 +42,7 @@ function show() {
   at("stage").append(frame);
   at("title").textContent = card.querySelector(".name").textContent.replace(/face \d+$/, " · $&");
   at("details").textContent = card.querySelector(".values").textContent.trim().replace(/\s+/g, " ");
+  at("mesh").hidden = !card.dataset.mesh;
   at("mesh").href = card.dataset.mesh;
   if (!dialog.open) dialog.showModal();
 }

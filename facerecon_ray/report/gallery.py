@@ -5,6 +5,7 @@ In a bucket it opens once OUT is downloaded, or served with its folders.
 OUT/index.html                        the page
 OUT/viewer/viewer.html                trimesh's viewer (three.js), once for all faces
 OUT/viewer/<photo key>/<index>.js     a face for it; scripts, because a page from file:// may not read other files
+OUT/previews/<photo key>/<index>.jpg  pictures of the faces shown; of those in packs, which no page can read, copies
 """
 
 import base64
@@ -26,16 +27,18 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from facerecon_ray.errors import StorageError
-from facerecon_ray.storage.layout import GALLERY, VIEWER
+from facerecon_ray.storage.layout import GALLERY, PREVIEWS, VIEWER
 from facerecon_ray.storage.manifest import FORGOTTEN, Manifest, Totals
 from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.packs import file_columns, is_packed, read_face_file
 from facerecon_ray.storage.run_record import load_record
 from facerecon_ray.storage.uris import as_bytes, name_of
 
 VIEWER_PAGE = f"{VIEWER}/viewer.html"
 
 _COLUMNS = [
-    *("photo_uri", "face_index", "status", "error", "pose", "fit_error", "quality", "mesh_uri", "preview_uri"),
+    *("photo_uri", "face_index", "status", "error", "pose", "fit_error", "quality"),
+    *(*file_columns("mesh"), *file_columns("preview")),
     *("side_photo_uri", "rotated_yaw", "side_distance"),
 ]
 _WITHOUT_MESH = ~pc.field("status").isin(["ok", FORGOTTEN])
@@ -116,21 +119,23 @@ def _rows(manifest: Manifest, condition: pc.Expression) -> Iterator[dict[str, An
 
 
 def _face_name(uri: str) -> str:
-    """<photo key>/<face index> of a mesh or a preview, which lies in a folder of its kind."""
-    return uri.partition("/")[2].rpartition(".")[0]
+    """<photo key>/<face index> of a mesh or a preview, which lies in a folder of its kind, or in a pack."""
+    return uri.partition("#" if is_packed(uri) else "/")[2].rpartition(".")[0]
 
 
 def _card(output: OutputFolder, row: dict[str, Any]) -> str:
     pose, fit_error = row["pose"] or {}, row["fit_error"]
     name = _row_name(row)
-    target = f"#face={quote(row['name'])}" if row["viewable"] else _link(row["preview_uri"] or row["mesh_uri"])
+    mesh = _link_of(row["mesh_uri"])
+    preview, picture = _picture(output, row)
+    target = f"#face={quote(row['name'])}" if row["viewable"] else preview or mesh
     values = {
         "face": row["name"] if row["viewable"] else "",
         "name": name.lower(),
         "yaw": _number(pose.get("yaw"), 2),
         "quality": _number(row["quality"], 4),
         "fit": _number(fit_error, 4),
-        "mesh": _link(row["mesh_uri"]),
+        "mesh": mesh,
     }
     data = " ".join(f'data-{key}="{html.escape(value)}"' for key, value in values.items())
     angles = " ".join(
@@ -139,20 +144,27 @@ def _card(output: OutputFolder, row: dict[str, Any]) -> str:
     fit = _number(fit_error * 100, 1, " %") if fit_error is not None else ""
     link = f'href="{html.escape(target)}" ' if target else ""
     return f"""<a class="card" {link}{data}>
-{_picture(output, row["preview_uri"])}
+{picture}
 <span class="name" title="{html.escape(_row_title(row))}">{html.escape(name)}<i>face {row["face_index"]}</i></span>
 <span class="values">{angles}
 <span>quality <b>{_number(row["quality"], 2)}</b></span> <span>fit error <b>{fit}</b></span>{_side(row)}
 </span></a>"""
 
 
-def _picture(output: OutputFolder, uri: str | None) -> str:
+def _picture(output: OutputFolder, row: dict[str, Any]) -> tuple[str, str]:
+    """Link to a face's preview, and the picture as it is shown; a preview in a pack becomes a file of its own."""
     try:
-        width, height = Image.open(io.BytesIO(output.store.read(uri or ""))).size
+        data = read_face_file(output.store, row, "preview")
+        width, height = Image.open(io.BytesIO(data)).size
     except (StorageError, OSError):
-        return '<span class="blank">no preview</span>'
+        return _link_of(row["preview_uri"]), '<span class="blank">no preview</span>'
+    uri = row["preview_uri"]
+    if is_packed(uri):
+        uri = f"{PREVIEWS}/{row['name']}.jpg"
+        output.write(uri, data)
     wide = " data-wide" if width > _WIDE_PREVIEW * height else ""
-    return f'<img src="{html.escape(_link(uri))}" width="{width}" height="{height}" loading="lazy" alt=""{wide}>'
+    link = _link(uri)
+    return link, f'<img src="{html.escape(link)}" width="{width}" height="{height}" loading="lazy" alt=""{wide}>'
 
 
 def _problem(row: dict[str, Any]) -> str:
@@ -206,9 +218,14 @@ def display(name: str) -> str:
     return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
-def _link(uri: str | None) -> str:
+def _link(uri: str) -> str:
     """Relative URL of a file in the output folder."""
-    return quote(uri or "")
+    return quote(uri)
+
+
+def _link_of(uri: str | None) -> str:
+    """Relative URL of a face's file, "" where it has none or it lies in a pack."""
+    return _link(uri) if uri and not is_packed(uri) else ""
 
 
 def _number(value: float | None, digits: int, unit: str = "") -> str:

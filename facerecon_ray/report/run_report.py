@@ -22,6 +22,7 @@ from facerecon_ray.storage.layout import RUN_REPORT
 from facerecon_ray.storage.manifest import Manifest, Totals
 from facerecon_ray.storage.manifest_query import Conditions, FailureKind, failure_kinds
 from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.packs import file_columns, read_face_file
 from facerecon_ray.storage.run_record import Run, RunRecord, load_record
 from facerecon_ray.storage.schema import TIMED_STAGES
 from facerecon_ray.storage.uris import as_bytes, name_of
@@ -125,26 +126,29 @@ def _failures(kinds: Sequence[FailureKind]) -> str:
 
 def _worst(output: OutputFolder, manifest: Manifest) -> str:
     """The faces with the lowest quality, with small previews."""
-    worst: list[tuple[float, str, int, str]] = []
-    for table in manifest.tables(["photo_uri", "face_index", "status", "quality", "preview_uri"]):
+    worst: list[dict[str, Any]] = []
+    for table in manifest.tables(["photo_uri", "face_index", "status", "quality", *file_columns("preview")]):
         rows = (row for row in Conditions(status=("ok",)).select(table).to_pylist() if row["preview_uri"])
-        faces = ((row["quality"], row["photo_uri"], row["face_index"], row["preview_uri"]) for row in rows)
-        worst = heapq.nsmallest(_WORST_FACES, [*worst, *faces])
+        worst = heapq.nsmallest(_WORST_FACES, [*worst, *rows], key=_by_quality)
     figures = [
-        f'<figure><img src="{picture}" alt=""><figcaption>{html.escape(_printable(name_of(photo)))}, face {face}: '
-        f"quality {quality:.2f}</figcaption></figure>"
-        for quality, photo, face, preview in worst
-        if (picture := _small_picture(output, preview))
+        f'<figure><img src="{picture}" alt=""><figcaption>{html.escape(_printable(name_of(face["photo_uri"])))}, '
+        f"face {face['face_index']}: quality {face['quality']:.2f}</figcaption></figure>"
+        for face in worst
+        if (picture := _small_picture(output, face))
     ]
     if not figures:
         return ""
     return f'<section><h2>Lowest quality</h2><div class="faces">{"".join(figures)}</div></section>'
 
 
-def _small_picture(output: OutputFolder, name: str) -> str:
-    """A preview as a data: URL, "" when it is not there."""
+def _by_quality(row: dict[str, Any]) -> tuple[float, str, int]:
+    return row["quality"], row["photo_uri"], row["face_index"]
+
+
+def _small_picture(output: OutputFolder, face: dict[str, Any]) -> str:
+    """A face's preview as a data: URL, "" when it is not there."""
     try:
-        picture = Image.open(io.BytesIO(output.store.read(name))).convert("RGB")
+        picture = Image.open(io.BytesIO(read_face_file(output.store, face, "preview"))).convert("RGB")
     except (StorageError, OSError):
         return ""
     picture.thumbnail((_PREVIEW_WIDTH, _PREVIEW_WIDTH))

@@ -40,23 +40,44 @@ class FolderStore(ObjectStore):
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror}") from None
 
+    def read_range(self, name: str, start: int, end: int) -> bytes:
+        """See `ObjectStore.read_range`."""
+        path = self._path(name)
+        try:
+            with path.open("rb") as file:
+                file.seek(start)
+                data = file.read(end - start)
+        except (FileNotFoundError, NotADirectoryError):
+            raise MissingObjectError(f"{path} does not exist") from None
+        except OSError as error:
+            raise StorageError(f"cannot read {path}: {error.strerror}") from None
+        if len(data) != end - start:
+            raise StorageError(f"{path} ends before its byte {end:,}")
+        return data
+
     def write(self, name: str, data: bytes) -> None:
         """See `ObjectStore.write`."""
+        self.write_stream(name, (data,))
+
+    def write_stream(self, name: str, pieces: Iterable[bytes]) -> None:
+        """See `ObjectStore.write_stream`."""
         target = self._path(name)
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
         try:
-            _write_flushed(temporary, data)
+            _write_flushed(temporary, pieces)
             temporary.replace(target)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise StorageError(f"cannot write {target}: {error.strerror}") from None
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def write_if_absent(self, name: str, data: bytes) -> bool:
         """See `ObjectStore.write_if_absent`."""
         target = self._path(name)
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
         try:
-            _write_flushed(temporary, data)
+            _write_flushed(temporary, (data,))
             target.hardlink_to(temporary)
         except FileExistsError:
             return False
@@ -108,7 +129,7 @@ class FolderStore(ObjectStore):
                 return
 
     def delete_unfinished(self, folders: Iterable[str]) -> None:
-        """Delete files in these folders that killed writers have left; only while nobody writes."""
+        """See `ObjectStore.delete_unfinished`."""
         for folder in folders:
             with suppress(OSError):
                 for path in (self.folder / folder).iterdir():
@@ -136,9 +157,10 @@ def version_of(status: os.stat_result) -> str:
     return f"{status.st_mtime_ns:x}-{status.st_size:x}"
 
 
-def _write_flushed(path: Path, data: bytes) -> None:
+def _write_flushed(path: Path, pieces: Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        file.write(data)
+        for data in pieces:
+            file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -3,6 +3,7 @@
 Reconstruction    OUT/meshes/<photo key>/<face index>.glb      OUT/manifest/part-<shard>.parquet
                   OUT/previews/<photo key>/<face index>.jpg    OUT/plan/photos-<first shard>.parquet
                   OUT/viewer/<photo key>/<face index>.js       OUT/run.json, OUT/index.html, OUT/report.html
+                  in packs, in place of meshes and previews    OUT/packs/part-<shard>-<token>.tar
 People            PEOPLE/people.parquet, PEOPLE/people.json    PEOPLE/people/<person>.glb, .jpg, .js
                   PEOPLE/identities.parquet                    PEOPLE/people/part-<number>.parquet, viewer.html
                   PEOPLE/index.html
@@ -27,13 +28,14 @@ from facerecon_ray.storage.uris import (
 
 MESHES, PREVIEWS, VIEWER, MANIFEST, PLAN = "meshes", "previews", "viewer", "manifest", "plan"
 RUN_RECORD, GALLERY, RUN_REPORT = "run.json", "index.html", "report.html"
+PACKS, PIECES = "packs", "packs/pieces"
 PEOPLE, PEOPLE_FILES, PEOPLE_RECORD, IDENTITIES = "people.parquet", "people", "people.json", "identities.parquet"
 SHARDS, CARD, CONTACT_SHEET = "shards", "dataset.json", "preview.png"
 SAMPLES, FIGURES = "samples", "figures.json"
 EXPORT_RECORD, EXPORT_LIST = "export.json", "exported.parquet"
 
 RESULTS = {
-    RUN_RECORD: (MESHES, PREVIEWS, VIEWER, MANIFEST, PLAN),
+    RUN_RECORD: (MESHES, PREVIEWS, PACKS, VIEWER, MANIFEST, PLAN),
     PEOPLE_RECORD: (PEOPLE_FILES, PEOPLE, IDENTITIES),
     CARD: (SHARDS, CONTACT_SHEET),
     FIGURES: (SAMPLES,),

@@ -1,7 +1,7 @@
 """Object storage: named bytes in a folder or an S3 bucket, behind one small interface."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -59,12 +59,24 @@ class ObjectStore(ABC):
         """
 
     @abstractmethod
+    def read_range(self, name: str, start: int, end: int) -> bytes:
+        """Bytes of an object from one place to another; errors as those of `read`."""
+
+    @abstractmethod
     def write(self, name: str, data: bytes) -> None:
         """Write an object: afterwards it is there as a whole, or as it was before."""
 
     @abstractmethod
+    def write_stream(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Write an object of any size, as `write`; nothing is left of it when the pieces raise."""
+
+    @abstractmethod
     def write_if_absent(self, name: str, data: bytes) -> bool:
         """Write an object unless one of that name exists; whether it was written."""
+
+    @abstractmethod
+    def delete_unfinished(self, folders: Iterable[str]) -> None:
+        """Delete what killed writers have left in these folders; only while nobody writes."""
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[StoredObject]:

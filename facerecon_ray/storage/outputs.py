@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -9,15 +10,21 @@ from pathlib import Path
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import OutputError, StorageError, StoreUnavailableError
 from facerecon_ray.storage.folder_store import FolderStore
-from facerecon_ray.storage.layout import GALLERY, MANIFEST, MESHES, PLAN, PREVIEWS, RUN_REPORT, VIEWER
+from facerecon_ray.storage.layout import GALLERY, MANIFEST, MESHES, PACKS, PIECES, PLAN, PREVIEWS, RUN_REPORT, VIEWER
 from facerecon_ray.storage.objects import ObjectStore, as_bucket, open_store
 
 _TEMPORARY = r"(\.[0-9a-f]{16}\.tmp)?"
 _FACE_FILE = re.compile(rf"\.?(\d+\.(glb|obj|ply|jpg|png|js)|viewer\.html){_TEMPORARY}")
 _PART_FILE = re.compile(rf"\.?part-\d+\.parquet{_TEMPORARY}")
+_PACK_FILE = re.compile(rf"\.?(part-\d+-)?[0-9a-f]{{16}}\.tar{_TEMPORARY}")
 _PLAN_FILE = re.compile(rf"\.?photos-\d+\.parquet{_TEMPORARY}")
 # The manifest goes first: a photo it names counts as done, so its files must outlive it.
-_FOLDERS = {MANIFEST: _PART_FILE, PLAN: _PLAN_FILE, MESHES: _FACE_FILE, PREVIEWS: _FACE_FILE, VIEWER: _FACE_FILE}
+_FOLDERS = {
+    MANIFEST: _PART_FILE,
+    PLAN: _PLAN_FILE,
+    PACKS: _PACK_FILE,
+    **dict.fromkeys((MESHES, PREVIEWS, VIEWER), _FACE_FILE),
+}
 _PAGES = (GALLERY, RUN_REPORT)
 _THREADS = 16
 _DELETED_AT_ONCE = 1000
@@ -85,15 +92,39 @@ class OutputFolder:
         except StorageError as error:
             raise OutputError(f"{error}; the same command continues the run") from None
 
+    def write_stream(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Write a file of any size; as `write`, but what the pieces raise passes as it is."""
+        try:
+            self.store.write_stream(name, pieces)
+        except (StoreUnavailableError, OutputError):
+            raise
+        except StorageError as error:
+            raise OutputError(f"{error}; the same command continues the run") from None
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete files, many at a time."""
+        remaining = iter(names)
+        with ThreadPoolExecutor(_THREADS) as threads:
+            while some := list(islice(remaining, _DELETED_AT_ONCE)):
+                list(threads.map(self.store.delete, some))
+
     def clear(self) -> None:
         """Delete the results of an earlier run except its record, and nothing that a job did not write."""
         for folder, own_file in _FOLDERS.items():
-            if isinstance(self.store, FolderStore):
-                _delete_below(self.store.folder / folder, own_file)
-            else:
-                _delete_objects(self.store, f"{folder}/", own_file)
+            self._clear(folder, own_file)
         for page in _PAGES:
             self.store.delete(page)
+
+    def clear_pieces(self) -> None:
+        """Delete pieces of packs, unfinished ones too; only while nobody writes."""
+        self._clear(PIECES, _PACK_FILE)
+
+    def _clear(self, folder: str, own_file: re.Pattern[str]) -> None:
+        if isinstance(self.store, FolderStore):
+            _delete_below(self.store.folder / folder, own_file)
+        else:
+            names = (found.name for found in self.store.list(f"{folder}/"))
+            self.delete(name for name in names if own_file.fullmatch(name.rpartition("/")[2]))
 
 
 def _delete_below(folder: Path, own_file: re.Pattern[str]) -> None:
@@ -106,11 +137,3 @@ def _delete_below(folder: Path, own_file: re.Pattern[str]) -> None:
                 Path(parent).rmdir()
     except OSError as error:
         raise OutputError(f"cannot delete {error.filename}: {error.strerror}") from None
-
-
-def _delete_objects(store: ObjectStore, prefix: str, own_file: re.Pattern[str]) -> None:
-    names = (found.name for found in store.list(prefix))
-    own = (name for name in names if own_file.fullmatch(name.rpartition("/")[2]))
-    with ThreadPoolExecutor(_THREADS) as threads:
-        while some := list(islice(own, _DELETED_AT_ONCE)):
-            list(threads.map(store.delete, some))

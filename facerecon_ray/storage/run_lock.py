@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from facerecon_ray.errors import OutputError, StorageError
 from facerecon_ray.storage.folder_store import FolderStore
-from facerecon_ray.storage.layout import MANIFEST, PLAN
+from facerecon_ray.storage.layout import MANIFEST, PACKS, PLAN
 from facerecon_ray.storage.objects import ObjectStore, as_bucket
 from facerecon_ray.waiting import announced
 
@@ -25,7 +25,7 @@ LOCK = ".facerecon.lock"
 HEARTBEAT_SECONDS = 15.0
 EXPIRY_SECONDS = 60.0
 
-_FOLDERS = (".", MANIFEST, PLAN, "shards", "checkpoints", "samples")
+_FOLDERS = (".", MANIFEST, PACKS, PLAN, "shards", "checkpoints", "samples")
 
 Check = Callable[[], None]
 

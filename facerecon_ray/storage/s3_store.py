@@ -1,10 +1,11 @@
 """An S3 bucket, or a prefix in one, as an object store."""
 
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,6 +17,8 @@ from facerecon_ray.storage.objects import ObjectStore, StoredObject
 from facerecon_ray.storage.s3_client import call, status_of
 
 PAGE_KEYS = 1000
+PART_BYTES = 16 << 20
+"""Of an object that is written in parts."""
 
 _NO_SUCH_RANGE = 416
 
@@ -29,6 +32,7 @@ CONTENT_TYPES = {
     ".obj": "model/obj",
     ".parquet": "application/vnd.apache.parquet",
     ".png": "image/png",
+    ".tar": "application/x-tar",
     ".webp": "image/webp",
 }
 """What browsers are told that objects are, by the ends of their names: they show a page instead of saving it."""
@@ -67,7 +71,7 @@ class S3Store(ObjectStore):
         return call(self.describe(name), self.settings, attempt)
 
     def read_range(self, name: str, start: int, end: int, etag: str = "") -> bytes:
-        """Bytes of an object from one place to another; errors as those of `read`.
+        """See `ObjectStore.read_range`; of any key that S3 allows.
 
         Parameters
         ----------
@@ -91,6 +95,8 @@ class S3Store(ObjectStore):
                 if etag and _whole(answer, "ETag")["ETag"] != etag:
                     raise self._changed(name)
                 data: bytes = body.read()
+            if (size := _size_of(answer)) is not None and size < end:
+                raise self._changed(name)
             if len(data) != end - start:
                 raise ConnectionError(f"{len(data)} bytes arrived, not {end - start}")
             return data
@@ -116,6 +122,71 @@ class S3Store(ObjectStore):
             self.settings,
             lambda s3: s3.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=kind),
         )
+
+    def write_stream(self, name: str, pieces: Iterable[bytes]) -> None:
+        """See `ObjectStore.write_stream`; one of several parts in memory at a time."""
+        parts = _parts(pieces)
+        first = next(parts, b"")
+        second = next(parts, None)
+        if second is None:
+            self.write(name, first)
+            return
+        target = {"Bucket": self.bucket, "Key": self._key(name)}
+        where = self.describe(name)
+        begin = partial(self._begin_upload, target | {"ContentType": _content_type(target["Key"])})
+        target["UploadId"] = call(where, self.settings, begin)
+        try:
+            tags = [
+                self._upload(where, target, number, part)
+                for number, part in enumerate(chain((first, second), parts), 1)
+            ]
+            self._complete(name, target, tags)
+        except BaseException:
+            with suppress(StorageError):
+                self._abort(target)
+            raise
+
+    def _begin_upload(self, target: dict[str, Any], client: Any) -> str:
+        return str(_whole(client.create_multipart_upload(**target), "UploadId")["UploadId"])
+
+    def _upload(self, where: str, target: dict[str, Any], number: int, part: bytes) -> dict[str, Any]:
+        def attempt(client: Any) -> str:
+            answer = client.upload_part(**target, PartNumber=number, Body=part)
+            return str(_whole(answer, "ETag")["ETag"])
+
+        return {"PartNumber": number, "ETag": call(where, self.settings, attempt)}
+
+    def _complete(self, name: str, target: dict[str, Any], tags: list[dict[str, Any]]) -> None:
+        attempts = 0
+
+        def attempt(client: Any) -> None:
+            nonlocal attempts
+            attempts += 1
+            _whole(client.complete_multipart_upload(**target, MultipartUpload={"Parts": tags}), "ETag")
+
+        try:
+            call(self.describe(name), self.settings, attempt)
+        except MissingObjectError:
+            # The first attempt may have succeeded although its answer was lost.
+            if attempts == 1 or not self.exists(name):
+                raise
+
+    def delete_unfinished(self, folders: Iterable[str]) -> None:
+        """See `ObjectStore.delete_unfinished`: uploads in parts that never ended are kept, and paid for, unseen."""
+        for folder in folders:
+            for upload in call(
+                self.describe(folder), self.settings, partial(self._uploads, f"{self._above}{folder}/")
+            ):
+                target = {"Bucket": self.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+                self._abort(target)
+
+    def _uploads(self, prefix: str, client: Any) -> list[dict[str, Any]]:
+        """Uploads in parts that are not complete, the first 1,000."""
+        return list(client.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix).get("Uploads", ()))
+
+    def _abort(self, target: dict[str, Any]) -> None:
+        with suppress(MissingObjectError):
+            call(f"s3://{self.bucket}/{target['Key']}", self.settings, lambda s3: s3.abort_multipart_upload(**target))
 
     def write_if_absent(self, name: str, data: bytes) -> bool:
         """See `ObjectStore.write_if_absent`."""
@@ -211,8 +282,28 @@ class S3Store(ObjectStore):
         return self._above + self._check_name(name)
 
 
+def _parts(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Pieces as parts of an upload, all but the last of the size that S3 asks for at least."""
+    held: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= PART_BYTES:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
+
+
 def _content_type(key: str) -> str:
     return CONTENT_TYPES.get(PurePosixPath(key).suffix.lower(), "application/octet-stream")
+
+
+def _size_of(answer: dict[str, Any]) -> int | None:
+    """Bytes of an object of which a range was asked for, as far as the answer says it."""
+    size = str(answer.get("ContentRange", "")).rpartition("/")[2]
+    return int(size) if size.isdigit() else None
 
 
 def _whole(answer: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from facerecon_ray.config.reconstruct import PoolsSettings
 from facerecon_ray.storage.arrow_columns import CAMERA, FLOATS, matrix_type, named, numbers, struct_type, texts
 
 SCHEMA_VERSION = 1
+URIS = ("mesh_uri", "preview_uri")
+PLACES = tuple(f"{what}_{place}" for what in ("sample", "mesh", "preview") for place in ("offset", "length"))
 WRITE = "write"
 """What comes after the last stage, in its workers: a face's files are written, and its row is made."""
 
@@ -55,6 +57,7 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("descriptor", matrix_type(128)),  # of the face recognition network
         pa.field("shape_information", pa.binary()),  # half floats, see geometry.shape_of_person.packed
         pa.field("photo_sha256", pa.string()),  # hexadecimal digits
+        *(pa.field(name, pa.int64()) for name in PLACES),  # bytes, in the pack that mesh_uri and preview_uri name
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )
@@ -68,8 +71,8 @@ def manifest_rows(batch: Mapping[str, np.ndarray]) -> pa.Table:
     Parameters
     ----------
     batch : columns of the stages with B rows, and mesh_uri, preview_uri ("" where there is none); those of pairs have
-        side_photo_uri and side_distance (0 where it is not known), those without a second view no rotated_yaw, and
-        what was not read as a file no photo_sha256
+        side_photo_uri and side_distance (0 where it is not known), those without a second view no rotated_yaw,
+        what was not read as a file no photo_sha256, and what lies in packs PLACES, with lengths of 0 for what does not
     """
     cropped = batch["bbox"][:, 2] > batch["bbox"][:, 0]
     fitted = cropped & (batch["camera"][:, 0] > 0)
@@ -85,7 +88,7 @@ def manifest_rows(batch: Mapping[str, np.ndarray]) -> pa.Table:
         "face_count": pa.array(np.where(cropped, batch["face_count"], 0), pa.int32()),
         "face_index": pa.array(batch["face_index"], pa.int32(), mask=~cropped),
         "status": pa.array(batch["status"], pa.string()),
-        **{name: texts(batch[name]) for name in ("error", "mesh_uri", "preview_uri")},
+        **{name: texts(batch[name]) for name in ("error", *URIS)},
         "side_photo_uri": texts(sides),
         "photo_sha256": texts(digests),
         "side_distance": numbers(apart, apart > 0),
@@ -98,6 +101,7 @@ def manifest_rows(batch: Mapping[str, np.ndarray]) -> pa.Table:
         "camera": named(batch["camera"], fitted, MANIFEST_SCHEMA.field("camera").type),
         **_lens(batch["camera"], batch["crop_transform"], fitted),
         "timings": _timings(batch, rows),
+        **_places(batch, rows),
         **_of_person(batch, exported),
     }
     return pa.table({name: columns[name] for name in MANIFEST_SCHEMA.names}, schema=MANIFEST_SCHEMA)
@@ -129,6 +133,14 @@ def _of_person(batch: Mapping[str, np.ndarray], exported: np.ndarray) -> dict[st
         "descriptor": numbers(batch["descriptor"], exported),
         "shape_information": pa.array(files, kinds["shape_information"], mask=~exported),
     }
+
+
+def _places(batch: Mapping[str, np.ndarray], rows: int) -> dict[str, pa.Array]:
+    """Where the files of faces lie in packs, null everywhere in jobs that make none."""
+    if PLACES[0] not in batch:
+        return {name: pa.nulls(rows, pa.int64()) for name in PLACES}
+    there = {name: batch[f"{name.partition('_')[0]}_length"] > 0 for name in PLACES}
+    return {name: pa.array(batch[name], pa.int64(), mask=~there[name]) for name in PLACES}
 
 
 def _timings(batch: Mapping[str, np.ndarray], rows: int) -> pa.Array:

@@ -45,6 +45,16 @@ def test_a_plan_shows_stages_bottleneck_time_and_cost(plan):
     assert "Bottleneck: " in out
 
 
+def test_a_plan_says_how_many_objects_come_out_and_how_many_in_packs(plan):
+    photos = ("--photos", "1000", "--nodes", "4x16cpu", "--set", "shard_photos=16")
+    _, out, _ = plan(*photos, "--faces-per-photo", "1.5")
+    assert "About 3,263 objects in the output; with --pack shard 526" in out
+    _, out, _ = plan(*photos, "--faces-per-photo", "1.5", "--set", "export.pack=shard")
+    assert "About 526 objects in the output\n" in out
+    _, out, _ = plan(*photos, "--set", "export.meshes=false", "--set", "export.previews=false")
+    assert "About 63 objects in the output\n" in out
+
+
 def test_unmeasured_figures_and_starved_stages_are_warned_of(plan):
     starved = ("--set", "pools.rotate.workers=1", "--set", "pools.export.workers=20")
     code, _, err = plan("--nodes", "8x8cpu+1gpu", *starved)

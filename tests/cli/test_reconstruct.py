@@ -115,7 +115,7 @@ def test_dry_run_says_what_would_happen_and_writes_nothing(photos: Path, tmp_pat
     assert result.returncode == 0
     assert f"4 photos in {photos}; other files passed over: 1" in result.stderr
     assert all(stage in result.stdout for stage in ("read", "crop", "rotate", "reconstruct", "export"))
-    assert f"Would write to {tmp_path / 'out'}" in result.stdout
+    assert f"About 13 objects in the output\nWould write to {tmp_path / 'out'}" in result.stdout
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -44,11 +44,13 @@ def writer(manifest: Manifest) -> ManifestWriter:
 
 
 def test_a_shard_is_written_when_the_last_face_of_its_last_photo_is_there(writer: ManifestWriter, manifest: Manifest):
-    assert writer.add(rows((1, 3, 2, "ok"), (0, 0, None, "no_face"), (2, 1, 0, "ok"))) == Arrived(2, 1, 0, 0)
-    assert writer.add(rows((1, 3, 0, "failed"))) == Arrived()
-    assert manifest.shards() == []
-    assert writer.add(rows((1, 3, 1, "ok"))) == Arrived(photos=1, faces=2, failed=1, recorded=2)
-    assert manifest.shards() == [0]
+    recorded: list[int] = []
+    first = rows((1, 3, 2, "ok"), (0, 0, None, "no_face"), (2, 1, 0, "ok"))
+    assert writer.add(first, recorded.append) == Arrived(2, 1, 0)
+    assert writer.add(rows((1, 3, 0, "failed")), recorded.append) == Arrived()
+    assert manifest.shards() == recorded == []
+    assert writer.add(rows((1, 3, 1, "ok")), recorded.append) == Arrived(photos=1, faces=2, failed=1)
+    assert manifest.shards() == [0] and recorded == [2]
     assert written(manifest, 0) == [("/a", None, "no_face"), ("/b", 0, "failed"), ("/b", 1, "ok"), ("/b", 2, "ok")]
 
 

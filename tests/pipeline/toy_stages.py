@@ -66,7 +66,7 @@ class ToyCropper:
             "bbox": ok[:, None] * np.array([1, 2, 3, 4], np.float32),
             "detection_score": ok,
             "crop": np.zeros((count, 256, 256, 3), np.uint8),
-            "crop_transform": np.zeros((count, 2, 3), np.float32),
+            "crop_transform": np.tile(np.eye(2, 3, dtype=np.float32), (count, 1, 1)),
             "landmarks": np.ones((count, 68, 2), np.float32),
             "crop_ms": np.full(count, self._seconds * 1000 + 1, np.float32),
         }

@@ -3,13 +3,13 @@
 import io
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,12 +20,13 @@ from facerecon_ray.pipeline.meshes.making import MADE_OF, begin_worker, make_mes
 from facerecon_ray.pipeline.meshes.request import ExportPlan, ExportRequest
 from facerecon_ray.storage.layout import MESHES, mesh_name, photo_key
 from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.packs import file_columns, read_face_file
 from facerecon_ray.storage.photos.known_photos import KnownPhotos
 
 ROWS_AT_ONCE = 16
 """Rows of which a process makes the meshes at a time."""
 
-COLUMNS = [*MADE_OF, "mesh_uri"]
+COLUMNS = [*MADE_OF, *file_columns("mesh")]
 """Columns of the manifest that are needed."""
 
 _COPIES_AT_ONCE = 16
@@ -61,12 +62,12 @@ class Exported:
 
 
 class _Row(NamedTuple):
-    """A row of a table: its number there, photo, face, the job's mesh, and the name of the mesh that is wanted."""
+    """A row of a table: its number there, photo, face, where the job's mesh is, and the name of the wanted one."""
 
     number: int
     photo: str
     face: int
-    mesh: str | None
+    mesh: Mapping[str, Any]
     name: str
 
 
@@ -139,19 +140,25 @@ class MeshTransfer:
         return self._list.contents()
 
     def _named(self, part: pa.Table) -> list[_Row]:
-        columns = (part[name].to_pylist() for name in ("photo_uri", "face_index", "mesh_uri"))
+        rows = part.select(["photo_uri", "face_index", *file_columns("mesh")]).to_pylist()
         suffix = self._plan.export.format
         return [
-            _Row(number, photo, face, mesh, mesh_name(photo_key(photo, self._root), face, suffix))
-            for number, (photo, face, mesh) in enumerate(zip(*columns, strict=True))
+            _Row(
+                number,
+                row["photo_uri"],
+                row["face_index"],
+                row,
+                mesh_name(photo_key(row["photo_uri"], self._root), row["face_index"], suffix),
+            )
+            for number, row in enumerate(rows)
         ]
 
     def _copy(self, row: _Row) -> bool:
         """Whether the job has the mesh; then it is there."""
-        if not (self._plan.copies and row.mesh):
+        if not self._plan.copies:
             return False
         try:
-            data = self._source.store.read(row.mesh)
+            data = read_face_file(self._source.store, row.mesh, "mesh")
         except MissingObjectError:
             return False
         self._target.write(row.name, data)

@@ -22,10 +22,11 @@ from facerecon_ray.report.run_report import write_run_report
 from facerecon_ray.storage.layout import MESHES, PREVIEWS, VIEWER, photo_files, photo_key
 from facerecon_ray.storage.manifest import FORGOTTEN, Manifest
 from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.packs import assemble, delete_others, new_pack, others, repacked
 from facerecon_ray.storage.people import PeopleOutput
 from facerecon_ray.storage.run_lock import claimed
 from facerecon_ray.storage.run_record import RunRecord, load_record, save_record
-from facerecon_ray.storage.schema import MANIFEST_SCHEMA
+from facerecon_ray.storage.schema import MANIFEST_SCHEMA, URIS
 from facerecon_ray.storage.uris import is_s3, split_fragment, uri_of, with_fragment
 
 Key = tuple[str, int | None]
@@ -136,12 +137,22 @@ def _clear_job(out: OutputFolder, record: RunRecord, keys: set[Key], done: Forgo
         out.store.delete(name)
         done.files += 1
     for name, table in parts.items():
-        manifest.write(manifest.shard_of(name), table)
+        _write_part(out, manifest, manifest.shard_of(name), table)
     totals = manifest.totals()
     record.photos, record.rows = totals.photos, totals.rows
     save_record(out, record)
     write_gallery(out, ReportSettings().gallery_faces)
     write_run_report(out)
+
+
+def _write_part(out: OutputFolder, manifest: Manifest, shard: int, rows: pa.Table) -> None:
+    """Write a part in place of the earlier one; faces in a pack get one without those that are forgotten."""
+    pack = new_pack(shard)
+    rows, extents = repacked(rows, pack)
+    if extents:
+        assemble(out, pack, extents)
+    manifest.write(shard, rows)
+    delete_others(out, shard, rows)
 
 
 def _without(table: pa.Table, meant: list[bool], done: Forgotten) -> pa.Table:
@@ -221,10 +232,13 @@ def _rows_of(out: OutputFolder, person_of: dict[tuple[str, int], str], stamp: st
 def _verify(out: OutputFolder, record: RunRecord, groups: list[PeopleOutput], keys: set[Key]) -> None:
     """Read everything again, and refuse to say that it is gone where it is not."""
     left = [out.store.describe(name) for name in _files(out, record, keys)]
-    for table in Manifest(out).tables(["photo_uri", "face_index", "status"]):
-        for row in table.to_pylist():
-            if _is_meant(keys, row["photo_uri"], row["face_index"]) and row["status"] != FORGOTTEN:
-                left.append(f"a row of {row['photo_uri']} in {out.uri}")
+    manifest = Manifest(out)
+    for name, table in zip(
+        manifest.parts(), manifest.tables(["photo_uri", "face_index", "status", *URIS]), strict=True
+    ):
+        meant = [row for row in table.to_pylist() if _is_meant(keys, row["photo_uri"], row["face_index"])]
+        left += [f"a row of {row['photo_uri']} in {out.uri}" for row in meant if row["status"] != FORGOTTEN]
+        left += map(out.store.describe, others(out, manifest.shard_of(name), table) if meant else ())
     for people in groups:
         of_people = [(row["photo_uri"], row["face_index"]) for row in people.identities().to_pylist()]
         of_people += [

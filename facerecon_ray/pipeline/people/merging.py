@@ -24,11 +24,13 @@ from facerecon_ray.storage.layout import PEOPLE_FILES
 from facerecon_ray.storage.mesh_files import encode_mesh, glb_texture
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.packs import file_columns, read_face_file
 from facerecon_ray.storage.people import PEOPLE_SCHEMA
 
 FACE_COLUMNS = [
-    *("photo_uri", "face_index", "shape", "shape_information", "expression", "pose", "quality", "mesh_uri"),
-    "preview_uri",
+    *("photo_uri", "face_index", "shape", "shape_information", "expression", "pose", "quality"),
+    *file_columns("mesh"),
+    *file_columns("preview"),
 ]
 PERSON, MEMBERS = "person", "members"
 GREY = 176
@@ -123,15 +125,15 @@ class PersonMaker:
         self._output.write(f"{name}.js", viewer_script(glb, person).encode())
 
     def _texture(self, faces: Batch, row: int) -> np.ndarray | None:
-        return self._read(faces["mesh_uri"][row], glb_texture)
+        return self._read(faces, row, "mesh", glb_texture)
 
     def _crop(self, faces: Batch, row: int) -> np.ndarray | None:
-        return self._read(faces["preview_uri"][row], _first_tile)
+        return self._read(faces, row, "preview", _first_tile)
 
-    def _read(self, name: str | None, decode: Callable[[bytes], np.ndarray]) -> np.ndarray | None:
-        """What is in a file of the job, None where it is gone or damaged."""
+    def _read(self, faces: Batch, row: int, kind: str, decode: Callable[[bytes], np.ndarray]) -> np.ndarray | None:
+        """What is in a face's file, None where it is gone or damaged."""
         try:
-            return decode(self._input.read(name)) if name else None
+            return decode(read_face_file(self._input, {name: faces[name][row] for name in file_columns(kind)}, kind))
         except StoreUnavailableError:
             raise
         except (StorageError, ValueError):
@@ -139,11 +141,11 @@ class PersonMaker:
 
 
 def face_arrays(rows: pa.Table) -> Batch:
-    """Rows of the manifest as arrays: photo_uri, face_index, mesh_uri and preview_uri (N,), pose (N, 3), quality (N,),
-    shape (N, S), expression (N, E), shape_information (N, S (S + 1) / 2)."""
+    """Rows of the manifest as arrays: photo_uri, face_index and where mesh and preview are (N,), pose (N, 3),
+    quality (N,), shape (N, S), expression (N, E), shape_information (N, S (S + 1) / 2)."""
     lists = {name: np.array(rows[name].to_pylist(), np.float32) for name in ("shape", "expression", "quality")}
     pose = [[angle[name] for name in ("yaw", "pitch", "roll")] for angle in rows["pose"].to_pylist()]
-    texts = ("photo_uri", "face_index", "mesh_uri", "preview_uri")
+    texts = ("photo_uri", "face_index", *file_columns("mesh"), *file_columns("preview"))
     return {
         **{name: np.array(rows[name].to_pylist(), object) for name in texts},
         **lists,

@@ -6,7 +6,7 @@ whatever has happened to the input since.
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -101,7 +101,7 @@ class PhotoPlan:
 
     def next_size(self, places: int) -> int:
         """Photos of the next shard but `places` photos: small at first, then growing with the photos before it."""
-        return min(self._largest, max(SMALLEST_SHARD, (self._photos + places) // _SHARE_OF_A_SHARD))
+        return _size(self._photos + places, self._largest)
 
     def add(self, photos: Sequence[PlannedPhoto]) -> PlanObject:
         """Add photos as shards; the last shard is shorter where they do not fill it.
@@ -111,7 +111,7 @@ class PhotoPlan:
         OutputError
             when another run has added to the plan
         """
-        sizes = list(self._sizes(len(photos)))
+        sizes = list(shard_sizes(len(photos), self._largest, self._photos))
         numbers = np.repeat(np.arange(len(sizes), dtype=np.int32) + self._shards, sizes)
         name = self._next_name()
         file = io.BytesIO()
@@ -130,13 +130,6 @@ class PhotoPlan:
         """Shards of one object of the plan."""
         return _shards(part, self._table(part.name))
 
-    def _sizes(self, photos: int) -> Iterable[int]:
-        cut = 0
-        while cut < photos:
-            size = min(self.next_size(cut), photos - cut)
-            cut += size
-            yield size
-
     def _next_name(self) -> str:
         return f"{PLAN}/photos-{self._shards:08d}.parquet"
 
@@ -151,6 +144,19 @@ class PhotoPlan:
             return pq.read_table(io.BytesIO(self._store.read(name)), schema=_SCHEMA)
         except pa.ArrowException:
             raise StorageError(f"{self._store.describe(name)} is damaged; use --overwrite or another output") from None
+
+
+def shard_sizes(photos: int, largest: int, before: int = 0) -> Iterator[int]:
+    """Photos of each shard into which some are cut, behind others that the plan has before them."""
+    cut = 0
+    while cut < photos:
+        size = min(_size(before + cut, largest), photos - cut)
+        cut += size
+        yield size
+
+
+def _size(before: int, largest: int) -> int:
+    return min(largest, max(SMALLEST_SHARD, before // _SHARE_OF_A_SHARD))
 
 
 def _shards(part: PlanObject, table: pa.Table) -> Iterator[Shard]:

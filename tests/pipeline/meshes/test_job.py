@@ -22,12 +22,14 @@ from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.pipeline.meshes.job import run_export
 from facerecon_ray.pipeline.meshes.request import ExportRequest
 from facerecon_ray.pipeline.meshes.transfer import Exported
+from facerecon_ray.pipeline.shard_packs import ShardPacks
 from facerecon_ray.stages.chain import READ, RECONSTRUCT, ChainPart
 from facerecon_ray.stages.export import Exporter
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.row_filter import RowFilter
 from facerecon_ray.storage.run_record import load_record, new_record, save_record
+from facerecon_ray.storage.s3_store import S3Store
 from facerecon_ray.storage.schema import MANIFEST_SCHEMA
 
 Outputs = Callable[..., str]
@@ -35,27 +37,28 @@ Outputs = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray, pair: np.ndarray) -> Path:
-    """Outputs of a job with meshes and of one without, full and rows, of a folder of two photos with three faces."""
+    """Outputs of jobs with meshes, with meshes in a pack and without, full, packed and rows, of a folder of two photos
+    with three faces."""
     folder = tmp_path_factory.mktemp("job")
     (folder / "photos").mkdir()
     for name, picture in (("pair", pair), ("large", cv2.resize(astronaut, None, fx=2.5, fy=2.5))):
         cv2.imwrite(str(folder / "photos" / f"{name}.jpg"), picture[..., ::-1])
     uris = np.array(sorted(map(str, (folder / "photos").iterdir())), object)
     batch = ChainPart(ChainSettings(), READ, RECONSTRUCT)({"photo_uri": uris})
-    batch["position"] = np.zeros(len(batch["status"]), np.int64)
-    for name, meshes in (("full", True), ("rows", False)):
+    batch["position"] = batch["shard"] = np.zeros(len(batch["status"]), np.int64)
+    for name, meshes, pack in (("full", True, "none"), ("packed", True, "shard"), ("rows", False, "none")):
         job = ReconstructJob.model_validate(
             {
                 "input": str(folder / "photos"),
                 "output": str(folder / name),
-                "export": {"meshes": meshes, "previews": False},
+                "export": {"meshes": meshes, "previews": False, "pack": pack},
             }
         )
-        files = FaceFiles(job.output, S3Settings(), str(folder / "photos"), "glb", 0)
+        files = FaceFiles(job.output, S3Settings(), str(folder / "photos"), "glb", 0, job.export.pack)
         rows = FaceWriter(files)(Exporter(job.export)(batch)).select(MANIFEST_SCHEMA.names)
         assert rows["status"].to_pylist() == ["ok"] * 3
         output = OutputFolder(job.output)
-        Manifest(output).write(0, rows)
+        ShardPacks(output, S3Settings(), lambda: None).begin(0, rows).result()
         save_record(output, new_record(job.model_dump(mode="json"), str(folder / "photos")))
     return folder
 
@@ -124,6 +127,29 @@ def test_meshes_of_a_condition_are_copied_into_a_bucket(job: Path, seaweed: S3Se
     store = OutputFolder(target, seaweed.settings).store
     assert store.read("meshes/pair.jpg/1.glb") == meshes(job / "full")["meshes/pair.jpg/1.glb"]
     assert [found.name for found in store.list("meshes/")] == ["meshes/pair.jpg/1.glb"]
+
+
+def test_meshes_of_a_condition_are_read_out_of_a_pack_by_their_ranges(
+    job: Path, tmp_path: Path, seaweed: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, lines = export(job / "packed", tmp_path / "all")
+    assert (done.copied, done.made, lines) == (3, 0, []) and meshes(tmp_path / "all") == meshes(job / "full")
+    where = "face_count = 2 and face_index = 1"
+    bucket = OutputFolder(f"s3://{seaweed.bucket()}/job", seaweed.settings)
+    for file in (file for file in (job / "packed").rglob("*") if file.is_file()):
+        bucket.write(str(file.relative_to(job / "packed")), file.read_bytes())
+    ranges: list[int] = []
+    read_range = S3Store.read_range
+
+    def counted(store: S3Store, name: str, start: int, end: int) -> bytes:
+        ranges.append(end - start)
+        return read_range(store, name, start, end)
+
+    monkeypatch.setattr(S3Store, "read_range", counted)
+    for source, name in ((bucket.uri, "packed"), (job / "full", "full")):
+        assert export(source, tmp_path / name, where, s3=seaweed.settings)[0].copied == 1
+    assert meshes(tmp_path / "packed") == meshes(tmp_path / "full") and len(meshes(tmp_path / "full")) == 1
+    assert ranges == [len(file) for file in meshes(tmp_path / "full").values()]
 
 
 def test_photos_that_are_gone_or_others_now_are_a_line_each(job: Path, tmp_path: Path, astronaut: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -10,10 +11,10 @@ from PIL import Image
 from facerecon_ray.config.reconstruct import ChainSettings
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
-from facerecon_ray.pipeline.manifest_writer import POSITION
+from facerecon_ray.pipeline.manifest_writer import POSITION, SHARD
+from facerecon_ray.pipeline.shard_packs import ShardPacks
 from facerecon_ray.stages.chain import CROP, EXPORT, ChainPart
 from facerecon_ray.stages.stage import OK, Batch
-from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.photos.photo_file import encode_photo
 from facerecon_ray.storage.run_record import Run, new_record, save_record
@@ -39,6 +40,7 @@ def photo_rows(astronaut: np.ndarray, hopper: np.ndarray, pair: np.ndarray) -> B
         "error": np.full(len(pictures), "", object),
         "read_ms": np.ones(len(pictures), np.float32),
         POSITION: np.arange(len(pictures)),
+        SHARD: np.zeros(len(pictures), int),
     }
     on_cpu = {name: {"device": "cpu"} for name in ("crop", "fit", "rotate", "reconstruct")}
     settings = ChainSettings.model_validate({**on_cpu, "people": {"enabled": True}})
@@ -47,15 +49,18 @@ def photo_rows(astronaut: np.ndarray, hopper: np.ndarray, pair: np.ndarray) -> B
 
 @pytest.fixture
 def write_collection(photo_rows: Batch) -> Callable[..., OutputFolder]:
-    """Write the output of a job: write_collection(where) or write_collection(where, "ann1", "bob1")."""
+    """Write the output of a job: write_collection(where) or write_collection(where, "ann1", "bob1", pack="shard")."""
 
-    def write(where: Path | str, *names: str, s3: S3Settings | None = None) -> OutputFolder:
+    def write(
+        where: Path | str, *names: str, s3: S3Settings | None = None, pack: Literal["none", "shard"] = "none"
+    ) -> OutputFolder:
         output = OutputFolder(where, s3)
         wanted = [f"{PHOTOS}/{name}.jpg" for name in names]
         chosen = np.isin(photo_rows["photo_uri"].astype(str), wanted) if names else np.ones(6, bool)
-        files = FaceFiles(output.uri, s3 or S3Settings(), PHOTOS, "glb", 100)
+        files = FaceFiles(output.uri, s3 or S3Settings(), PHOTOS, "glb", 100, pack)
         rows = FaceWriter(files)({name: values[chosen] for name, values in photo_rows.items()})
-        Manifest(output).write(0, rows.select(MANIFEST_SCHEMA.names))
+        packs = ShardPacks(output, s3 or S3Settings(), lambda: None)
+        packs.begin(0, rows.select(MANIFEST_SCHEMA.names)).result()
         record = new_record({}, PHOTOS)
         save_record(output, record.model_copy(update={"runs": [Run(started="2026-01-31", outcome="finished")]}))
         return output

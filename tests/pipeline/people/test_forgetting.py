@@ -14,8 +14,10 @@ from facerecon_ray.pipeline.people import forgetting
 from facerecon_ray.pipeline.people.forgetting import Forgotten, forget
 from facerecon_ray.pipeline.people.job import run_people
 from facerecon_ray.pipeline.shard_work import ShardWork
+from facerecon_ray.report.gallery import write_gallery
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.packs import read_face_file
 from facerecon_ray.storage.photos.photo_plan import Shard
 
 PHOTOS = "/photos"
@@ -124,6 +126,47 @@ def test_what_is_not_there_cannot_be_forgotten(out: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"no run\.json"):
         run(tmp_path / "nothing", "/photos/a.jpg")
     assert all(row["status"] == "ok" for row in rows_of(out).values())
+
+
+@pytest.mark.parametrize("where", ["folder", "s3"])
+def test_a_photo_is_gone_from_a_pack_and_the_others_in_it_stay(
+    write_collection: Write, seaweed: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    target = tmp_path / "out" if where == "folder" else f"s3://{seaweed.bucket()}/out"
+    output = write_collection(target, "ann1", "bob1", "both", s3=seaweed.settings, pack="shard")
+    write_gallery(output, 100)
+    part = "manifest/part-00000000.parquet"
+    before = Manifest(output).read(part).to_pylist()
+    # Killed when the new pack is there and the old one still is.
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(forgetting, "delete_others", _break)
+        forget(output.uri, [f"{PHOTOS}/ann1.jpg"], None, seaweed.settings)
+    with monkeypatch.context() as patch, pytest.raises(OutputError, match=r"packs/part-00000000-\w+\.tar is left"):
+        patch.setattr(forgetting, "delete_others", lambda *_: None)
+        forget(output.uri, [f"{PHOTOS}/ann1.jpg"], None, seaweed.settings)
+    forget(output.uri, [f"{PHOTOS}/ann1.jpg"], None, seaweed.settings)
+    after = Manifest(output).read(part).to_pylist()
+    assert [row["status"] for row in after] == ["forgotten", "ok", "ok", "ok"]
+    assert after[0]["mesh_uri"] is after[0]["sample_offset"] is after[0]["preview_length"] is None
+    for old, new in zip(before[1:], after[1:], strict=True):
+        assert len(read_face_file(output.store, new, "preview")) == old["preview_length"]
+        assert new["mesh_uri"] != old["mesh_uri"] and new["mesh_offset"] < old["mesh_offset"]
+    (pack,) = (found.name for found in output.store.list("packs/"))
+    assert b"ann1" not in output.store.read(pack) and b"bob1" in output.store.read(pack)
+    assert not any("ann1" in found.name for found in output.store.list())
+
+
+def test_people_of_packed_meshes_are_those_of_files(
+    ray_cluster: None, write_collection: Write, tmp_path: Path
+) -> None:
+    for name, pack in (("files", "none"), ("packs", "shard")):
+        write_collection(tmp_path / name / "out", "ann1", "bob1", pack=pack)
+        job = load_job(
+            PeopleJob, None, {"input": str(tmp_path / name / "out"), "output": str(tmp_path / name / "people")}
+        )
+        run_people(job, lambda *_: None)
+    files, packs = (sorted((tmp_path / name).glob("people/people/*.glb")) for name in ("files", "packs"))
+    assert [file.read_bytes() for file in files] == [file.read_bytes() for file in packs] and len(files) == 2
 
 
 def test_a_photo_is_gone_from_a_bucket_and_its_neighbour_stays(write_collection: Write, seaweed: S3Server) -> None:
