@@ -114,6 +114,7 @@ JOB = closed(
     entrypointNumCpus=NUMBER,
     entrypointNumGpus=NUMBER,
     ttlSecondsAfterFinished=WHOLE,
+    preRunningDeadlineSeconds=WHOLE,
     shutdownAfterJobFinishes=FLAG,
     suspend=FLAG,
 )
