@@ -16,7 +16,7 @@ import ray.train
 from ray.train.torch import TorchTrainer
 
 from facerecon_ray.cluster.host_check import sick_hosts
-from facerecon_ray.cluster.nodes import live_cluster
+from facerecon_ray.cluster.nodes import Cluster, live_cluster
 from facerecon_ray.cluster.placement import Demand, check_room, describe_amounts, unplaced
 from facerecon_ray.cluster.scratch import scratch_folder
 from facerecon_ray.config.training import RotatorTraining, TrainJob, TwoViewTraining
@@ -31,8 +31,9 @@ from facerecon_ray.training.checkpoints import weights_name
 from facerecon_ray.training.model_card import CARD, model_card
 from facerecon_ray.training.pair_stream import READER_CPUS, pair_dataset
 from facerecon_ray.training.recipes.registry import columns_of
+from facerecon_ray.training.room import PATIENCE_SECONDS, Room, RoomWatch
 from facerecon_ray.training.worker import WorkerTask, work
-from facerecon_ray.waiting import announced
+from facerecon_ray.waiting import announced, say
 
 SETTINGS = "settings.json"
 POLL_SECONDS = 0.5
@@ -40,6 +41,8 @@ CPU_STEP = 0.01
 """What is worth telling Ray."""
 START_SECONDS = 30.0
 """Within which Ray has usually started the workers."""
+SAY_SECONDS = 60.0
+"""Between two lines about a lost node."""
 
 Watch = Callable[[Standing], None]
 """Is shown how far the training is, now and then."""
@@ -79,11 +82,13 @@ def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained
     store = open_store(job.output, job.s3)
     if job.init is not None and not job.init.is_file():
         raise InputError(f"initial weights {job.init}: no such file")
-    cpus, threads = _shares(job)
+    cluster = live_cluster()
+    cpus, threads = _shares(job, cluster)
     board = open_board()
     columns = columns_of(job)
     _check_partners(job, columns)
     datasets = {split: pair_dataset(job, split, columns, board) for split in ("train", "validation")}
+    room = Room(_demands(job, cpus), cluster)
     with claimed(store) as check, scratch_folder() as folder:
         store.write(SETTINGS, json.dumps(job.model_dump(mode="json"), indent=1).encode())
         trainer = TorchTrainer(
@@ -95,11 +100,11 @@ def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained
                 resources_per_worker={"CPU": cpus, **({"GPU": job.workers.gpus} if job.workers.gpus else {})},
             ),
             datasets=datasets,
-            run_config=_run_config(job, folder),
+            run_config=_run_config(job, folder, RoomWatch(board, room, PATIENCE_SECONDS)),
         )
         amounts = describe_amounts({"CPU": cpus, "GPU": job.workers.gpus})
         start = f"room for {job.workers.count} workers with {amounts} each, and for them to start"
-        with _watching(board, watch, check, start):
+        with _watching(board, watch, check, start, room):
             try:
                 trainer.fit()
             except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
@@ -127,7 +132,16 @@ def _check_partners(job: TrainJob, columns: tuple[str, ...]) -> None:
                 )
 
 
-def _shares(job: TrainJob) -> tuple[float, int]:
+def _demands(job: TrainJob, cpus: float) -> list[Demand]:
+    """What runs at the same time, the workers with so many CPUs each."""
+    workers, readers = job.workers, job.data_stream.readers
+    return [
+        Demand("workers", {"CPU": cpus, "GPU": workers.gpus}, {}, workers.count),
+        Demand("data_stream.readers", {"CPU": READER_CPUS, "GPU": 0.0}, {}, readers),
+    ]
+
+
+def _shares(job: TrainJob, cluster: Cluster) -> tuple[float, int]:
     """CPUs that Ray reserves for each worker, and the threads it computes with.
 
     Raises
@@ -135,26 +149,22 @@ def _shares(job: TrainJob) -> tuple[float, int]:
     SettingsError
         when there is no node on which a worker would find room
     """
-    workers, cluster = job.workers, live_cluster()
-
-    def demands(cpus: float) -> list[Demand]:
-        readers = Demand("data_stream.readers", {"CPU": READER_CPUS, "GPU": 0.0}, {}, job.data_stream.readers)
-        return [Demand("workers", {"CPU": cpus, "GPU": workers.gpus}, {}, workers.count), readers]
-
+    workers = job.workers
     largest = max((node.cpus for node in cluster.nodes), default=0.0)
     steps = range(1, int(largest / CPU_STEP) + 1)
-    fitting = bisect_left(steps, True, key=lambda step: bool(unplaced(demands(step * CPU_STEP), cluster)))
+    fitting = bisect_left(steps, True, key=lambda step: bool(unplaced(_demands(job, step * CPU_STEP), cluster)))
     cpus = workers.cpus or round(max(1, fitting) * CPU_STEP, 2)
-    check_room(demands(cpus), cluster, "lower workers.count or what each worker gets")
+    check_room(_demands(job, cpus), cluster, "lower workers.count or what each worker gets")
     return cpus, workers.threads or max(1, math.ceil(cpus))
 
 
-def _run_config(job: TrainJob, folder: Path) -> "ray.train.RunConfig":
+def _run_config(job: TrainJob, folder: Path, room_watch: RoomWatch) -> "ray.train.RunConfig":
     """Ray keeps its own notes apart from the output; checkpoints are this program's."""
     return ray.train.RunConfig(
         name=f"{job.network}-{int(time.time())}",
         storage_path=str(folder),
         failure_config=ray.train.FailureConfig(max_failures=job.workers.failures),
+        callbacks=[room_watch],
     )
 
 
@@ -176,11 +186,13 @@ def _explained(board: Any, error: Exception | None) -> FaceReconError:
 
 
 @contextmanager
-def _watching(board: Any, watch: Watch, check: Check, start: str) -> Iterator[None]:
+def _watching(board: Any, watch: Watch, check: Check, start: str, room: Room) -> Iterator[None]:
     stop = threading.Event()
     starting = ExitStack()
+    said = -SAY_SECONDS
 
     def look() -> None:
+        nonlocal said
         with suppress(ray.exceptions.RayError):
             try:
                 check()
@@ -190,6 +202,9 @@ def _watching(board: Any, watch: Watch, check: Check, start: str) -> Iterator[No
             if standing.begun:
                 starting.close()
             watch(standing)
+            if time.monotonic() - said > SAY_SECONDS and (missing := room.missing()):
+                said = time.monotonic()
+                say(f"{missing}: waiting for another")
 
     def loop() -> None:
         while not stop.wait(POLL_SECONDS):

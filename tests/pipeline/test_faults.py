@@ -1,5 +1,6 @@
 """Everything that can break does, with real processes, nodes and connections: nothing is lost, nothing is doubled."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,10 +14,13 @@ from typing import Any
 
 import psutil
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 import toy_stages
 from s3_proxy import Fault, S3Proxy
 from s3_server import S3Server
 from toy_stages import run_toy
+from training_pairs import write_pairs
 
 from facerecon_ray.errors import OutputError, StoreUnavailableError
 from facerecon_ray.storage.manifest import Manifest
@@ -118,7 +122,7 @@ import sys
 from ray.cluster_utils import Cluster
 small = {"object_store_memory": 100 << 20}
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})
-nodes = [cluster.add_node(num_cpus=1, **small) for _ in range(2)]
+nodes = [cluster.add_node(num_cpus=int(sys.argv[1]), **small) for _ in range(2)]
 print("address", cluster.address, flush=True)
 for line in sys.stdin:
     node = next((node for node in nodes if node.node_id == line.strip()), nodes[-1])
@@ -130,8 +134,8 @@ cluster.shutdown()
 
 
 @pytest.fixture
-def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
-    """A head without CPUs, on which only the driver runs, and two nodes for the workers.
+def nodes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
+    """A head without CPUs, on which only the driver runs, and two nodes of one or more CPUs for the workers.
 
     Prints its address; takes a node away for each line that it reads, the one that the line names if it names one.
     In a process of its own, because Ray keeps the state of one cluster for each process.
@@ -141,7 +145,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
     for name, value in (("RAY_TMPDIR", str(folder)), ("RAY_AUTH_MODE", "disabled")):
         monkeypatch.setenv(name, value)
     process = subprocess.Popen(
-        [sys.executable, "-c", NODES],
+        [sys.executable, "-c", NODES, str(getattr(request, "param", 1))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -237,6 +241,53 @@ def test_subjects_of_lost_nodes_are_made_by_those_that_are_left_and_without_any_
     made = read_pairs(open_store(output), status=None, columns=["subject"])
     subjects = Counter(int(subject) for batch in made for subject in batch["subject"])
     assert subjects == {number: 1 if number == 3 else 2 for number in range(10)}
+
+
+TRAINING = """
+import os, sys
+sys.path.insert(0, sys.argv[3])
+from training_pairs import quick_job
+from facerecon_ray.config.training import FitterTraining
+from facerecon_ray.pipeline.session import ray_session
+from facerecon_ray.training import run
+run.PATIENCE_SECONDS = 20.0
+workers = {"count": 2, "cpus": float(sys.argv[4]), "threads": 1, "failures": 1}
+settings = {"steps": 40, "validate_every": 5, "batch_size": 1, "workers": workers}
+job = quick_job(FitterTraining, sys.argv[1], sys.argv[2], **settings)
+with ray_session():
+    run.run_training(job, lambda now: [print(line, file=sys.stderr, flush=True) for line in now.lines])
+"""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("nodes", [2], indirect=True)
+def test_a_training_whose_workers_a_lost_node_leaves_without_room_says_so_and_the_same_command_goes_on(
+    nodes: subprocess.Popen[str], tmp_path: Path
+):
+    address = _line(nodes, "address ")
+    output, tests = tmp_path / "trained", Path(__file__).parents[1] / "training"
+    write_pairs(tmp_path / "pairs")
+
+    def start(cpus: float, **environment: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", TRAINING, tmp_path / "pairs", output, tests, str(cpus)]
+        environment = {**os.environ, "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2", **environment}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    job = start(1.2, RAY_ADDRESS=address)
+    wait_for(lambda: (output / "checkpoints" / "last.pt").exists(), job)
+    _take_away(nodes)
+    since = time.monotonic()
+    line = _line(job, "setting 'workers': no node has room for 1 of 2 workers with 1.2 CPUs each; nodes are 1 x ")
+    assert line.endswith("a node was lost: waiting for another") and time.monotonic() - since < 60
+    said, _ = job.communicate(timeout=180)
+    assert job.returncode != 0
+    assert "a node was lost; the last checkpoint is intact, and the same command goes on from it" in said
+    done = [entry["step"] for entry in json.loads((output / "figures.json").read_text())]
+    again = start(0.5)
+    said, _ = again.communicate(timeout=280)
+    assert again.returncode == 0, said
+    assert f"Going on after step {done[-1]} of 40" in said
+    assert [entry["step"] for entry in json.loads((output / "figures.json").read_text())] == list(range(5, 41, 5))
 
 
 @pytest.mark.usefixtures("ray_cluster")

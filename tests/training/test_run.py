@@ -126,10 +126,9 @@ def test_workers_that_do_not_fit_the_cluster_are_refused(
         run_training(quick_job(FitterTraining, pairs, tmp_path, workers=workers))
 
 
-def test_workers_are_as_large_as_the_nodes_allow(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_are_as_large_as_the_nodes_allow(pairs: Path, tmp_path: Path) -> None:
     def shares(*nodes: str, **workers: float) -> tuple[float, int]:
-        monkeypatch.setattr("facerecon_ray.training.run.live_cluster", lambda: parse_nodes(nodes))
-        return _shares(quick_job(FitterTraining, pairs, tmp_path, workers=workers))
+        return _shares(quick_job(FitterTraining, pairs, tmp_path, workers=workers), parse_nodes(nodes))
 
     assert shares("1cpu", "2x2cpu", count=1) == (2.0, 2)
     assert shares("1cpu", "2x2cpu", count=2) == (2.0, 2)
