@@ -13,7 +13,7 @@ from typing import Any
 import ray
 import ray.data
 
-from facerecon_ray.pipeline.session import ray_session
+from facerecon_ray.jobs.session import ray_session
 
 
 class Nothing:

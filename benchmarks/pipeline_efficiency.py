@@ -32,12 +32,12 @@ from rich.console import Console
 from facerecon_ray.cluster.nodes import live_cluster
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.config.settings import PoolSettings, load_job
+from facerecon_ray.jobs.session import ray_session
 from facerecon_ray.pipeline.capacity.sizing import size_pools
 from facerecon_ray.pipeline.capacity.stage_costs import StageCost
 from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.pipeline.preparation import prepare
 from facerecon_ray.pipeline.reconstruct import run_reconstruct
-from facerecon_ray.pipeline.session import ray_session
 from facerecon_ray.pipeline.stage_plan import PlannedStage
 from facerecon_ray.stages.chain import Step
 from facerecon_ray.stages.read import Reader

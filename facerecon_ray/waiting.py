@@ -1,8 +1,8 @@
-"""Says what a long wait is for: a line on stderr, or in the log of a worker."""
+"""While something else is done: a line that says what a long wait is for, and a look at it now and then."""
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 PATIENCE = 10.0
@@ -33,3 +33,22 @@ def announced(what: str, seconds: float = PATIENCE) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+@contextmanager
+def repeated(look: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Call a function in a thread every so many seconds while what is in the block is done, and once at its end."""
+    stop = threading.Event()
+
+    def loop() -> None:
+        while not stop.wait(seconds):
+            look()
+
+    watcher = threading.Thread(target=loop, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+        look()

@@ -39,7 +39,7 @@ def own_s3_credentials() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """One Ray cluster for all tests: starting one takes seconds."""
-    from facerecon_ray.pipeline.session import ray_session
+    from facerecon_ray.jobs.session import ray_session
 
     with ray_session():
         yield

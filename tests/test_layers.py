@@ -14,11 +14,12 @@ FLOORS = (
     {"networks", "storage"},
     {"stages", "synthesis", "report"},
     {"cluster"},
+    {"jobs"},
     {"pipeline", "training", "evaluation", "in_process"},
     {"cli"},
     {"__init__", "__main__"},
 )
-RAY_PARTS = {"cluster", "pipeline", "training", "evaluation"}
+RAY_PARTS = {"cluster", "jobs", "pipeline", "training", "evaluation"}
 MAX_LINES = 350
 
 

@@ -125,7 +125,7 @@ def _data_options(text: str | None) -> dict[str, Any]:
 def _run(job: Any, address: str | None) -> "Outcome":
     from facerecon_ray.evaluation.nightly import check_requirements
     from facerecon_ray.evaluation.nightly import evaluate as run
-    from facerecon_ray.pipeline.session import ray_session
+    from facerecon_ray.jobs.session import ray_session
 
     try:
         check_requirements(job)

@@ -109,7 +109,7 @@ def _cluster(nodes: list[str] | None, address: str | None) -> "Cluster":
         return parse_nodes(nodes)
     if address is None:
         return this_machine()
-    from facerecon_ray.pipeline.session import ray_session
+    from facerecon_ray.jobs.session import ray_session
 
     with ray_session(address):
         return live_cluster()

@@ -18,20 +18,19 @@ def showing(verb: str, noun: str) -> Iterator[Callable[[int, int], None]]:
     """
     from rich import progress as rich
 
-    from facerecon_ray.pipeline.progress import LINE_SECONDS, progress_line
+    from facerecon_ray.jobs.progress import LINE_SECONDS, print_line, progress_bar
 
     last = float("-inf")
 
-    def print_line(done: int, total: int) -> None:
+    def show_line(done: int, total: int) -> None:
         nonlocal last
         if done == total or time.monotonic() - last >= LINE_SECONDS:
             last = time.monotonic()
-            err.print(progress_line({noun: done, "total": total}), markup=False)
+            print_line(err, {noun: done, "total": total})
 
     if not err.is_terminal:
-        yield print_line
+        yield show_line
         return
-    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn())
-    with rich.Progress(*columns, rich.TimeElapsedColumn(), rich.TimeRemainingColumn(), console=err) as bar:
+    with progress_bar(err, rich.TimeElapsedColumn(), rich.TimeRemainingColumn()) as bar:
         task = bar.add_task(verb, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

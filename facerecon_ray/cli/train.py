@@ -67,7 +67,7 @@ def train(
 
 
 def _run(job: "TrainJob", make_data: bool, address: str | None) -> None:
-    from facerecon_ray.pipeline.session import ray_session
+    from facerecon_ray.jobs.session import ray_session
     from facerecon_ray.training.progress import show_training
     from facerecon_ray.training.run import run_training
 

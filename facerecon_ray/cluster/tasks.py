@@ -12,6 +12,7 @@ from facerecon_ray.cluster.host_check import sick_hosts
 from facerecon_ray.cluster.keepers import beside_the_driver
 from facerecon_ray.cluster.nodes import live_cluster
 from facerecon_ray.cluster.placement import Demand, describe_amounts, unplaced
+from facerecon_ray.cluster.worker_errors import WorkerError
 from facerecon_ray.errors import FaceReconError
 from facerecon_ray.waiting import say
 
@@ -121,11 +122,13 @@ class TaskWatch:
 
 
 def _noted(running: Any, function: Callable[..., Any], *arguments: Any) -> Any:
-    """A call, noted while it runs."""
+    """A call, noted while it runs; what it raises for the user is carried to the driver as it is."""
     context = ray.get_runtime_context()
     task = context.get_task_id()
     running.begin.remote(task, context.get_node_id())
     try:
         return function(*arguments)
+    except FaceReconError as error:
+        raise WorkerError(error) from None
     finally:
         running.end.remote(task)

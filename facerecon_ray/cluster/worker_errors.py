@@ -27,6 +27,12 @@ class WorkerError(Exception):
     """Carries an error for the user to the driver as it is, in `args[0]`: Ray appends advice to messages."""
 
 
+def told(error: ray.exceptions.RayTaskError) -> FaceReconError | None:
+    """What a worker raised for the user; None where that is a mistake in this program, or Ray's own."""
+    cause = error.cause.args[0] if isinstance(error.cause, WorkerError) else error.cause
+    return cause if isinstance(cause, FaceReconError) else None
+
+
 @contextmanager
 def explained(advice: str) -> Iterator[None]:
     """Raise what a worker raised for the user, and one line where Ray itself has failed.
@@ -40,10 +46,8 @@ def explained(advice: str) -> Iterator[None]:
     try:
         yield
     except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, WorkerError):
-            raise error.cause.args[0] from None
-        if isinstance(error.cause, FaceReconError):
-            raise error.cause from None
+        if (for_the_user := told(error)) is not None:
+            raise for_the_user from None
         if isinstance(error.cause, ray.exceptions.RayError):
             raise _failure(error.cause, advice) from None
         raise

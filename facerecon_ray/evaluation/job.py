@@ -16,7 +16,7 @@ from ray.exceptions import RayError, RayTaskError
 from facerecon_ray.cluster.nodes import live_cluster
 from facerecon_ray.cluster.placement import Demand, check_room
 from facerecon_ray.cluster.tasks import TaskWatch
-from facerecon_ray.cluster.worker_errors import UNUSABLE_HOST
+from facerecon_ray.cluster.worker_errors import UNUSABLE_HOST, told
 from facerecon_ray.config.evaluation import EvaluateJob
 from facerecon_ray.errors import AssetError, FaceReconError, SettingsError
 from facerecon_ray.evaluation import tasks
@@ -25,14 +25,12 @@ from facerecon_ray.evaluation.landmark_files import AnnotatedPhoto
 from facerecon_ray.evaluation.models import Model, ModelSpec, parse_models
 from facerecon_ray.evaluation.rows import LANDMARKS, NOT_RECONSTRUCTED, OK, UNUSABLE, known_values
 from facerecon_ray.evaluation.tasks import Angles, Tools
+from facerecon_ray.jobs.progress import Progress
 
 AHEAD = 2
 """Tasks in flight for each that the cluster can run at once, so that no worker waits for the driver."""
 
 OUTLIERS_OF_ONE_ITEM = 2
-
-Progress = Callable[[int, int], None]
-"""Told how many of how many tasks are done."""
 
 
 @dataclass(frozen=True)
@@ -245,8 +243,8 @@ def _result(reference: Any) -> Any:
     try:
         return ray.get(reference)
     except RayTaskError as error:
-        if isinstance(error.cause, FaceReconError):
-            raise error.cause from None
+        if (for_the_user := told(error)) is not None:
+            raise for_the_user from None
         raise
 
 

@@ -9,11 +9,12 @@ from facerecon_ray.evaluation.figures import figures_of
 from facerecon_ray.evaluation.gates import GateResult, check_gates, load_gates
 from facerecon_ray.evaluation.history import Night, append_to_history, comparable_figures, read_history
 from facerecon_ray.evaluation.items import list_items
-from facerecon_ray.evaluation.job import Progress, run_evaluation
+from facerecon_ray.evaluation.job import run_evaluation
 from facerecon_ray.evaluation.provenance import provenance
 from facerecon_ray.evaluation.results import summary_of, write_results
 from facerecon_ray.evaluation.webhook import message, send
 from facerecon_ray.geometry.surface import require_open3d
+from facerecon_ray.jobs.progress import Progress
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.run_lock import claimed
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from facerecon_ray.config.assets import FACE_MODEL, FITTER_WEIGHTS, ROTATOR_WEIGHTS, SHIPPED_WEIGHTS
 from facerecon_ray.config.reconstruct import ReconstructJob, of_today
 from facerecon_ray.errors import OutputError
+from facerecon_ray.jobs.changes import changes
 from facerecon_ray.pipeline.face_files import FaceFiles
 from facerecon_ray.pipeline.model_files import checksum
 from facerecon_ray.stages.chain import ROTATE, needed
@@ -129,7 +130,11 @@ def prepare(job: ReconstructJob, overwrite: bool = False, retry_failed: bool = F
                 "choose another output, or add --overwrite to delete that run"
             )
         now = {**settings, **assets, "input": _identity(job.input, earlier.settings["input"])}
-        _check_same(now, {**of_today(earlier.settings), **earlier.assets}, output.uri)
+        if changed := changes(now, {**of_today(earlier.settings), **earlier.assets}):
+            raise OutputError(
+                f"output {output.uri} holds a run with other settings ({'; '.join(changed)}); "
+                "choose another output, or add --overwrite to delete that run"
+            )
         record = earlier
         if now["input"] != settings["input"]:
             _check_known_list(job, output, earlier.settings["input"])
@@ -184,27 +189,6 @@ def _check_known_list(job: ReconstructJob, output: OutputFolder, earlier: str) -
             f"output {output.uri} holds photos of the list {earlier}, of which {job.input} has none; "
             "choose another output, or add --overwrite to delete that run"
         )
-
-
-def _check_same(now: dict[str, Any], earlier: dict[str, Any], output: str) -> None:
-    flat_now, flat_earlier = dict(_flatten(now)), dict(_flatten(earlier))
-    changed = [
-        f"{name} was {flat_earlier.get(name)}, now is {flat_now.get(name)}"
-        for name in sorted(flat_now.keys() | flat_earlier.keys())
-        if flat_now.get(name) != flat_earlier.get(name)
-    ]
-    if changed:
-        raise OutputError(
-            f"output {output} holds a run with other settings ({'; '.join(changed)}); "
-            "choose another output, or add --overwrite to delete that run"
-        )
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    flat: list[tuple[str, Any]] = []
-    for name, value in tree.items():
-        flat += _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
-    return flat
 
 
 def _uses_fitter(job: ReconstructJob) -> bool:

@@ -1,26 +1,18 @@
 """Progress of a job: a bar on a terminal, a line now and then where there is none."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import Progress, TextColumn
 
+from facerecon_ray.jobs.progress import LINE_SECONDS, print_line, progress_bar
 from facerecon_ray.pipeline.metrics import JobMeter
 
-LINE_SECONDS = 10.0
-PROGRESS_EVENT = "progress"
 PHOTOS_AND_FACES = ("photos", "faces")
 _SECONDS_FOR_A_RATE = 1.0
-
-
-def progress_line(values: Mapping[str, Any]) -> str:
-    """NAME=VALUE pairs that `facerecon status` and other programs read; what is None is left out."""
-    start = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": PROGRESS_EVENT}
-    return " ".join(f"{name}={value}" for name, value in {**start, **values}.items() if value is not None)
 
 
 class Timeline:
@@ -163,7 +155,7 @@ class LineProgress(JobProgress):
             f"{self.nouns[0]}_per_second": round(rates[0], 2) if rates else None,
             "seconds_left": round(left) if left is not None else None,
         }
-        self._console.print(progress_line(values), highlight=False, soft_wrap=True, markup=False)
+        print_line(self._console, values)
 
 
 @contextmanager
@@ -186,16 +178,8 @@ def show_progress(
         finally:
             progress.close()
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[parts]}"),
-        TextColumn("[red]{task.fields[failed]}"),
-        TextColumn("{task.fields[speed]}"),
-    )
-    with Progress(*columns, console=console) as bar:
+    fields = ("{task.fields[parts]}", "[red]{task.fields[failed]}", "{task.fields[speed]}")
+    with progress_bar(console, *map(TextColumn, fields)) as bar:
         shown = BarProgress(total, bar, nouns)
         try:
             yield shown

@@ -1,8 +1,6 @@
 """The main job: photos in, face meshes out, streamed through the stages on Ray Data."""
 
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from rich.console import Console
 
@@ -21,6 +19,7 @@ from facerecon_ray.storage.packs import clean
 from facerecon_ray.storage.photos.photo_plan import PhotoPlan
 from facerecon_ray.storage.run_lock import claimed
 from facerecon_ray.storage.run_record import Run, RunRecord, load_record, save_record
+from facerecon_ray.storage.starts import with_start
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,8 @@ def run_reconstruct(
             raise OutputError(f"output {output.uri}: another run has written to it meanwhile; start again")
         if not prepared.continues:
             output.clear()
-        run = Run(started=_now())
-        record = prepared.record.model_copy(update={"runs": [*map(_ended, prepared.record.runs), run]})
+        run = Run()
+        record = prepared.record.model_copy(update={"runs": with_start(prepared.record.runs, run)})
         save_record(output, record)
         manifest = Manifest(output)
         packs = ShardPacks(output, job.s3, check) if job.export.pack == "shard" else None
@@ -74,19 +73,15 @@ def run_reconstruct(
             job.limit,
             prepared.retry_failed,
         )
-        start = time.monotonic()
         is_reachable = True
         try:
-            with source.listing():
+            with run.noted(), source.listing():
                 Waves(prepared, source, writer, run, console, check).run_all(plan, address)
-            run.outcome = "finished"
             record.open_shards = sorted(set(record.open_shards) - source.closed)
-        except BaseException as error:
-            run.outcome = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
-            is_reachable = not isinstance(error, StoreUnavailableError)
+        except StoreUnavailableError:
+            is_reachable = False
             raise
         finally:
-            run.seconds, run.finished = round(time.monotonic() - start, 3), _now()
             # A store that does not answer would be asked in vain: the next run finds this one killed.
             if is_reachable:
                 check()
@@ -111,12 +106,3 @@ def _count(record: RunRecord, manifest: Manifest) -> Totals:
     totals = manifest.totals()
     record.photos, record.rows, record.stage_seconds = totals.photos, totals.rows, totals.stage_seconds
     return totals
-
-
-def _ended(run: Run) -> Run:
-    """An earlier run that never said how it ended was killed."""
-    return run.model_copy(update={"outcome": "killed"}) if run.outcome == "running" else run
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -7,6 +7,7 @@ from rich.console import Console
 from facerecon_ray.cluster.worker_errors import StalledError
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.errors import FaceReconError
+from facerecon_ray.jobs.session import ray_session
 from facerecon_ray.pipeline.capacity.actor_pools import pools_record
 from facerecon_ray.pipeline.capacity.pools import Pools
 from facerecon_ray.pipeline.face_files import FaceFiles
@@ -15,7 +16,6 @@ from facerecon_ray.pipeline.metrics import watch_queues
 from facerecon_ray.pipeline.photo_source import PhotoSource
 from facerecon_ray.pipeline.preparation import PreparedJob, describe_photos
 from facerecon_ray.pipeline.progress import JobProgress, show_progress
-from facerecon_ray.pipeline.session import ray_session
 from facerecon_ray.pipeline.shard_work import ShardWork
 from facerecon_ray.pipeline.stage_plan import PlannedStage
 from facerecon_ray.pipeline.streaming import stream

@@ -1,33 +1,30 @@
 """run.json: what a run was told, what it ran on, and what came of it."""
 
 import json
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from facerecon_ray.errors import MissingObjectError, OutputError, StorageError, StoreUnavailableError
 from facerecon_ray.storage.layout import RUN_RECORD
 from facerecon_ray.storage.objects import ObjectStore
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.software import machine, package_version, versions
+from facerecon_ray.storage.starts import Start
 from facerecon_ray.storage.uris import as_bytes
 
 _VERSIONED = ("ray", "torch", "numpy", "pyarrow", "dlib-bin", "opencv-python-headless", "trimesh")
 
 
-class Run(BaseModel):
-    """One start of the job; a job that was stopped and continued has several."""
+class Run(Start):
+    """One start of the job."""
 
-    started: str
-    finished: str | None = None
-    outcome: Literal["running", "finished", "stopped", "failed", "killed"] = "running"
-    seconds: float = 0.0
     photos: int = 0
     faces: int = 0
     faces_per_second: float | None = None
-    pools: dict[str, dict[str, float]] = {}
+    pools: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Workers of each stage, and what each of them had."""
-    timeline: list[tuple[float, int, int, int]] = []
+    timeline: list[tuple[float, int, int, int]] = Field(default_factory=list)
     """Seconds since the workers were started, and photos, faces and failed rows by then."""
 
 

@@ -3,15 +3,14 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import TextColumn
 
+from facerecon_ray.jobs.progress import LINE_SECONDS, print_line, progress_bar
 from facerecon_ray.training.board import Standing
 from facerecon_ray.training.run import Watch
-
-LINE_SECONDS = 10.0
 
 
 @contextmanager
@@ -29,14 +28,7 @@ def show_training(steps: int, console: Console, seconds: float = LINE_SECONDS) -
         lines = _Lines(steps, console, seconds, speed)
         yield lines.show
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rest]}"),
-    )
-    with Progress(*columns, console=console) as bar:
+    with progress_bar(console, TextColumn("{task.fields[rest]}")) as bar:
         task = bar.add_task("starting workers", total=steps, rest="")
 
         def show(now: Standing) -> None:
@@ -83,8 +75,6 @@ class _Lines:
         self._last, self._shown = time.monotonic(), now.step
         left = self._speed.seconds_left(now.step, self._steps)
         values = {
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "event": "progress",
             "step": now.step,
             "total": self._steps,
             "loss": f"{sum(now.losses.values()):.4g}",
@@ -93,5 +83,4 @@ class _Lines:
             "skipped": now.skipped or None,
             "seconds_left": round(left) if left is not None else None,
         }
-        text = " ".join(f"{name}={value}" for name, value in values.items() if value is not None)
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_line(self._console, values)

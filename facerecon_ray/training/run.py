@@ -2,7 +2,6 @@
 
 import json
 import math
-import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
@@ -33,7 +32,7 @@ from facerecon_ray.training.pair_stream import READER_CPUS, pair_dataset
 from facerecon_ray.training.recipes.registry import columns_of
 from facerecon_ray.training.room import PATIENCE_SECONDS, Room, RoomWatch
 from facerecon_ray.training.worker import WorkerTask, work
-from facerecon_ray.waiting import announced, say
+from facerecon_ray.waiting import announced, repeated, say
 
 SETTINGS = "settings.json"
 POLL_SECONDS = 0.5
@@ -187,7 +186,6 @@ def _explained(board: Any, error: Exception | None) -> FaceReconError:
 
 @contextmanager
 def _watching(board: Any, watch: Watch, check: Check, start: str, room: Room) -> Iterator[None]:
-    stop = threading.Event()
     starting = ExitStack()
     said = -SAY_SECONDS
 
@@ -206,20 +204,10 @@ def _watching(board: Any, watch: Watch, check: Check, start: str, room: Room) ->
                 said = time.monotonic()
                 say(f"{missing}: waiting for another")
 
-    def loop() -> None:
-        while not stop.wait(POLL_SECONDS):
-            look()
-
-    watcher = threading.Thread(target=loop, daemon=True)
     with starting:
         starting.enter_context(announced(start, START_SECONDS))
-        watcher.start()
-        try:
+        with repeated(look, POLL_SECONDS):
             yield
-        finally:
-            stop.set()
-            watcher.join()
-            look()
 
 
 def _finish(job: TrainJob, store: ObjectStore, board: Any) -> Trained:

@@ -3,12 +3,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ray.exceptions import RayTaskError
 
 from facerecon_ray.cluster import tasks as module
 from facerecon_ray.cluster.nodes import parse_nodes
 from facerecon_ray.cluster.placement import Demand
 from facerecon_ray.cluster.tasks import TaskWatch
-from facerecon_ray.errors import FaceReconError
+from facerecon_ray.cluster.worker_errors import told
+from facerecon_ray.errors import AssetError, FaceReconError
 
 SMALL = Demand("counting", {"CPU": 0.1, "GPU": 0.0}, {}, 1)
 NOWHERE = Demand("counting", {"CPU": 0.1, "GPU": 0.0, "nowhere": 1.0}, {}, 1)
@@ -46,6 +48,19 @@ def test_tasks_that_run_are_waited_for_however_long_they_take(impatient: list[st
         time.sleep(0.01)
     assert module.ray.get(watch.first_done([slow])) == str(started)
     assert impatient == []
+
+
+def refuse(reason: str) -> None:
+    raise AssetError(reason)
+
+
+def test_what_a_task_raises_for_the_user_is_told_as_it_was_raised(ray_cluster: None):
+    watch = TaskWatch(SMALL, "start again")
+    failed = watch.first_done([watch.remote(refuse)("model.npz is no face model")])
+    with pytest.raises(RayTaskError) as caught:
+        module.ray.get(failed)
+    found = told(caught.value)
+    assert type(found) is AssetError and str(found) == "model.npz is no face model"
 
 
 def test_tasks_for_which_a_lost_node_leaves_no_room_end_the_job(impatient: list[str], lost_node: None):

@@ -248,7 +248,7 @@ import os, sys
 sys.path.insert(0, sys.argv[3])
 from training_pairs import quick_job
 from facerecon_ray.config.training import FitterTraining
-from facerecon_ray.pipeline.session import ray_session
+from facerecon_ray.jobs.session import ray_session
 from facerecon_ray.training import run
 run.PATIENCE_SECONDS = 20.0
 workers = {"count": 2, "cpus": float(sys.argv[4]), "threads": 1, "failures": 1}

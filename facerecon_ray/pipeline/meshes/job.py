@@ -6,6 +6,7 @@ Names are those that the job gives, so what is there already is left as it is, a
 from collections.abc import Callable
 
 from facerecon_ray.errors import InputError, OutputError
+from facerecon_ray.jobs.progress import Progress
 from facerecon_ray.pipeline.meshes.export_record import ExportRecord, load_export, require_same, save_export
 from facerecon_ray.pipeline.meshes.request import ExportPlan, ExportRequest
 from facerecon_ray.pipeline.meshes.transfer import COLUMNS, Exported, MeshTransfer
@@ -16,7 +17,6 @@ from facerecon_ray.storage.run_lock import claimed
 from facerecon_ray.storage.run_record import load_record
 from facerecon_ray.storage.software import package_version
 
-Progress = Callable[[int, int], None]
 Tell = Callable[[str], None]
 
 

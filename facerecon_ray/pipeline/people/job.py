@@ -5,9 +5,7 @@ is done when a row of it was made of just the faces that it has now. So a killed
 added, taken away or forgotten change those persons alone that had or get them.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +13,13 @@ import ray
 
 from facerecon_ray.cluster.placement import Demand
 from facerecon_ray.cluster.tasks import TaskWatch
-from facerecon_ray.cluster.worker_errors import WorkerError
 from facerecon_ray.config.people import PeopleJob
-from facerecon_ray.errors import FaceReconError, InputError, OutputError
+from facerecon_ray.errors import InputError, OutputError
+from facerecon_ray.jobs.progress import Progress
+from facerecon_ray.jobs.session import ray_session
 from facerecon_ray.pipeline.model_files import check_face_model
 from facerecon_ray.pipeline.people.collection import Collection, identities, members_of, stamp_of
 from facerecon_ray.pipeline.people.merging import FACE_COLUMNS, MEMBERS, PERSON, PeopleFiles, maker_of
-from facerecon_ray.pipeline.session import ray_session
 from facerecon_ray.report.people_page import write_people_page
 from facerecon_ray.storage.layout import PEOPLE, PEOPLE_FILES, RUN_RECORD
 from facerecon_ray.storage.manifest import Manifest
@@ -30,14 +28,13 @@ from facerecon_ray.storage.people import PeopleOutput, PeopleRecord
 from facerecon_ray.storage.run_lock import Check, claimed
 from facerecon_ray.storage.run_record import load_record, save_record
 from facerecon_ray.storage.software import package_version
+from facerecon_ray.storage.starts import timestamp
 
 BUCKET_PEOPLE, MOST_BUCKETS = 100, 256
 """People that are made by one task, and tasks at most; of large collections tasks make more people."""
 
 PARTS_AT_ONCE = 16
 """Parts of the manifest that one task shares out among the buckets."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def run_people(job: PeopleJob, progress: Progress, address: str | None = None) -
         people.delete_others(rows[PERSON].to_pylist())
         result = _result(people, rows, names, len(todo), job.gallery_people)
         made.counts = {"people": result.people, "faces": result.faces, "of_nobody": result.of_nobody}
-        made.finished = datetime.now(UTC).isoformat(timespec="seconds")
+        made.finished = timestamp()
         people.save_record(made)
         return result
 
@@ -187,30 +184,24 @@ def _split(
     files: PeopleFiles, shares: dict[str, list[tuple[int, str, int]]], members: dict[str, str], buckets: int
 ) -> list[pa.Table] | pa.Table:
     """For each bucket the faces of its persons in some parts of the manifest."""
-    try:
-        manifest = Manifest(OutputFolder(files.input, files.s3))
-        found = []
-        for part, share in shares.items():
-            rows, persons, bucket = zip(*share, strict=True)
-            table = manifest.read(part, FACE_COLUMNS).take(pa.array(rows, pa.int64()))
-            table = table.append_column(PERSON, pa.array(persons, pa.string()))
-            table = table.append_column(MEMBERS, pa.array([members[person] for person in persons], pa.string()))
-            found.append(table.append_column("bucket", pa.array(bucket, pa.int32())))
-        table = pa.concat_tables(found)
-        bucket_of = table["bucket"].to_numpy()
-        table = table.drop_columns(["bucket"])
-        tables = [table.take(pa.array(np.flatnonzero(bucket_of == number))) for number in range(buckets)]
-        return tables if buckets > 1 else tables[0]
-    except FaceReconError as error:
-        raise WorkerError(error) from None
+    manifest = Manifest(OutputFolder(files.input, files.s3))
+    found = []
+    for part, share in shares.items():
+        rows, persons, bucket = zip(*share, strict=True)
+        table = manifest.read(part, FACE_COLUMNS).take(pa.array(rows, pa.int64()))
+        table = table.append_column(PERSON, pa.array(persons, pa.string()))
+        table = table.append_column(MEMBERS, pa.array([members[person] for person in persons], pa.string()))
+        found.append(table.append_column("bucket", pa.array(bucket, pa.int32())))
+    table = pa.concat_tables(found)
+    bucket_of = table["bucket"].to_numpy()
+    table = table.drop_columns(["bucket"])
+    tables = [table.take(pa.array(np.flatnonzero(bucket_of == number))) for number in range(buckets)]
+    return tables if buckets > 1 else tables[0]
 
 
 def _merge(files: PeopleFiles, *tables: pa.Table) -> pa.Table:
     """Make the persons of a bucket."""
-    try:
-        return maker_of(files)(pa.concat_tables(tables))
-    except FaceReconError as error:
-        raise WorkerError(error) from None
+    return maker_of(files)(pa.concat_tables(tables))
 
 
 def _result(people: PeopleOutput, rows: pa.Table, names: list[str | None], made: int, shown: int) -> PeopleResult:

@@ -15,7 +15,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from facerecon_ray.cluster.tokens import token_advice
 from facerecon_ray.errors import FaceReconError, SettingsError
-from facerecon_ray.pipeline.progress import PROGRESS_EVENT
+from facerecon_ray.jobs.progress import PROGRESS_EVENT
 from facerecon_ray.pipeline.remote.job_package import JobPackage
 from facerecon_ray.waiting import announced
 

@@ -1,7 +1,7 @@
 """Everything about a training data set that can be known or refused before Ray starts."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -11,6 +11,7 @@ from facerecon_ray.config.assets import FACE_MODEL, FITTER_WEIGHTS
 from facerecon_ray.config.reconstruct import of_today
 from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.errors import OutputError, SettingsError
+from facerecon_ray.jobs.changes import changes
 from facerecon_ray.networks.dlib_models import installed_model
 from facerecon_ray.networks.landmark_predictor import DEFAULT_MODEL
 from facerecon_ray.storage.input_files import fingerprint, input_files
@@ -173,14 +174,8 @@ def _tasks(subjects: int, size: int) -> list[ShardTask]:
 
 def _check_same(now: DatasetCard, earlier: DatasetCard, output: str) -> None:
     """A set must not hold subjects that were made in different ways."""
-    flat_now, flat_earlier = (
-        dict(_flatten({**of_today(card.settings), "assets": card.assets})) for card in (now, earlier)
-    )
-    changed = [
-        f"{name} was {flat_earlier.get(name)}, now is {flat_now.get(name)}"
-        for name in sorted(flat_now.keys() | flat_earlier.keys())
-        if flat_now.get(name) != flat_earlier.get(name)
-    ]
+    trees = ({**of_today(card.settings), "assets": card.assets} for card in (now, earlier))
+    changed = changes(*trees)
     for name, was, is_now in (
         ("generator", earlier.generator, GENERATOR_VERSION),
         ("schema", earlier.schema_version, PAIR_SCHEMA_VERSION),
@@ -202,11 +197,3 @@ def _check_not_larger(done: dict[int, ShardSummary], subjects: int, output: str)
             f"output {output} holds {there} subjects already, more than {subjects}; ask for at least as many, "
             "or choose another output"
         )
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value

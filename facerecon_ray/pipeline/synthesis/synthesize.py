@@ -1,13 +1,10 @@
 """Training data sets on Ray: runs of subjects in, one shard file each out."""
 
 import pickle
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,18 +20,20 @@ from facerecon_ray.cluster.keepers import beside_the_driver
 from facerecon_ray.cluster.nodes import live_cluster
 from facerecon_ray.cluster.placement import Demand, check_room, hide_gpus, room_for
 from facerecon_ray.cluster.tasks import TaskWatch
-from facerecon_ray.cluster.worker_errors import WorkerError, explained
+from facerecon_ray.cluster.worker_errors import explained
 from facerecon_ray.config.settings import WorkerRange
 from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.errors import FaceReconError, OutputError, StorageError
+from facerecon_ray.jobs.session import ray_session
 from facerecon_ray.pipeline.progress import JobProgress, show_progress
-from facerecon_ray.pipeline.session import ray_session
 from facerecon_ray.pipeline.synthesis.synthesis_preparation import PreparedSet, ShardTask, views_of_each
 from facerecon_ray.stages.stage import OK
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.pairs.dataset_card import DatasetCard, MakingRun, load_card, save_card
 from facerecon_ray.storage.pairs.pair_shards import delete_shards, shard_summaries, write_shard
 from facerecon_ray.storage.run_lock import Check, claimed
+from facerecon_ray.storage.starts import with_start
+from facerecon_ray.waiting import repeated
 
 if TYPE_CHECKING:
     from facerecon_ray.pipeline.synthesis.pair_maker import PairMaker
@@ -81,17 +80,14 @@ def make_shard(plan: bytes, task: ShardTask, counter: "ActorHandle[Any]") -> Non
     plan : pickled job, and what opens where subjects come from, None for what the job's settings name
     counter : is told of the views
     """
-    try:
-        job, maker = _maker(plan)
-        maker.seconds.clear()
-        tables: list[pa.Table] = []
-        for number in range(task.first, task.first + task.subjects):
-            rows = maker.rows(number)
-            tables.append(rows)
-            counter.add.remote(len(rows), pc.sum(pc.equal(rows["status"], OK)).as_py())
-        write_shard(open_store(job.output, job.s3), task.index, tables, task.first, dict(maker.seconds))
-    except FaceReconError as error:
-        raise WorkerError(error) from None
+    job, maker = _maker(plan)
+    maker.seconds.clear()
+    tables: list[pa.Table] = []
+    for number in range(task.first, task.first + task.subjects):
+        rows = maker.rows(number)
+        tables.append(rows)
+        counter.add.remote(len(rows), pc.sum(pc.equal(rows["status"], OK)).as_py())
+    write_shard(open_store(job.output, job.s3), task.index, tables, task.first, dict(maker.seconds))
 
 
 @lru_cache(maxsize=1)
@@ -142,26 +138,20 @@ def _run(
     store, card = prepared.store, prepared.card
     if prepared.earlier and not prepared.done:
         delete_shards(store)
-    run = MakingRun(started=_now())
-    for earlier in card.runs:
-        if earlier.outcome == "running":
-            earlier.outcome = "killed"
-    card.runs.append(run)
+    run = MakingRun()
+    card.runs = with_start(card.runs, run)
     save_card(store, card)
-    start = time.monotonic()
-    rate = None
     try:
-        rate = _make(prepared, run, console, address, source, check)
-        run.outcome = "finished"
+        with run.noted():
+            rate = _make(prepared, run, console, address, source, check)
     except BaseException as error:
-        run.outcome = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
         with suppress(FaceReconError):
             check()
-            _close(prepared, run, start)
+            _close(prepared, run)
         if isinstance(error, StorageError):
             raise StorageError(f"{error}; {_CONTINUES}") from None
         raise
-    _close(prepared, run, start)
+    _close(prepared, run)
     return MadeSet(run, card, rate)
 
 
@@ -213,7 +203,6 @@ def _demand(job: SynthesisJob, shards: int) -> Demand:
 @contextmanager
 def _counting(counter: "ActorHandle[Any]", progress: JobProgress) -> Iterator[None]:
     """Show what the counter counts, for the duration."""
-    stop = threading.Event()
 
     def poll() -> None:
         with suppress(ray.exceptions.RayError):
@@ -222,28 +211,13 @@ def _counting(counter: "ActorHandle[Any]", progress: JobProgress) -> Iterator[No
                 new, paired = views - progress.photos, pairs - progress.faces
                 progress.add(new, paired, new - paired)
 
-    def watch() -> None:
-        while not stop.wait(_POLL_SECONDS):
-            poll()
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
+    with repeated(poll, _POLL_SECONDS):
         yield
-    finally:
-        stop.set()
-        watcher.join()
-        poll()
 
 
-def _close(prepared: PreparedSet, run: MakingRun, start: float) -> None:
+def _close(prepared: PreparedSet, run: MakingRun) -> None:
     """Bring the card up to date with what is there."""
-    run.seconds, run.finished = round(time.monotonic() - start, 3), _now()
     done = len(prepared.done) + len(prepared.todo)
     prepared.card.summarise(shard_summaries(prepared.store), done)
     run.outcome = "failed" if prepared.card.fruitless else run.outcome
     save_card(prepared.store, prepared.card)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

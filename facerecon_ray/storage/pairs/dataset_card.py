@@ -15,6 +15,7 @@ from facerecon_ray.storage.objects import ObjectStore, open_store
 from facerecon_ray.storage.pairs.pair_schema import PAIR_SCHEMA_VERSION
 from facerecon_ray.storage.pairs.pair_shards import ShardSummary, shard_name, shard_summaries
 from facerecon_ray.storage.software import machine, versions
+from facerecon_ray.storage.starts import Start
 from facerecon_ray.storage.uris import as_bytes
 
 GENERATOR_VERSION = 9
@@ -32,13 +33,9 @@ class ShardEntry(BaseModel):
     sha256: str
 
 
-class MakingRun(BaseModel):
-    """One start of the command; a set that was stopped and continued has several."""
+class MakingRun(Start):
+    """One start of the command."""
 
-    started: str
-    finished: str | None = None
-    outcome: Literal["running", "finished", "stopped", "failed", "killed"] = "running"
-    seconds: float = 0.0
     views: int = 0
 
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from facerecon_ray.pipeline import session
+from facerecon_ray.jobs import session
 
 ROOT = str(Path(__file__).parents[2])
 SCRIPT = """
 import os, ray, warnings
-from facerecon_ray.pipeline.session import ray_session
+from facerecon_ray.jobs.session import ray_session
 class Broken:
     def __init__(self): raise ValueError("broken")
     def __call__(self, batch): return batch
@@ -36,7 +36,7 @@ def test_ray_says_nothing_on_the_terminal_and_leaves_nothing_behind(tmp_path: Pa
 
 
 def test_a_cluster_that_does_not_answer_is_one_clear_error_within_seconds():
-    script = "from facerecon_ray.pipeline.session import ray_session\nwith ray_session('127.0.0.1:1'): pass"
+    script = "from facerecon_ray.jobs.session import ray_session\nwith ray_session('127.0.0.1:1'): pass"
     result = subprocess.run(
         [sys.executable, "-c", script],
         env={"PYTHONPATH": ROOT},
