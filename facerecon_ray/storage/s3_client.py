@@ -121,6 +121,13 @@ def call(what: str, settings: S3Settings, attempt: Callable[[Any], Result]) -> R
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
+def whole(answer: dict[str, Any], *names: str) -> dict[str, Any]:
+    """An answer that has what it must have: HTTP headers that break off are taken for complete ones by the library."""
+    if missing := [name for name in names if name not in answer]:
+        raise ConnectionError(f"the answer broke off before {', '.join(missing)}")
+    return answer
+
+
 def status_of(error: ClientError) -> int:
     """HTTP status of a refusal."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

@@ -1,7 +1,7 @@
 """An S3 bucket, or a prefix in one, as an object store."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -14,11 +14,10 @@ from botocore.exceptions import ClientError
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import ChangedObjectError, MissingObjectError, ObjectTooLargeError, StorageError
 from facerecon_ray.storage.objects import ObjectStore, StoredObject
-from facerecon_ray.storage.s3_client import call, status_of
+from facerecon_ray.storage.s3_client import call, status_of, whole
+from facerecon_ray.storage.s3_upload import abort_uploads, parts_of, upload
 
 PAGE_KEYS = 1000
-PART_BYTES = 16 << 20
-"""Of an object that is written in parts."""
 
 _NO_SUCH_RANGE = 416
 
@@ -58,7 +57,7 @@ class S3Store(ObjectStore):
         """See `ObjectStore.read`; any key that S3 allows may be read."""
 
         def attempt(client: Any) -> bytes:
-            answer = _whole(client.get_object(Bucket=self.bucket, Key=self._above + name), "ContentLength")
+            answer = whole(client.get_object(Bucket=self.bucket, Key=self._above + name), "ContentLength")
             size = answer["ContentLength"]
             with closing(answer["Body"]) as body:
                 if max_bytes is not None and size > max_bytes:
@@ -92,7 +91,7 @@ class S3Store(ObjectStore):
                     raise self._changed(name) from None
                 raise
             with closing(answer["Body"]) as body:
-                if etag and _whole(answer, "ETag")["ETag"] != etag:
+                if etag and whole(answer, "ETag")["ETag"] != etag:
                     raise self._changed(name)
                 data: bytes = body.read()
             if (size := _size_of(answer)) is not None and size < end:
@@ -108,7 +107,7 @@ class S3Store(ObjectStore):
 
         def attempt(client: Any) -> StoredObject:
             head = client.head_object(Bucket=self.bucket, Key=self._above + name)
-            answer = _whole(head, "ContentLength", "LastModified", "ETag")
+            answer = whole(head, "ContentLength", "LastModified", "ETag")
             return StoredObject(name, int(answer["ContentLength"]), answer["LastModified"], answer["ETag"])
 
         return call(self.describe(name), self.settings, attempt)
@@ -124,69 +123,19 @@ class S3Store(ObjectStore):
         )
 
     def write_stream(self, name: str, pieces: Iterable[bytes]) -> None:
-        """See `ObjectStore.write_stream`; one of several parts in memory at a time."""
-        parts = _parts(pieces)
-        first = next(parts, b"")
-        second = next(parts, None)
+        """See `ObjectStore.write_stream`; in parts, of which a few are in memory at a time."""
+        parts = parts_of(pieces)
+        first, second = next(parts, b""), next(parts, None)
         if second is None:
             self.write(name, first)
             return
-        target = {"Bucket": self.bucket, "Key": self._key(name)}
-        where = self.describe(name)
-        begin = partial(self._begin_upload, target | {"ContentType": _content_type(target["Key"])})
-        target["UploadId"] = call(where, self.settings, begin)
-        try:
-            tags = [
-                self._upload(where, target, number, part)
-                for number, part in enumerate(chain((first, second), parts), 1)
-            ]
-            self._complete(name, target, tags)
-        except BaseException:
-            with suppress(StorageError):
-                self._abort(target)
-            raise
-
-    def _begin_upload(self, target: dict[str, Any], client: Any) -> str:
-        return str(_whole(client.create_multipart_upload(**target), "UploadId")["UploadId"])
-
-    def _upload(self, where: str, target: dict[str, Any], number: int, part: bytes) -> dict[str, Any]:
-        def attempt(client: Any) -> str:
-            answer = client.upload_part(**target, PartNumber=number, Body=part)
-            return str(_whole(answer, "ETag")["ETag"])
-
-        return {"PartNumber": number, "ETag": call(where, self.settings, attempt)}
-
-    def _complete(self, name: str, target: dict[str, Any], tags: list[dict[str, Any]]) -> None:
-        attempts = 0
-
-        def attempt(client: Any) -> None:
-            nonlocal attempts
-            attempts += 1
-            _whole(client.complete_multipart_upload(**target, MultipartUpload={"Parts": tags}), "ETag")
-
-        try:
-            call(self.describe(name), self.settings, attempt)
-        except MissingObjectError:
-            # The first attempt may have succeeded although its answer was lost.
-            if attempts == 1 or not self.exists(name):
-                raise
+        key = self._key(name)
+        upload(self.bucket, key, _content_type(key), chain((first, second), parts), self.settings)
 
     def delete_unfinished(self, folders: Iterable[str]) -> None:
-        """See `ObjectStore.delete_unfinished`: uploads in parts that never ended are kept, and paid for, unseen."""
+        """See `ObjectStore.delete_unfinished`."""
         for folder in folders:
-            for upload in call(
-                self.describe(folder), self.settings, partial(self._uploads, f"{self._above}{folder}/")
-            ):
-                target = {"Bucket": self.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
-                self._abort(target)
-
-    def _uploads(self, prefix: str, client: Any) -> list[dict[str, Any]]:
-        """Uploads in parts that are not complete, the first 1,000."""
-        return list(client.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix).get("Uploads", ()))
-
-    def _abort(self, target: dict[str, Any]) -> None:
-        with suppress(MissingObjectError):
-            call(f"s3://{self.bucket}/{target['Key']}", self.settings, lambda s3: s3.abort_multipart_upload(**target))
+            abort_uploads(self.bucket, f"{self._above}{folder}/", self.settings)
 
     def write_if_absent(self, name: str, data: bytes) -> bool:
         """See `ObjectStore.write_if_absent`."""
@@ -209,7 +158,7 @@ class S3Store(ObjectStore):
             answer = client.put_object(
                 Bucket=self.bucket, Key=key, Body=data, ContentType=_content_type(key), **condition
             )
-            return str(_whole(answer, "ETag")["ETag"])
+            return str(whole(answer, "ETag")["ETag"])
 
         try:
             return call(self.describe(name), self.settings, attempt)
@@ -269,31 +218,17 @@ class S3Store(ObjectStore):
         return ChangedObjectError(f"{self.describe(name)} has changed meanwhile")
 
     def _age(self, key: str, client: Any) -> tuple[float, str]:
-        answer = _whole(client.head_object(Bucket=self.bucket, Key=key), "LastModified", "ETag")
+        answer = whole(client.head_object(Bucket=self.bucket, Key=key), "LastModified", "ETag")
         modified: datetime = answer["LastModified"]
-        headers = _whole(answer["ResponseMetadata"]["HTTPHeaders"], "date")
+        headers = whole(answer["ResponseMetadata"]["HTTPHeaders"], "date")
         return (parsedate_to_datetime(headers["date"]) - modified).total_seconds(), answer["ETag"]
 
     def _page(self, prefix: str, options: dict[str, str], client: Any) -> dict[str, Any]:
         page: dict[str, Any] = client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, MaxKeys=PAGE_KEYS, **options)
-        return _whole(page, "IsTruncated")
+        return whole(page, "IsTruncated")
 
     def _key(self, name: str) -> str:
         return self._above + self._check_name(name)
-
-
-def _parts(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Pieces as parts of an upload, all but the last of the size that S3 asks for at least."""
-    held: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        held.append(piece)
-        size += len(piece)
-        if size >= PART_BYTES:
-            yield b"".join(held)
-            held, size = [], 0
-    if held:
-        yield b"".join(held)
 
 
 def _content_type(key: str) -> str:
@@ -304,10 +239,3 @@ def _size_of(answer: dict[str, Any]) -> int | None:
     """Bytes of an object of which a range was asked for, as far as the answer says it."""
     size = str(answer.get("ContentRange", "")).rpartition("/")[2]
     return int(size) if size.isdigit() else None
-
-
-def _whole(answer: dict[str, Any], *names: str) -> dict[str, Any]:
-    """An answer that has what it must have: HTTP headers that break off are taken for complete ones by the library."""
-    if missing := [name for name in names if name not in answer]:
-        raise ConnectionError(f"the answer broke off before {', '.join(missing)}")
-    return answer

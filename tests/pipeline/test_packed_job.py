@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -222,9 +223,9 @@ def test_a_job_packs_its_faces_and_another_way_needs_another_folder(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", ["kill", "terminate"])
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_a_job_that_is_ended_is_continued_with_nothing_lost_doubled_or_left_over(
-    ray_cluster: None, toy_photos: Photos, tmp_path: Path, end: str
+    ray_cluster: None, toy_photos: Photos, tmp_path: Path, end: signal.Signals
 ) -> None:
     folder, out = toy_photos(**{f"p{number:02d}": "faces=2" for number in range(60)}), tmp_path / "out"
     known = {"PYTHONPATH": str(Path(__file__).parents[2]), "RAY_ADDRESS": ray.get_runtime_context().gcs_address}
@@ -237,8 +238,10 @@ def test_a_job_that_is_ended_is_continued_with_nothing_lost_doubled_or_left_over
     while not (list(out.glob("manifest/part-*")) and list(out.glob("packs/pieces/*/*.tar"))):
         assert job.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
-    getattr(job, end)()
+    job.send_signal(end)
     job.communicate()
+    if end == signal.SIGINT:
+        assert packed_faces(OutputFolder(out)), "what was complete was packed before it ended"
     done = len({row["photo_uri"] for row in rows_of(OutputFolder(out))})
     assert 0 < done < 60
     assert run_toy(folder, out, **PACK).run.photos == 60 - done

@@ -114,6 +114,21 @@ def test_pairs_show_both_names_and_how_alike_their_faces_are(tmp_path: Path) -> 
     assert "<dt>pairs</dt><dd>2</dd>" in page
 
 
+def test_previews_of_packed_faces_become_files_and_their_meshes_have_no_link(tmp_path: Path) -> None:
+    row, name = _face("ada.jpg", 3.0, 0.9), "packs/part-00000000-00.tar"
+    output = _job(tmp_path, [row])
+    picture = _picture(768, 512)
+    row |= {"mesh_uri": f"{name}#ada.jpg/0.glb", "mesh_offset": 5, "mesh_length": 1}
+    row |= {"preview_uri": f"{name}#ada.jpg/0.jpg", "preview_offset": 512, "preview_length": len(picture)}
+    Manifest(output).write(0, pa.Table.from_pylist([row], schema=MANIFEST_SCHEMA))
+    output.store.delete("previews/ada.jpg/0.jpg")
+    output.write(name, bytes(512) + picture + bytes(1024))
+    write_gallery(output, gallery_faces=200)
+    page = (tmp_path / "index.html").read_text()
+    assert 'href="#face=ada.jpg/0"' in page and 'src="previews/ada.jpg/0.jpg"' in page and 'data-mesh=""' in page
+    assert (tmp_path / "previews/ada.jpg/0.jpg").read_bytes() == picture
+
+
 def test_text_of_the_manifest_never_becomes_markup(job: Path) -> None:
     page = (job / "index.html").read_text()
     assert "<img src=x" not in page

@@ -2,14 +2,17 @@
 
 import io
 import tarfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import webdataset
+from s3_proxy import S3Proxy
 from s3_server import S3Server
 
 from facerecon_ray.errors import MissingObjectError, OutputError
-from facerecon_ray.storage import s3_store
+from facerecon_ray.storage import s3_upload
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.objects import as_bucket
 from facerecon_ray.storage.outputs import OutputFolder
@@ -141,10 +144,40 @@ def test_a_pack_of_what_is_gone_is_refused_and_leaves_nothing(output: OutputFold
         pack(output, 0, old.to_pylist())
 
 
+def test_an_upload_whose_last_answers_are_lost_is_there_as_a_whole(
+    seaweed: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_upload, "PART_BYTES", 5 << 20)
+    proxy = S3Proxy(seaweed.port)
+    settings = seaweed.settings.model_copy(update={"endpoint_url": proxy.endpoint, "read_timeout": 1.0})
+    output = OutputFolder(f"s3://{seaweed.bucket()}/out", settings)
+    pieces = [bytes([number]) * (1 << 20) for number in range(11)]
+    with ExitStack() as faults:
+
+        def failing_at_the_end():
+            yield from pieces
+            faults.enter_context(proxy.failing("cut", seconds=0.5))
+
+        output.write_stream("packs/large.tar", failing_at_the_end())
+    assert proxy.met and output.store.read("packs/large.tar") == b"".join(pieces)
+    proxy.close()
+
+
+def test_webdataset_reads_a_pack_as_it_is(tmp_path: Path) -> None:
+    output = OutputFolder(tmp_path)
+    pack(output, 3, write_piece(output, 3, *KEYS))
+    names = [str(tmp_path / name) for name in packs(output) if "pieces" not in name]
+    samples = list(webdataset.WebDataset(names, shardshuffle=False, empty_check=False))
+    assert [sample["__key__"] for sample in samples] == list(KEYS)
+    for found in samples:
+        files = {suffix: file for suffix, file in files_of(found["__key__"]).items() if file}
+        assert {name: found[name] for name in found if not name.startswith("__")} == files
+
+
 def test_a_large_object_is_written_in_parts_whole_or_not_at_all(
     seaweed: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_store, "PART_BYTES", 5 << 20)
+    monkeypatch.setattr(s3_upload, "PART_BYTES", 5 << 20)
     output = OutputFolder(f"s3://{seaweed.bucket()}/out", seaweed.settings)
     pieces = [bytes([number]) * (1 << 20) for number in range(13)]
     output.write_stream("packs/large.tar", pieces)
