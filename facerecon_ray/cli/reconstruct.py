@@ -52,8 +52,8 @@ def reconstruct(
         str | None,
         typer.Argument(
             metavar="INPUT",
-            help="A photo, a clip, a tar archive, a folder, a quoted pattern, or a list (.txt, .csv, .parquet); a "
-            "path or s3://bucket/...",
+            help="A photo, a clip, a tar archive, a Parquet file with pictures, a folder, a quoted pattern, or a list "
+            "(.txt, .csv, .parquet); a path or s3://bucket/...",
         ),
     ] = None,
     output: Annotated[

@@ -180,8 +180,8 @@ class ReconstructJob(ChainSettings):
     command: ClassVar[str] = "reconstruct"
 
     input: Annotated[str, Names.FILE]
-    """A photo, a clip, a tar archive, a folder, a pattern, or a list of photos (.txt, .csv, .parquet); a path or
-    s3://bucket/..."""
+    """A photo, a clip, a tar archive, a Parquet file with pictures, a folder, a pattern, or a list of photos (.txt,
+    .csv, .parquet); a path or s3://bucket/..."""
     output: Location
     """Folder or s3://bucket/prefix for meshes, manifest and gallery."""
     limit: int | None = Field(default=None, ge=1)

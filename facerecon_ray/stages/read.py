@@ -1,4 +1,4 @@
-"""First stage: the bytes of each photo, of each frame of a clip and of each member of an archive."""
+"""First stage: the bytes of each photo, of each frame of a clip and of what is in archives and Parquet files."""
 
 import hashlib
 import os
@@ -26,11 +26,13 @@ from facerecon_ray.storage.input_files import file_size
 from facerecon_ray.storage.objects import as_bucket, open_store
 from facerecon_ray.storage.photos.archives import ArchiveReader
 from facerecon_ray.storage.photos.known_photos import Span
+from facerecon_ray.storage.photos.tables import TableReader
 from facerecon_ray.storage.schema import time_column
 from facerecon_ray.storage.uris import (
     is_archive_name,
     is_clip_name,
     is_s3,
+    is_table_name,
     path_of,
     split_fragment,
     split_frame,
@@ -59,6 +61,7 @@ class Reader:
     def __init__(self, settings: ReadSettings, s3: S3Settings | None = None) -> None:
         self._settings = settings
         self._s3 = s3 or S3Settings()
+        self._tables = TableReader(self._s3, settings.max_bytes)
         self._archives = ArchiveReader(self._s3, settings.max_bytes)
         self._threads = ThreadPoolExecutor(settings.threads)
 
@@ -84,15 +87,17 @@ class Reader:
                 result["error"][row] = error
                 result["status"][row] = UNREADABLE if error else OK
                 result[time_column(READ.name)][row] = seconds * 1000
+        self._tables.rest()
         return result
 
     def _attempts(self, photos: list[tuple[str, Span | None]]) -> list[Attempt]:
-        """A photo, or frames of one clip."""
+        """A photo, or what is in one clip or Parquet file."""
         file, _ = split_fragment(photos[0][0])
         if is_clip_name(file):
             with ClipFrames(file, self._settings, self._s3) as frames:
                 return [self._attempt(partial(self._read_frame, frames, uri)) for uri, _ in photos]
-        read = self._read_member if is_archive_name(file) else self._read_photo
+        is_inside = is_archive_name(file) or is_table_name(file)
+        read = self._read_member if is_inside else self._read_photo
         return [self._attempt(partial(read, *photo)) for photo in photos]
 
     def _attempt(self, read: Callable[[], bytes]) -> Attempt:
@@ -116,7 +121,8 @@ class Reader:
     def _read_member(self, uri: str, span: Span | None) -> bytes:
         with self._store_errors(uri):
             try:
-                return self._archives.read(uri, span)
+                inside = self._archives if is_archive_name(split_fragment(uri)[0]) else self._tables
+                return inside.read(uri, span)
             except ObjectTooLargeError as error:
                 raise self._too_large(error.size) from None
 
@@ -165,9 +171,10 @@ def _describe(error: OSError) -> str:
 
 
 def _by_file(uris: np.ndarray, rows: np.ndarray) -> list[list[int]]:
-    """Rows, those that are frames of the same clip together."""
+    """Rows, those that are in the same clip or Parquet file together."""
     files: dict[str, list[int]] = {}
     for row in rows.tolist():
-        clip, seconds = split_frame(uris[row])
-        files.setdefault(uris[row] if seconds is None else f"{clip}#", []).append(row)
+        file, fragment = split_fragment(uris[row])
+        is_one = not fragment or is_archive_name(file)
+        files.setdefault(uris[row] if is_one else f"{file}#", []).append(row)
     return list(files.values())

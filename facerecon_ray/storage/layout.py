@@ -22,6 +22,7 @@ from facerecon_ray.storage.uris import (
     is_clip_name,
     is_photo_name,
     is_s3,
+    is_table_name,
     path_of,
     split_fragment,
 )
@@ -44,6 +45,7 @@ RESULTS = {
 """What a job has written, by the file beside it that only a job writes: nothing in it is an input."""
 
 _INSIDE = "~/"
+_KINDS = (is_photo_name, is_clip_name, is_archive_name, is_table_name)
 _MAX_NAME_BYTES = 100
 _MAX_KEY_LENGTH = 400
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|~#%]')
@@ -54,7 +56,7 @@ def photo_key(uri: str, root: str) -> str:
 
     A photo below the root whose names are harmless has its own relative path as key. Every other photo has its
     names cleaned and a hash of the URI behind a "~", a character that no other key contains. Frames of a clip lie
-    below the key of the clip, and members of an archive below that of the archive and a "~".
+    below the key of the clip, and what is in an archive or a Parquet file below that file's and a "~".
 
     Parameters
     ----------
@@ -64,6 +66,8 @@ def photo_key(uri: str, root: str) -> str:
     file, fragment = split_fragment(uri)
     if is_clip_name(file) and fragment:
         return f"{photo_key(file, root)}/{fragment}"
+    if fragment and is_table_name(file):
+        return f"{photo_key(file, root)}{_INSIDE}{fragment}"
     if fragment:
         return f"{photo_key(file, root)}{_INSIDE}{_key(tuple(fragment.split('/')), fragment, inside=True)}"
     names, inside = _names(uri, root)
@@ -78,7 +82,7 @@ def _key(names: tuple[str, ...], full_name: str, inside: bool) -> str:
     inside : whether the parts are the full name from the root on, so that no other photo has the same ones
     """
     key = "/".join(names)
-    is_named = any(is_kind(names[-1]) for is_kind in (is_photo_name, is_clip_name, is_archive_name))
+    is_named = any(is_kind(names[-1]) for is_kind in _KINDS)
     if inside and is_named and len(key) <= _MAX_KEY_LENGTH and all(map(_is_safe, names)):
         return key
     digest = hashlib.sha256(full_name.encode()).hexdigest()[:20]

@@ -1,7 +1,8 @@
 """Names of photos: a local path, a file:// URI for a path that is no valid text, or s3://bucket/key.
 
 Photos that are no files of their own have the name of the file that holds them, and behind a # which one it is: of a
-frame of a clip t=SECONDS, as in W3C's Media Fragments, of a member of an archive its name there.
+frame of a clip t=SECONDS, as in W3C's Media Fragments, of a member of an archive its name there, of a picture in a
+Parquet file its row, from 0.
 """
 
 import os
@@ -26,11 +27,13 @@ CLIP_SUFFIXES = frozenset(
 )
 
 ARCHIVE_SUFFIX = ".tar"
+TABLE_SUFFIX = ".parquet"
 _COMPRESSED_ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 
 _ENDS_OF_CLIPS = "|".join(map(re.escape, sorted(CLIP_SUFFIXES)))
 _FRAGMENTS = (
     re.compile(rf"(.+?{re.escape(ARCHIVE_SUFFIX)})#(.+)", re.DOTALL | re.IGNORECASE),
+    re.compile(rf"(.+?{re.escape(TABLE_SUFFIX)})#(\d+)", re.DOTALL | re.IGNORECASE),
     re.compile(rf"(.*(?:{_ENDS_OF_CLIPS}))#(t=\d+\.\d{{3}})", re.DOTALL | re.IGNORECASE),
 )
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -106,6 +109,11 @@ def is_clip_name(name: str) -> bool:
 def is_archive_name(name: str) -> bool:
     """Whether a file of that name is taken for a tar archive, be it one that cannot be read as it is compressed."""
     return name.lower().endswith((ARCHIVE_SUFFIX, *_COMPRESSED_ARCHIVES))
+
+
+def is_table_name(name: str) -> bool:
+    """Whether a file of that name is taken for a Parquet file."""
+    return name.lower().endswith(TABLE_SUFFIX)
 
 
 def frame_uri(clip: str, seconds: float) -> str:

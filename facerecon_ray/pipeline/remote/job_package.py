@@ -20,10 +20,12 @@ from facerecon_ray.config.settings import (
     parse_assignment,
     read_job_file,
 )
+from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.config.training import TrainJob, training_kind
 from facerecon_ray.errors import SettingsError
 from facerecon_ray.storage.photos.photo_lists import is_list, read_names
-from facerecon_ray.storage.uris import is_archive_name
+from facerecon_ray.storage.photos.tables import holds_pictures
+from facerecon_ray.storage.uris import is_archive_name, is_table_name
 
 JOB_FILE = "job.yaml"
 
@@ -148,9 +150,9 @@ def _take_along(text: str, setting: str, folder: Path) -> str:
             f"setting {setting!r}: {path} is no file that could travel with the job; "
             "use s3://... or an absolute path that exists on the cluster's nodes"
         )
-    if is_archive_name(path.name):
+    if is_archive_name(path.name) or (is_table_name(path.name) and holds_pictures(str(path), S3Settings())):
         raise SettingsError(
-            f"setting {setting!r}: {path} is an archive of this machine, and too large to travel with the job; "
+            f"setting {setting!r}: {path} holds photos of this machine, and is too large to travel with the job; "
             "use s3://... or an absolute path that exists on the cluster's nodes"
         )
     if setting in _LIST_SETTINGS and is_list(path.name):

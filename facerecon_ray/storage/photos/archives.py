@@ -25,7 +25,7 @@ _KEPT_INDEXES = 4
 _CHANGING = "its archive is written while it is read"
 
 
-def photos_of(archive: str, s3: S3Settings) -> Iterator[PlannedPhoto | None]:
+def photos_of_archive(archive: str, s3: S3Settings) -> Iterator[PlannedPhoto | None]:
     """Photos of an archive and None for each other file in it; and where something is wrong with it the archive
     itself, whose row will say what.
 

@@ -1,4 +1,4 @@
-"""Files among photos that hold photos: clips and archives, in whose place come the photos in them."""
+"""Files among photos that hold photos: clips, archives and Parquet files, in whose place come the photos in them."""
 
 import threading
 from collections import deque
@@ -10,10 +10,11 @@ from queue import SimpleQueue
 
 from facerecon_ray.config.reconstruct import ReadSettings
 from facerecon_ray.config.storage import S3Settings
-from facerecon_ray.storage.photos.archives import photos_of
+from facerecon_ray.storage.photos.archives import photos_of_archive
 from facerecon_ray.storage.photos.clips import frames_of
 from facerecon_ray.storage.photos.known_photos import PlannedPhoto
-from facerecon_ray.storage.uris import is_archive_name, is_clip_name
+from facerecon_ray.storage.photos.tables import photos_of_table
+from facerecon_ray.storage.uris import is_archive_name, is_clip_name, is_table_name
 
 Photo = str | PlannedPhoto | None
 """A photo, and None for a file that is none."""
@@ -27,7 +28,7 @@ _Chunks = SimpleQueue[list[Photo] | BaseException | None]
 
 
 def with_contents(found: Iterable[str | None], settings: ReadSettings, s3: S3Settings) -> Iterator[Photo]:
-    """The same photos in the same order, with what is in clips and archives in place of these.
+    """The same photos in the same order, with what is in clips, archives and Parquet files in place of these.
 
     Parameters
     ----------
@@ -65,7 +66,9 @@ def _contents(name: str, settings: ReadSettings, s3: S3Settings) -> Callable[[],
     """What finds the photos in a file; None for one that is a photo itself."""
     if is_clip_name(name):
         return partial(frames_of, name, settings, s3) if settings.frames_per_second else lambda: iter([None])
-    return partial(photos_of, name, s3) if is_archive_name(name) else None
+    if is_archive_name(name):
+        return partial(photos_of_archive, name, s3)
+    return partial(photos_of_table, name, s3) if is_table_name(name) else None
 
 
 def _look_into(contents: Callable[[], Iterator[Photo]], chunks: _Chunks, stopped: threading.Event) -> None:

@@ -18,11 +18,13 @@ from facerecon_ray.storage.photos.list_files import ListFile, list_in_bucket, li
 from facerecon_ray.storage.photos.patterns import Pattern, expand_braces, has_wildcard
 from facerecon_ray.storage.photos.photo_listing import PhotoListing
 from facerecon_ray.storage.photos.photo_lists import is_list, read_list
+from facerecon_ray.storage.photos.tables import holds_pictures
 from facerecon_ray.storage.uris import (
     is_archive_name,
     is_clip_name,
     is_photo_name,
     is_s3,
+    is_table_name,
     split_fragment,
     split_s3_uri,
     uri_of,
@@ -33,8 +35,8 @@ _LANCE = ".lance"
 
 
 class _Place(NamedTuple):
-    """What it is, the folder or the prefix that holds all photos in it, what is there: URIs of photos, clips and
-    archives, and None for each other file; and whether it is one archive."""
+    """What it is, the folder or the prefix that holds all photos in it, what is there: URIs of photos, and of files
+    that hold some, and None for each other file; and whether it is one archive."""
 
     what: str
     root: str
@@ -45,17 +47,17 @@ class _Place(NamedTuple):
 def list_photos(
     source: str, settings: S3Settings | None = None, output: str = "", read: ReadSettings | None = None
 ) -> PhotoListing:
-    """Find the photos of an input, the frames of its clips and the photos in its archives.
+    """Find the photos of an input, the frames of its clips and the photos in its archives and Parquet files.
 
     A file that is named directly or by a list is taken whatever its suffix, and need not exist when a list or a
     pattern with braces names it. Folders are searched recursively for files with the suffix of a photo, a clip or an
-    archive, linked ones too, each folder once. Hidden files and what jobs have written, this one and earlier ones, are
-    passed over.
+    archive, and Parquet files with pictures, linked ones too, each folder once. Hidden files and what jobs have
+    written, this one and earlier ones, are passed over.
 
     Parameters
     ----------
-    source : photo, clip, archive, folder, glob pattern, pattern with braces, or a list of photos with the suffix .txt,
-        .csv or .parquet; a path or s3://
+    source : photo, clip, archive, Parquet file with pictures, folder, glob pattern, pattern with braces, or a list of
+        photos with the suffix .txt, .csv or .parquet; a path or s3://
     settings : how S3 is reached
     output : where results go
     read : how clips are read
@@ -78,8 +80,8 @@ def list_photos(
 def _place(where: str, settings: S3Settings, output: str) -> _Place:
     if where.lower().endswith(_LANCE):
         raise InputError(
-            f"input {where}: Lance datasets are not read; write one as Parquet, with "
-            f"pyarrow.parquet.write_table(lance.dataset(...).to_table(), ...), or as tar archives"
+            f"input {where}: Lance data sets are not read; write one as Parquet files, 100 rows in each "
+            "(docs/inputs.md says how), or as tar archives"
         )
     return _in_bucket(where, settings, output) if is_s3(where) else _on_disk(where, settings, output)
 
@@ -116,7 +118,7 @@ def _on_disk(where: str, settings: S3Settings, output: str) -> _Place:
     if is_folder:
         return _Place(f"folder {path}", str(path), _walk(path, Pattern(), output))
     if is_there:
-        if is_list(path.name):
+        if is_list(path.name) and not holds_pictures(uri_of(path), settings):
             return _listed(where, list_on_disk(path))
         return _one(uri_of(path))
     file, fragment = split_fragment(where)
@@ -136,7 +138,8 @@ def _in_bucket(uri: str, settings: S3Settings, output: str) -> _Place:
     bucket, key = split_s3_uri(uri)
     store = open_store(f"s3://{bucket}", settings)
     if key and store.exists(key):
-        return _listed(uri, list_in_bucket(store, uri, key)) if is_list(key) else _one(uri)
+        is_names = is_list(key) and not holds_pictures(uri, settings)
+        return _listed(uri, list_in_bucket(store, uri, key)) if is_names else _one(uri)
     file, fragment = split_fragment(key)
     if fragment and store.exists(file):
         return _one(uri)
@@ -231,4 +234,4 @@ def _search(bucket: str, base: str, pattern: Pattern, settings: S3Settings, outp
 
 
 def _is_wanted(name: str) -> bool:
-    return is_photo_name(name) or is_clip_name(name) or is_archive_name(name)
+    return is_photo_name(name) or is_clip_name(name) or is_archive_name(name) or is_table_name(name)

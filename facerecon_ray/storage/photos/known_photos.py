@@ -12,10 +12,10 @@ _DIGEST_BYTES = 16
 
 
 class Span(NamedTuple):
-    """Where in an archive a photo lies.
+    """Where in an archive a photo lies, or for a row of a Parquet file, which has no such place, only of which one.
 
-    start, size  bytes
-    version      of the archive, which changes with its contents
+    start, size  bytes; of a row 0
+    version      of the archive or the Parquet file, which changes with its contents
     """
 
     start: int
@@ -28,7 +28,7 @@ class PlannedPhoto(NamedTuple):
 
     uri   of the photo, of a pair the front one
     side  URI of the side photo, "" where there is none
-    span  where its archive had the photo when it was listed; None: it is a file of its own, or was only named
+    span  where its archive or Parquet file had it when it was listed; None: it is a file of its own, or was only named
     """
 
     uri: str

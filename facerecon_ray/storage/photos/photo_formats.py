@@ -79,6 +79,11 @@ def format_of(data: bytes) -> PhotoFormat:
     return found
 
 
+def is_picture(data: bytes) -> bool:
+    """Whether data are a picture; a name may begin as a BMP or a GIF does, but has no zero bytes in it."""
+    return b"\0" in data and any(kind.accepts(data) for kind in FORMATS)
+
+
 def _opener(module: str, name: str) -> Callable[[bytes], ImageFile.ImageFile]:
     opener = getattr(importlib.import_module(module), name)
     return lambda data: opener(io.BytesIO(data), "")

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from facerecon_ray.errors import InputError
-from facerecon_ray.storage.uris import is_archive_name, is_clip_name, is_photo_name, split_fragment
+from facerecon_ray.storage.uris import is_archive_name, is_clip_name, is_photo_name, is_table_name, split_fragment
 
 LIST_COLUMN = "photo_uri"
 PAIR_COLUMNS = ("front", "side")
@@ -167,7 +167,7 @@ def _rows(where: str, lines: Iterator[str], width: int, separator: str, least: i
 def _parquet(where: str, file: BinaryIO) -> Iterator[str]:
     table = pq.ParquetFile(file)
     names = table.schema_arrow.names
-    column = _column(where, names)
+    column = _column(where, names, ", and none holds pictures")
     kind = table.schema_arrow.field(column).type
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     if not any(is_kind(kind) for is_kind in _TEXT):
@@ -212,16 +212,16 @@ def _header(where: str, line: str, wanted: tuple[str, ...], advice: str) -> tupl
 
 def _names_file(cell: str) -> bool:
     name, _ = split_fragment(cell.strip())
-    return "/" in name or is_photo_name(name) or is_clip_name(name) or is_archive_name(name)
+    return "/" in name or is_photo_name(name) or is_clip_name(name) or is_archive_name(name) or is_table_name(name)
 
 
-def _column(where: str, names: list[str]) -> int:
+def _column(where: str, names: list[str], beside: str = "") -> int:
     """Number of the column of the photos: the one of that name, or the only one there is."""
     found = [number for number, name in enumerate(names) if _plain(name) == LIST_COLUMN]
     if len(found) == 1 or len(names) == 1:
         return found[0] if found else 0
     problem = f"{len(found)} columns are named {LIST_COLUMN}" if found else f"no column is named {LIST_COLUMN}"
-    raise InputError(f"list {where}: {problem} (there are {', '.join(names) or 'none'}); name one so")
+    raise InputError(f"list {where}: {problem} (there are {', '.join(names) or 'none'}){beside}; name one so")
 
 
 def _plain(name: str) -> str:

@@ -106,7 +106,7 @@ def test_a_list_of_photos_of_this_machine_is_refused(pack, tmp_path: Path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"input": "photos.tar"}, "'input': photos.tar is an archive of this machine, and too large to travel"),
+        ({"input": "photos.tar"}, "'input': photos.tar holds photos of this machine, and is too large to travel"),
         ({"input": "{0..9}.tar"}, r"'input': \{0\.\.9\}\.tar is no file that could travel"),
         ({"input": "photos"}, "'input': photos is no file that could travel.*use s3://"),
         ({"output": "out"}, "'output': out, a folder of this machine; use s3://"),

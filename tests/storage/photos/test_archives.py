@@ -147,7 +147,7 @@ def test_lists_and_patterns_name_archives_and_single_photos_in_them(tmp_path: Pa
         ("junk.tar", "archive .*/junk.tar: the file is no tar archive"),
         ("junk.tar.gz", "archive .*/junk.tar.gz: the archive is compressed"),
         ("text.tar", r"no photo found \(other files passed over: 1\)"),
-        ("photos.lance", "Lance datasets are not read; write one as Parquet"),
+        ("photos.lance", "Lance data sets are not read; write one as Parquet"),
     ],
 )
 def test_what_holds_no_photos_is_refused_in_one_line(tmp_path: Path, name: str, message: str) -> None:
