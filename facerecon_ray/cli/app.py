@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -52,10 +53,19 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     _print_anything()
     try:
+        _require_a_folder()
         app()
     except FaceReconError as error:
         err.print(f"error: {error}", style="red", markup=False)
         sys.exit(EXIT_ERROR)
+
+
+def _require_a_folder() -> None:
+    """Relative names mean nothing in a folder that is deleted."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise FaceReconError("the current folder does not exist any more; change to another one") from None
 
 
 def _print_anything() -> None:

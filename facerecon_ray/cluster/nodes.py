@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from facerecon_ray.errors import SettingsError
 
-_NODES = re.compile(r"(?:(?P<count>\d+)x)?(?P<cpus>[\d.]+)cpu(?P<others>(?:\+[^+]+)*)")
+_NODES = re.compile(r"(?:(?P<count>\d{1,6})x)?(?P<cpus>[\d.]+)cpu(?P<others>(?:\+[^+]+)*)")
 _GPUS = re.compile(r"([\d.]+)gpu(?::([A-Za-z][\w-]*))?")
 _RESOURCE = re.compile(r"([A-Za-z_][\w-]*):([\d.]+)")
 _TYPE = "accelerator_type:"

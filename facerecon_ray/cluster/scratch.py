@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from facerecon_ray.errors import OutputError
+
 _PREFIX = "facerecon-"
 _IN_USE = ".in-use"
 _JUST_MADE_SECONDS = 60.0
@@ -20,7 +22,10 @@ def scratch_folder() -> Iterator[Path]:
     """A new folder, closed to others, for the duration; those that killed processes have left are deleted first."""
     for left in _SHORT_FOLDER.glob(f"{_PREFIX}*/{_IN_USE}"):
         _delete_if_left(left)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_SHORT_FOLDER))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_SHORT_FOLDER))
+    except OSError as error:
+        raise OutputError(f"cannot make a folder for Ray in {_SHORT_FOLDER}: {error.strerror}") from None
     try:
         with (folder / _IN_USE).open("w") as held:
             fcntl.flock(held, fcntl.LOCK_EX)

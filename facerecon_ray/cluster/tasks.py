@@ -61,6 +61,7 @@ class TaskWatch:
         self._running = beside_the_driver(Running).remote()
         self._heard = time.monotonic()
         self._said = self._heard - _SAY_SECONDS
+        self._were_sick = False
 
     def remote(self, function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
         """What hands a call of the function to Ray as a task, and returns its references.
@@ -107,11 +108,13 @@ class TaskWatch:
             raise FaceReconError(f"{missing}: no node has room for {room}; what is left is {left}; {self._advice}")
         if time.monotonic() - self._said < _SAY_SECONDS:
             return
-        # A host that was only slow has answered nothing, but begun its work meanwhile.
-        if (hosts := sick_hosts()) and not self._one_runs():
+        # A host that is only slow may have answered nothing, but begins its work before the next line is due.
+        hosts = [] if self._one_runs() else sick_hosts()
+        if hosts and self._were_sick and not self._one_runs():
             raise FaceReconError(f"{missing}: {'; '.join(hosts)}; {self._advice}")
-        self._said = time.monotonic()
-        say(f"{missing}: waiting for the cluster to have room for {room}, and to start it")
+        self._were_sick, self._said = bool(hosts), time.monotonic()
+        what = f"waiting for the cluster to have room for {room}, and to start it"
+        say(f"{missing}: {'; '.join(hosts) or what}")
 
     def _one_runs(self) -> bool:
         nodes = {node["NodeID"] for node in ray.nodes() if node["Alive"]}

@@ -25,6 +25,16 @@ COMMAND = "command"
 """The line of a job file that says which command it is for."""
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a name may stand once, as its standard has it; PyYAML takes the last one without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := next((name for name in names if name != "<<" and names.count(name) > 1), None):
+            raise SettingsError(f"{twice!r} is there twice")
+        return super().construct_mapping(node, deep)
+
+
 class Settings(BaseModel):
     """Base of all settings: unknown names are errors, values are checked, instances do not change.
 
@@ -174,7 +184,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     if not equals or not name.strip():
         raise SettingsError(f"--set {text!r}: write NAME=VALUE, for example rotate.yaw_change=20")
     try:
-        return name.strip(), yaml.safe_load(value)
+        return name.strip(), yaml.load(value, _Loader)
     except _NO_YAML:
         raise SettingsError(f"--set {text!r}: the value is not valid YAML") from None
 
@@ -188,7 +198,9 @@ def read_job_file(path: Path) -> dict[str, Any]:
         when it is missing or no YAML mapping
     """
     try:
-        tree = yaml.safe_load(path.read_text("utf-8-sig")) or {}
+        tree = yaml.load(path.read_text("utf-8-sig"), _Loader) or {}
+    except SettingsError as error:
+        raise SettingsError(f"job file {path}: {error}") from None
     except OSError as error:
         raise SettingsError(f"job file {path}: {error.strerror}") from None
     except _NO_YAML:

@@ -1,5 +1,6 @@
 """First stage: the bytes of each photo, of each frame of a clip and of what is in archives and Parquet files."""
 
+import errno
 import hashlib
 import os
 import time
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -39,6 +41,12 @@ from facerecon_ray.storage.uris import (
     split_s3_uri,
 )
 
+_OF_A_DISK = {
+    *(errno.EIO, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.ESTALE),
+    *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT),
+}
+"""What is said of files on disks that were pulled out, and on shares whose server or network is gone."""
+
 Attempt = tuple[bytes, str, float]
 """Contents, what is wrong ("" when nothing is), and seconds."""
 
@@ -52,7 +60,8 @@ class Reader:
                     theirs, "" likewise; status, error : (B,) str; read_ms : (B,) float32
 
     A photo that an S3 store does not deliver within the time limit is unreadable too, if the store delivers others.
-    One that answers nothing at all ends the job with `StoreUnavailableError`: an outage makes no photo unreadable.
+    One that answers nothing at all ends the job with `StoreUnavailableError`, as does a disk or a share that is gone:
+    an outage makes no photo unreadable.
 
     Of an archive no more is read than the photo. Frames of a clip become JPEG files; those of one batch are decoded in
     one go, one after the other.
@@ -129,9 +138,10 @@ class Reader:
     def _read_photo(self, uri: str, _: Span | None) -> bytes:
         if not is_s3(uri):
             path = path_of(uri)
-            if (size := file_size(path)) > self._settings.max_bytes:
-                raise self._too_large(size)
-            return path.read_bytes()
+            with _disk_errors(path):
+                if (size := file_size(path)) > self._settings.max_bytes:
+                    raise self._too_large(size)
+                return path.read_bytes()
         bucket, key = split_s3_uri(uri)
         with self._store_errors(uri):
             try:
@@ -160,6 +170,22 @@ class Reader:
         return PhotoError(
             f"the file has {size:,} bytes, more than the {self._settings.max_bytes:,} that read.max_bytes allows"
         )
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """A file that cannot be read is a photo that cannot be used, if its folder can."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _OF_A_DISK:
+            try:
+                os.scandir(path.parent).close()
+            except OSError:
+                raise StoreUnavailableError(
+                    f"{path.parent}: {error.strerror}; look whether its disk or share is still there"
+                ) from None
+        raise
 
 
 def _describe(error: OSError) -> str:

@@ -1,5 +1,6 @@
 """A local folder as an object store."""
 
+import errno
 import os
 import re
 import secrets
@@ -14,6 +15,11 @@ from facerecon_ray.storage.objects import ObjectStore, StoredObject
 
 TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp")
 """Names of unfinished files: hidden, and passed over by listings."""
+
+NOT_SUPPORTED = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOLCK, errno.EMLINK}
+"""What file systems say to calls that they do not know: FAT and exFAT, shares and buckets that are mounted."""
+
+_FIRST_TIME, _LAST_TIME = (datetime(year, 12, 31, tzinfo=UTC).timestamp() for year in (1, 9998))
 
 
 class FolderStore(ObjectStore):
@@ -78,7 +84,7 @@ class FolderStore(ObjectStore):
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
         try:
             _write_flushed(temporary, (data,))
-            target.hardlink_to(temporary)
+            _link(target, temporary)
         except FileExistsError:
             return False
         except OSError as error:
@@ -148,7 +154,7 @@ def _stored(name: str, entry: Entry) -> StoredObject | None:
         status = entry.stat()
     except OSError:
         return None
-    modified = datetime.fromtimestamp(status.st_mtime, UTC)
+    modified = datetime.fromtimestamp(min(max(status.st_mtime, _FIRST_TIME), _LAST_TIME), UTC)
     return StoredObject(name, status.st_size, modified, version_of(status))
 
 
@@ -163,4 +169,23 @@ def _write_flushed(path: Path, pieces: Iterable[bytes]) -> None:
         for data in pieces:
             file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in NOT_SUPPORTED:
+                raise
+
+
+def _link(target: Path, temporary: Path) -> None:
+    """Give a file a name unless that is taken.
+
+    On a file system without hard links only the lock of the output keeps others from taking it in between.
+    """
+    try:
+        target.hardlink_to(temporary)
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED:
+            raise
+        if target.exists():
+            raise FileExistsError from None
+        temporary.replace(target)

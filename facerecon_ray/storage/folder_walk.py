@@ -13,7 +13,7 @@ def walk_files(folder: Path, enters: Callable[[str, Entry], bool]) -> Iterator[t
     """Files below a folder, and whatever else is no folder, in the order of their names.
 
     Links to folders are followed when everything else has been searched, and lead into no folder for a second time: a
-    folder counts as the same by its device and inode.
+    folder counts as the same by its device and inode, where it has any.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def walk_files(folder: Path, enters: Callable[[str, Entry], bool]) -> Iterator[t
     OSError
         when a folder cannot be listed, with its path as `filename`
     """
-    searched = {_identity(above) for above in Path(os.path.realpath(folder)).parents}
+    searched: set[object] = {_identity(above) for above in Path(os.path.realpath(folder)).parents}
     links = deque([("", str(folder))])
     while links:
         name, path = links.popleft()
@@ -68,7 +68,7 @@ def _entries(path: str, above: str) -> Iterator[tuple[str, Entry]]:
     return ((above + entry.name, entry) for entry in ordered)
 
 
-def _is_new(path: str, searched: set[int]) -> bool:
+def _is_new(path: str, searched: set[object]) -> bool:
     """Whether a folder was not searched before; from now on it counts as searched."""
     identity = _identity(path)
     if identity in searched:
@@ -77,6 +77,7 @@ def _is_new(path: str, searched: set[int]) -> bool:
     return True
 
 
-def _identity(path: str | Path) -> int:
+def _identity(path: str | Path) -> object:
+    """A folder's device and inode, its path where the file system numbers nothing."""
     status = Path(path).stat()
-    return status.st_dev << 64 | status.st_ino
+    return status.st_dev << 64 | status.st_ino if status.st_ino else os.path.realpath(path)

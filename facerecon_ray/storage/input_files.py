@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +15,20 @@ from facerecon_ray.storage.objects import ObjectStore, StoredObject
 from facerecon_ray.storage.uris import is_s3
 
 _READERS = 16
+_OF_A_SYSTEM = re.compile(
+    r"(?:^|/)(?:@eaDir|#recycle|@Recycle|\$RECYCLE\.BIN|System Volume Information|lost\+found)(?:/|$)"
+    r"|\.photoslibrary/(?!(?:originals|Masters)(?:/|$))",
+    re.IGNORECASE,
+)
+"""Folders that NAS boxes, Windows and Linux make on their own; of Apple's photo libraries all but the photos."""
 _RECORD_OF = {result: record for record, results in RESULTS.items() for result in results}
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file, or a folder that it is in, has a name with a dot at its start, as macOS's ._twins have."""
-    return name.startswith(".") or "/." in name
+    """Whether a file is not a user's to see: it, or a folder that it is in, has a name with a dot at its start, as
+    macOS's ._twins have, or is a folder in which systems keep thumbnails, previews and what was deleted.
+    """
+    return name.startswith(".") or "/." in name or _OF_A_SYSTEM.search(name) is not None
 
 
 def input_files(store: ObjectStore, written: tuple[str, ...] = (), record: str = RUN_RECORD) -> Iterator[StoredObject]:

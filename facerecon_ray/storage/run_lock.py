@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facerecon_ray.errors import OutputError, StorageError
-from facerecon_ray.storage.folder_store import FolderStore
+from facerecon_ray.storage.folder_store import NOT_SUPPORTED, FolderStore
 from facerecon_ray.storage.layout import MANIFEST, PACKS, PLAN
 from facerecon_ray.storage.objects import ObjectStore, as_bucket
-from facerecon_ray.waiting import announced
+from facerecon_ray.waiting import announced, say
 
 if TYPE_CHECKING:
     from facerecon_ray.storage.s3_store import S3Store
@@ -69,8 +69,10 @@ def folder_lock(folder: Path) -> Iterator[Check]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise _taken(str(folder)) from None
+        except OSError as error:
+            if error.errno not in NOT_SUPPORTED:
+                raise _taken(str(folder)) from None
+            say(f"output {folder}: its file system has no locks, so nothing keeps a second run out of it")
         yield lambda: None
 
 

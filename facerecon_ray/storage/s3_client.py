@@ -164,6 +164,11 @@ def _explained(what: str, error: ClientError) -> StorageError:
         return StorageError(f"{what}: there is no such bucket")
     if code in _MISSING_CODES or status == 404:
         return MissingObjectError(f"{what} does not exist")
+    if code == "InvalidObjectState":
+        return StorageError(f"{what}: the object is archived (Glacier); restore it first, and try again")
+    if status == 501:
+        wanted = "an output needs conditional writes (If-None-Match, If-Match)"
+        return StorageError(f"{what}: the store does not know what is asked of it ({_message_of(error)}); {wanted}")
     if status in (401, 403):
         return StorageError(f"{what}: access denied ({code}); check the credentials and the bucket's policy")
     return StorageError(f"{what}: the store refuses ({status} {code})")

@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,16 @@ atexit.register(print, "exit functions ran")
 sys.argv = ["facerecon", *sys.argv[2:]]
 {"main": main, "start": start}[%r]()
 """
+
+
+def test_a_current_folder_that_is_deleted_is_one_line(tmp_path: Path) -> None:
+    command = 'mkdir gone && cd gone && rmdir ../gone && exec "$0" -m facerecon_ray reconstruct photos --output out'
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run(
+        ["sh", "-c", command, sys.executable], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.strip() == "error: the current folder does not exist any more; change to another one"
 
 
 @pytest.mark.parametrize("arguments, code", [(["--version"], 0), (["reconstruct", "--config", "missing.yaml"], 2)])

@@ -20,7 +20,7 @@ def test_gpus_have_a_type_where_all_are_of_one():
         assert parse_nodes(unknown).gpu_type is None
 
 
-@pytest.mark.parametrize("text", ["16", "4gpu", "x16cpu", "16cpu+", "16cpu+many", "16cpu-4gpu"])
+@pytest.mark.parametrize("text", ["16", "4gpu", "x16cpu", "16cpu+", "16cpu+many", "16cpu-4gpu", "99999999999x2cpu"])
 def test_a_description_that_cannot_be_read_is_an_error_with_an_example(text: str):
     with pytest.raises(SettingsError, match="for example 4x16cpu"):
         parse_nodes([text])

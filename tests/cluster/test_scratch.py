@@ -3,7 +3,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from facerecon_ray.cluster import scratch as module
 from facerecon_ray.cluster.scratch import scratch_folder
+from facerecon_ray.errors import OutputError
 
 HOLDER = """
 import sys
@@ -12,6 +16,12 @@ with scratch_folder() as folder:
     print(folder, flush=True)
     sys.stdin.read()
 """
+
+
+def test_a_machine_without_a_folder_for_temporary_files_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(module, "_SHORT_FOLDER", tmp_path / "gone")
+    with pytest.raises(OutputError, match=r"cannot make a folder for Ray in .*gone: No such file"), scratch_folder():
+        pass
 
 
 def test_the_folder_of_a_killed_process_is_deleted_by_the_next_one_and_that_of_a_living_one_is_not():

@@ -78,6 +78,7 @@ def test_hosts_on_which_nothing_starts_are_named(impatient: list[str], monkeypat
     watch = TaskWatch(NOWHERE, "start again")
     with pytest.raises(FaceReconError, match="runs: host a has a full disk; start again"):
         watch.first_done([watch.remote(nap)("never", 0.0)])
+    assert impatient == ["no task of counting runs: host a has a full disk"], "it is said once before"
 
 
 def test_what_waits_for_a_cluster_that_is_busy_or_grows_says_so_and_waits(

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from facerecon_ray.config.reconstruct import ReconstructJob
-from facerecon_ray.config.settings import load_job, parse_assignment
+from facerecon_ray.config.settings import load_job, parse_assignment, read_job_file
 from facerecon_ray.errors import SettingsError
 
 BASE = {"input": "photos", "output": "out"}
@@ -77,6 +77,13 @@ def test_a_home_is_where_the_shell_finds_one_and_else_a_plain_name(tmp_path: Pat
 def test_a_job_file_that_is_no_mapping_is_one_clear_error(tmp_path: Path, text: str):
     with pytest.raises(SettingsError, match=r"job\.yaml"):
         load_job(ReconstructJob, write(tmp_path / "job.yaml", text), BASE)
+
+
+def test_a_setting_that_a_job_file_has_twice_is_named(tmp_path: Path):
+    path = tmp_path / "job.yaml"
+    path.write_text("input: photos\ncrop: {min_size: 1, min_size: 2}\n")
+    with pytest.raises(SettingsError, match=r"job file .*: 'min_size' is there twice"):
+        read_job_file(path)
 
 
 def test_a_missing_job_file_is_named(tmp_path: Path):

@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -25,6 +26,24 @@ def test_bytes_arrive_as_they_are_and_in_order(tmp_path: Path):
     assert batch["photo_bytes"].tolist() == contents
     assert set(batch["status"]) == {"ok"} and set(batch["error"]) == {""}
     assert (batch["read_ms"] > 0).all()
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_share_that_is_gone_makes_no_photo_unreadable_and_a_bad_sector_does(
+    is_gone: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "a.jpg").write_bytes(b"x")
+
+    def stale(path: object) -> bytes:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", stale)
+    if is_gone:
+        monkeypatch.setattr(os, "scandir", stale)
+        with pytest.raises(StoreUnavailableError, match="Stale file handle; look whether its disk or share is still"):
+            read(tmp_path / "a.jpg")
+    else:
+        assert read(tmp_path / "a.jpg")["error"].tolist() == ["the file cannot be read: Stale file handle"]
 
 
 def test_a_name_that_is_no_text_is_read(tmp_path: Path):

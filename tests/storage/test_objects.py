@@ -1,15 +1,19 @@
 """The same claims hold for a folder and for a real S3 server."""
 
+import errno
+import os
 import pickle
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import ClientError
 from s3_proxy import Fault, S3Proxy
 from s3_server import S3Server
 
@@ -17,8 +21,9 @@ from facerecon_ray.config.settings import load_job
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.errors import MissingObjectError, ObjectTooLargeError, StorageError, StoreUnavailableError
+from facerecon_ray.storage import folder_store
 from facerecon_ray.storage.objects import ObjectStore, open_store
-from facerecon_ray.storage.s3_client import s3_client
+from facerecon_ray.storage.s3_client import call, s3_client
 from facerecon_ray.storage.s3_store import S3Store
 
 
@@ -39,6 +44,57 @@ def bucket(seaweed: S3Server) -> S3Store:
 
 def names(store: ObjectStore, prefix: str = "") -> list[str]:
     return [found.name for found in store.list(prefix)]
+
+
+def refusing(code: int) -> Callable[..., None]:
+    """A call of the system that a file system answers so."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return refuse
+
+
+def test_a_file_system_that_knows_neither_links_nor_flushes_holds_objects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Path, "hardlink_to", refusing(errno.EPERM))
+    monkeypatch.setattr(os, "fsync", refusing(errno.EINVAL))
+    store = open_store(tmp_path)
+    assert store.write_if_absent("plan", b"first") and not store.write_if_absent("plan", b"second")
+    assert store.read("plan") == b"first" and names(store) == ["plan"] and len(list(tmp_path.iterdir())) == 1
+    monkeypatch.setattr(os, "fsync", refusing(errno.EIO))
+    with pytest.raises(StorageError, match=r"cannot write .*: Input/output error"):
+        store.write("other", b"x")
+    assert names(store) == ["plan"]
+
+
+@pytest.mark.parametrize("seconds", [2.0**40, -(2.0**40)])
+def test_times_that_no_calendar_has_do_not_end_a_listing(seconds: float):
+    status = SimpleNamespace(st_mtime=seconds, st_mtime_ns=int(seconds * 1e9), st_size=1)
+    entry = SimpleNamespace(is_file=lambda: True, stat=lambda: status)
+    found = folder_store._stored("a", entry)  # type: ignore[arg-type]
+    assert found and found.modified.year in (1, 9998)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "line"),
+    [
+        (403, "InvalidObjectState", "x: the object is archived .*restore it first"),
+        (
+            501,
+            "NotImplemented",
+            r"x: the store does not know .* \(no such header\); an output needs conditional",
+        ),
+    ],
+)
+def test_what_a_store_refuses_is_said_with_what_to_do(status: int, code: str, line: str):
+    def attempt(_: object) -> None:
+        answer = {"Error": {"Code": code, "Message": "no such header"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        raise ClientError(answer, "PutObject")
+
+    with pytest.raises(StorageError, match=line):
+        call("x", S3Settings(endpoint_url="http://127.0.0.1:1"), attempt)
 
 
 def test_what_was_written_is_read(store: ObjectStore):

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -9,6 +11,7 @@ import pytest
 from s3_server import S3Server
 
 from facerecon_ray.errors import OutputError
+from facerecon_ray.storage import run_lock
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.storage.run_lock import LOCK, bucket_lock, claimed
 from facerecon_ray.storage.s3_store import S3Store
@@ -35,6 +38,21 @@ def store(seaweed: S3Server) -> S3Store:
 def elsewhere(store: S3Store) -> None:
     """Make the lock look as if a process on another machine had taken it."""
     store.write(LOCK, json.dumps({**json.loads(store.read(LOCK)), "host": "another"}).encode())
+
+
+def test_a_folder_of_a_file_system_without_locks_is_written_to_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    said: list[str] = []
+    monkeypatch.setattr(run_lock, "say", said.append)
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(run_lock.fcntl, "flock", no_locks)
+    with claimed(open_store(tmp_path)):
+        pass
+    assert said == [f"output {tmp_path}: its file system has no locks, so nothing keeps a second run out of it"]
 
 
 def test_a_folder_that_cannot_be_written_is_refused():

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from facerecon_ray.errors import InputError
+from facerecon_ray.storage import folder_walk
 from facerecon_ray.storage.photos.inputs import list_photos
 from facerecon_ray.storage.photos.pair_inputs import list_pairs
 from facerecon_ray.storage.uris import path_of
@@ -31,6 +32,25 @@ def test_folder_is_searched_recursively_in_a_fixed_order_and_other_files_are_cou
     assert list(found) == [str(folder / name) for name in ("a.png", "b.JPG", "sub/deep/c.webp")]
     assert found.ignored == 3
     assert found.root == str(folder)
+
+
+def test_what_systems_keep_for_themselves_is_passed_over(tmp_path: Path):
+    kept = ("a.jpg", "Old.photoslibrary/originals/1/b.jpg", "older.photoslibrary/Masters/c.jpg", "lost/d.jpg")
+    others = (
+        *("@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg", "sub/@eaDir/x.jpg", "#recycle/x.jpg", "$RECYCLE.BIN/S-1/x.jpg"),
+        *("lost+found/x.jpg", "System Volume Information/x.jpg", "Old.photoslibrary/resources/derivatives/1/b.jpg"),
+    )
+    for name in (*kept, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert sorted(photos(tmp_path)) == sorted(str(tmp_path / name) for name in kept)
+    assert names(tmp_path / "#recycle") == ["x.jpg"]
+
+
+def test_folders_of_file_systems_that_number_nothing_are_all_searched(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(folder_walk.Path, "stat", lambda *_, **__: os.stat_result((0o40755, 0, 7, *[0] * 7)))
+    found = [name for name, entry in folder_walk.walk_files(folder, lambda *_: True) if entry]
+    assert "sub/deep/c.webp" in found and len(found) == 7
 
 
 def test_results_of_an_earlier_job_inside_the_folder_are_passed_over(folder: Path):
