@@ -201,6 +201,6 @@ def _by_file(uris: np.ndarray, rows: np.ndarray) -> list[list[int]]:
     files: dict[str, list[int]] = {}
     for row in rows.tolist():
         file, fragment = split_fragment(uris[row])
-        is_one = not fragment or is_archive_name(file)
-        files.setdefault(uris[row] if is_one else f"{file}#", []).append(row)
+        is_shared = is_table_name(file) or (fragment and is_clip_name(file))
+        files.setdefault(f"{file}#" if is_shared else uris[row], []).append(row)
     return list(files.values())
