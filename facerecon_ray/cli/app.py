@@ -1,10 +1,11 @@
 """The command line's frame: the application, its consoles, its exit codes, and what a mistake looks like."""
 
 import atexit
+import errno
 import os
 import signal
 import sys
-from io import TextIOWrapper
+from io import FileIO, TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -23,6 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+# A process that was started without them has none: what is printed goes nowhere then.
+sys.stdout = sys.stdout or TextIOWrapper(FileIO(os.devnull, "w"))
+sys.stderr = sys.stderr or TextIOWrapper(FileIO(os.devnull, "w"))
 
 _UNCUT = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 1000
 """Columns of what goes to a file or another program, whose tables would be cut to the width of a usual terminal."""
@@ -43,8 +48,11 @@ def start() -> NoReturn:
     except SystemExit as end:
         code = end.code
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or EXIT_ERROR
     os._exit(code if isinstance(code, int) else int(code is not None))
 
 
@@ -57,6 +65,12 @@ def main() -> None:
         app()
     except FaceReconError as error:
         err.print(f"error: {error}", style="red", markup=False)
+        sys.exit(EXIT_ERROR)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = error.filename or "where this is printed to"
+        err.print(f"error: {place}: {error.strerror}", style="red", markup=False)
         sys.exit(EXIT_ERROR)
 
 

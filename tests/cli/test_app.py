@@ -21,6 +21,25 @@ sys.argv = ["facerecon", *sys.argv[2:]]
 """
 
 
+PRINTS = """
+import sys
+from facerecon_ray.cli import app, main
+app.app.command('shout')(lambda: app.out.print('x' * 100))
+sys.argv = ['facerecon', 'shout']
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "line"),
+    [("/dev/full", 2, "error: where this is printed to: No space left on device"), ("&-", 0, "")],
+)
+def test_a_place_to_print_to_that_is_full_or_not_there_is_one_line_at_most(where: str, code: int, line: str) -> None:
+    command = f'exec "$0" -m facerecon_ray model --help >{where}' if code == 0 else f'exec "$0" -c "{PRINTS}" >{where}'
+    ended = subprocess.run(["sh", "-c", command, sys.executable], stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stderr.strip()) == (code, line)
+
+
 def test_a_current_folder_that_is_deleted_is_one_line(tmp_path: Path) -> None:
     command = 'mkdir gone && cd gone && rmdir ../gone && exec "$0" -m facerecon_ray reconstruct photos --output out'
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
