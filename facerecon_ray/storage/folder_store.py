@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from facerecon_ray.errors import MissingObjectError, ObjectTooLargeError, StorageError
 from facerecon_ray.storage.folder_walk import Entry, walk_files
@@ -19,6 +20,7 @@ TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp")
 NOT_SUPPORTED = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOLCK, errno.EMLINK}
 """What file systems say to calls that they do not know: FAT and exFAT, shares and buckets that are mounted."""
 
+_ATTEMPTS = 20
 _FIRST_TIME, _LAST_TIME = (datetime(year, 12, 31, tzinfo=UTC).timestamp() for year in (1, 9998))
 
 
@@ -164,8 +166,7 @@ def version_of(status: os.stat_result) -> str:
 
 
 def _write_flushed(path: Path, pieces: Iterable[bytes]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
+    with _created(path) as file:
         for data in pieces:
             file.write(data)
         file.flush()
@@ -173,6 +174,19 @@ def _write_flushed(path: Path, pieces: Iterable[bytes]) -> None:
             os.fsync(file.fileno())
         except OSError as error:
             if error.errno not in NOT_SUPPORTED:
+                raise
+
+
+def _created(path: Path) -> BinaryIO:
+    """A new file; tried again while others delete the last files of its folders, which go with them."""
+    attempts = 0
+    while True:
+        attempts += 1
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("wb")
+        except (FileNotFoundError, FileExistsError):
+            if attempts == _ATTEMPTS:
                 raise
 
 

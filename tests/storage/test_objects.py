@@ -104,6 +104,19 @@ def test_what_was_written_is_read(store: ObjectStore):
     assert store.exists("a/b/c.bin") and not store.exists("a/b")
 
 
+def test_files_are_written_where_others_leave_the_folder_empty(tmp_path: Path):
+    store = open_store(tmp_path)
+
+    def write_and_delete(name: str) -> None:
+        for _ in range(300):
+            store.write(f"a/b/{name}", b"one")
+            store.delete(f"a/b/{name}")
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write_and_delete, "abcd"))
+    assert not (tmp_path / "a").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
