@@ -16,7 +16,7 @@ from ray.autoscaler._private.util import validate_config
 from facerecon_ray.cluster.nodes import Cluster, Node
 from facerecon_ray.cluster.placement import Demand, unplaced
 from facerecon_ray.config.reconstruct import ReconstructJob
-from facerecon_ray.config.settings import COMMAND, PoolSettings
+from facerecon_ray.config.settings import COMMAND, PoolSettings, WorkerRange
 
 sys.path.insert(0, str(Path(__file__).parent))
 from kuberay_schema import NEW_IN_1_7, SCHEMAS, refusals_of_a_cluster, refusals_of_a_job
@@ -173,9 +173,14 @@ def test_rotation_and_reconstruction_have_gpus_of_their_own_and_cropping_has_non
     assert job.pools.crop.gpus == 0
 
 
+def test_every_pool_follows_the_work_as_on_a_cluster_that_grows_it_must(job: ReconstructJob):
+    open_pools = [name for name, pool in job.pools if not isinstance(pool.workers, WorkerRange) or pool.cpus is None]
+    assert open_pools == []
+
+
 def test_the_largest_pools_fit_the_largest_cluster(groups: dict, job: ReconstructJob):
     cpus = {name: float(_limits(group)["cpu"]) * group["maxReplicas"] for name, group in groups.items()}
-    wanted = sum(_most(pool) * (pool.cpus or 0) for pool in (job.pools.read, job.pools.crop, job.pools.export))
+    wanted = sum(_most(pool) * (pool.cpus or 0) for _, pool in job.pools if not pool.gpus)
     assert wanted <= 1.1 * cpus["cropping"]
 
 
