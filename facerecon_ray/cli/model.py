@@ -116,14 +116,12 @@ def model_calibrate(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write (.safetensors).")],
     data: Annotated[
         list[str] | None,
-        typer.Option(help="Folder or s3://BUCKET/PREFIX of pairs: those for validation and test count."),
+        typer.Option(help="Folder or s3://BUCKET/PREFIX of pairs that the fitter was trained on."),
     ] = None,
-    held_out: Annotated[
-        list[str] | None, typer.Option(help="Pairs none of which the fitter was trained on: all count.")
-    ] = None,
+    held_out: Annotated[list[str] | None, typer.Option(help="Pairs none of which the fitter was trained on.")] = None,
     face_model: Annotated[Path | None, typer.Option(help="Face model (.npz) that the fitter is for.")] = None,
 ) -> None:
-    """Measure how a fitter errs on more faces than its training did: the fit weighs its landmarks by that."""
+    """Solve what a fitter's points tell of a face, and measure how they err, on more faces than its training did."""
     from facerecon_ray.training.calibration import calibrate
 
     if not data and not held_out:

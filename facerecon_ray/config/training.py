@@ -125,11 +125,7 @@ class FitterLosses(Settings):
     """Weights of what the fitter is to get right; distances count in crop pixels."""
 
     vertices: float = Field(default=1.0, ge=0.0)
-    """Distance of the face's vertices in the picture, with their depth."""
-    shape: float = Field(default=0.3, ge=0.0)
-    """Squared distance of the vertices of the face without pose and expression."""
-    expression: float = Field(default=0.5, ge=0.0)
-    """Squared distance that the expression moves vertices wrongly."""
+    """Distance of the true face's vertices in the picture, with their depth, as the pose has them."""
     landmarks: float = Field(default=1.0, ge=0.0)
     """Distance of the landmarks that are found by themselves, besides that of all points."""
     points: float = Field(default=1.0, ge=0.0)
@@ -138,10 +134,6 @@ class FitterLosses(Settings):
     """Negative log-likelihood of their errors under their own deviations."""
     maps: float = Field(default=3.0, ge=0.0)
     """Cross entropy of their heat maps to Gaussians around the true places."""
-    model_landmarks: float = Field(default=0.5, ge=0.0)
-    """Distance of the landmarks of the regressed face in the picture."""
-    coefficients: float = Field(default=0.02, ge=0.0)
-    """Squared error of the coefficients in standard deviations."""
 
 
 class FitterTraining(TrainJob):

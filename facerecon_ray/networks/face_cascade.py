@@ -15,9 +15,10 @@ from torch.nn import functional
 
 from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.face_proposer import LARGEST, SIDE_MULTIPLE, STRIDE, FaceProposer, read_proposals
-from facerecon_ray.networks.face_windows import cut_windows, score_windows
+from facerecon_ray.networks.face_windows import WINDOW_SIDE, cut_windows, score_windows
 from facerecon_ray.networks.folded_norms import folded
 from facerecon_ray.networks.mmod import SUPPRESSION_OVERLAP, Detections, MmodDetector, suppress
+from facerecon_ray.networks.packed_convolutions import packed
 
 SMALLEST_SEEN = 12.0
 """Pixels that the smallest wanted face has in the largest copy of the photo that the proposer sees."""
@@ -76,6 +77,10 @@ class _Places:
         return _Places(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
+EXAMPLE_SIDE = 640
+"""Pixels of a side of the picture for which the proposer's weights are laid out."""
+
+
 class FaceCascade:
     """The proposer and dlib's network on one device.
 
@@ -91,6 +96,8 @@ class FaceCascade:
         self._device, self._number = device, number
         self._proposer = folded(proposer.eval()).to(device, number).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._judge = judge.to(device, number)
+        packed(self._proposer, self._input(np.zeros((EXAMPLE_SIDE, EXAMPLE_SIDE, 3), np.uint8)))
+        packed(self._judge, torch.zeros(1, 3, WINDOW_SIDE, WINDOW_SIDE, device=device, dtype=number))
 
     def detect(self, photo: np.ndarray, smallest: float, min_score: float) -> Detections:
         """Find the faces of one photo.
@@ -127,7 +134,7 @@ class FaceCascade:
     def _judged(self, photo: np.ndarray, places: _Places) -> _Places:
         """Places with dlib's scores, moved to where its window fits best."""
         windows = cut_windows(photo, places.centres, places.sizes, places.rolls)
-        scores, moves = score_windows(self._judge, windows)
+        scores, moves = score_windows(self._judge, windows, self._device, self._number)
         angle = np.deg2rad(places.rolls)
         cosine, sine = np.cos(angle), np.sin(angle)
         right, down = moves[:, 0] * cosine - moves[:, 1] * sine, moves[:, 0] * sine + moves[:, 1] * cosine

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facerecon_ray.networks.packed_convolutions import added
 from facerecon_ray.networks.weight_file import load_network
 
 STRIDE = 4
@@ -126,7 +127,7 @@ class _Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) to the same shape."""
-        return functional.relu(x + self.second(self.first(x)))
+        return added(self.second, self.first(x), x)
 
 
 def _convolution(inputs: int, outputs: int, stride: int) -> nn.Sequential:

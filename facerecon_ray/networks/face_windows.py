@@ -78,24 +78,27 @@ def _around(photo: np.ndarray, centre: list[float], size: float) -> tuple[np.nda
 
 
 @torch.inference_mode()
-def score_windows(network: MmodDetector, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def score_windows(
+    network: MmodDetector, windows: np.ndarray, device: torch.device, number: torch.dtype = torch.float32
+) -> tuple[np.ndarray, np.ndarray]:
     """What dlib's network says of windows.
 
     Parameters
     ----------
-    network : in float32 or bfloat16
+    network : on that device, for those numbers
     windows : (K, 144, 144, 3) uint8 RGB
+    device : where it computes
+    number : float32 or bfloat16
 
     Returns
     -------
     (K,) float32 the highest score in each window; and (K, 2) float32 its place from the window's middle, as a share of
     the face's side
     """
-    parameter = next(network.parameters())
     scores, places = [np.zeros(0, np.float32)], [np.zeros((0, 2), np.float32)]
     for start in range(0, len(windows), WINDOWS_AT_ONCE):
-        pixels = torch.from_numpy(windows[start : start + WINDOWS_AT_ONCE]).to(parameter.device)
-        maps = network(pixels.permute(0, 3, 1, 2).to(parameter.dtype)).float()
+        pixels = torch.from_numpy(windows[start : start + WINDOWS_AT_ONCE]).to(device)
+        maps = network(pixels.permute(0, 3, 1, 2).to(number)).float()
         best, cells = maps.flatten(1).max(1)
         rows, columns = cells // maps.shape[2], cells % maps.shape[2]
         in_window = torch.stack([columns, rows], -1) * CELL_STRIDE + CELL_OFFSET + 0.5

@@ -6,9 +6,9 @@ Reconstruction with Dense Landmarks, 2022). They are the means of heat maps (Sun
 Regression, 2018) that a feature pyramid draws (Lin et al., Feature Pyramid Networks, 2017) over a small residual
 network (He et al., Deep Residual Learning, 2016): places are learnt from far fewer faces that way than as numbers. The
 same network says where the Gauss-Newton steps of `geometry.fitting` begin: pose and camera (the rotation as two
-columns of its matrix: Zhou et al., On the Continuity of Rotation Representations, 2019), and, from the points,
-the coefficients of shape and expression that they make likely. Plain convolutions instead of depthwise ones: on CPUs
-they are the faster ones.
+columns of its matrix: Zhou et al., On the Continuity of Rotation Representations, 2019), and the coefficients of shape
+and expression that points and pose make likely (`PointRegression`). Plain convolutions instead of depthwise ones: on
+CPUs they are the faster ones.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera, angles_from_rotation
 from facerecon_ray.networks.packed_convolutions import added
+from facerecon_ray.networks.point_regression import PointRegression
 from facerecon_ray.networks.weight_file import load_network, read_metadata
 
 INPUT_SIZE = 192
@@ -31,12 +32,6 @@ STEM_KERNEL, STEM_STRIDE = 5, 3
 WIDTHS, BLOCKS = (40, 80, 160, 320), (1, 2, 3, 2)
 PLACES, HIDDEN = 64, 512
 """Channels kept at each of the last 4 x 4 places, and width of the layer before rotation and camera."""
-
-OF_POINTS = 256
-"""Width of the layer between points and coefficients."""
-
-POINT_SCALE = 4.0
-"""By which points, in shares of their spread, are multiplied: faces differ by a small part of it."""
 
 USUAL_DEVIATION = 3.0
 """Crop pixels by which a point errs, root mean square along an axis, when the network says 0."""
@@ -124,9 +119,7 @@ class FitterNetwork(nn.Module):
         self.places = nn.Sequential(nn.Conv2d(channels, PLACES, 1), nn.ReLU(inplace=True))
         self.hidden = nn.Sequential(nn.Linear(PLACES * 16 + channels, HIDDEN), nn.ReLU(inplace=True))
         self.placement = nn.Linear(HIDDEN, POSE_SIZE + CAMERA_SIZE)
-        self.coefficients = nn.Sequential(
-            nn.Linear(2 * points, OF_POINTS), nn.ReLU(inplace=True), nn.Linear(OF_POINTS, shape_size + expression_size)
-        )
+        self.coefficients = PointRegression(points, shape_size + expression_size)
         self.deviations = nn.Linear(HIDDEN, points)
         self.sides = nn.ModuleList(nn.Conv2d(width, PYRAMID, 1) for width in WIDTHS)
         self.merges = nn.ModuleList(_convolution(PYRAMID, PYRAMID, 1) for _ in WIDTHS[:-1])
@@ -139,18 +132,21 @@ class FitterNetwork(nn.Module):
         """(B, 3, 192, 192) to (B, outputs), (B, 68 + D, 32, 32) and (B, 68 + D, 2).
 
         A training may choose (P,) of the points, of which alone maps, means and deviations are given then, in that
-        order: with their gradients, the maps of all take longer than the rest of the network.
+        order: with their gradients, the maps of all take longer than the rest of the network. The coefficients, which
+        follow from all points and are not learnt by steps, are 0 then.
         """
         joined, pyramid = self._features(crops)
         with torch.autocast(crops.device.type, enabled=False):
             maps, means = self._points(pyramid.float(), chosen)
-            # Points are learnt where they are seen, not where they would make the coefficients right.
-            coefficients = self.coefficients(_arrangement(means.detach() if chosen is None else self._all(pyramid)))
             hidden = self.hidden(joined.float())
-            deviations = self.deviations(hidden)
-            if chosen is not None:
+            placement, deviations = self.placement(hidden), self.deviations(hidden)
+            if chosen is None:
+                # Points are learnt where they are seen, not where they would make the coefficients right.
+                coefficients = self.coefficients(means.detach(), rotation_of(placement[:, :POSE_SIZE].detach()))
+            else:
                 deviations = deviations[:, chosen]
-            return torch.cat([self.placement(hidden), coefficients, deviations], 1), maps, means
+                coefficients = placement.new_zeros(len(placement), sum(self._sizes[2:]))
+            return torch.cat([placement, coefficients, deviations], 1), maps, means
 
     def glance(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 68, 2) landmarks in crop pixels and (B, 3, 3) rotations alone, without the dense points' maps."""
@@ -158,11 +154,6 @@ class FitterNetwork(nn.Module):
         with torch.autocast(crops.device.type, enabled=False):
             _, means = self._points(pyramid.float(), torch.arange(LANDMARKS, device=crops.device))
             return means, rotation_of(self.placement(self.hidden(joined.float()))[:, :POSE_SIZE])
-
-    @torch.no_grad()
-    def _all(self, pyramid: Tensor) -> Tensor:
-        """(B, 68 + D, 2) the means of all points' maps."""
-        return self._points(pyramid.float())[1]
 
     def _points(self, pyramid: Tensor, chosen: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Heat maps of the chosen points or of all, without gradients of the landmarks alone; and all their means."""
@@ -250,13 +241,6 @@ def _variances(maps: Tensor, means: Tensor) -> Tensor:
 def _places(side: int, like: Tensor) -> Tensor:
     """(side,) crop pixels of the middles of a heat map's columns."""
     return (torch.arange(side, device=like.device, dtype=like.dtype) + 0.5) * (CROP_SIZE / side)
-
-
-def _arrangement(points: Tensor) -> Tensor:
-    """(B, 2 P) points (B, P, 2) about their middle, in shares of their spread."""
-    centred = points - points.mean(1, keepdim=True)
-    spread = centred.square().sum(-1).mean(-1).sqrt().clamp(min=1.0)
-    return POINT_SCALE * (centred / spread[:, None, None]).flatten(1)
 
 
 class _Residual(nn.Module):

@@ -1,6 +1,7 @@
-"""How a trained fitter errs, measured on more faces than its training looked at and written into its weights."""
+"""What a fitter's points tell of a face, and how they err: from many faces, written into its weights."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -14,32 +15,37 @@ from facerecon_ray.networks.weight_file import NETWORK, read_metadata, weight_by
 from facerecon_ray.storage.pairs.dataset_card import open_data_set
 from facerecon_ray.storage.pairs.pair_shards import read_pairs
 from facerecon_ray.training.batch_tensors import on_device
-from facerecon_ray.training.recipes.fitter import FitterRecipe
-from facerecon_ray.training.recipes.recipe import Tensors
+from facerecon_ray.training.recipes.fitter import FitterRecipe, SeenPoints
 
-SPLITS = ("validation", "test")
-"""Of the data that the fitter was trained on, those rows that it has not seen."""
+LEARNT, UNSEEN = ("train",), ("validation", "test")
+"""Splits of the data that the fitter was trained on: rows that it has seen, and those that it has not."""
+
+MOST_SUBJECTS = 25_000
+"""By whose rows coefficients are solved, at most: what the network says of each view takes 11 KB of memory."""
 
 
 def calibrate(
     weights: Path, data: Sequence[str], held_out: Sequence[str], output: Path, face_model: Path | None = None
 ) -> int:
-    """Write a fitter's weights anew with the covariances of its errors on faces that it was not trained on.
+    """Write a fitter's weights anew: with coefficients that follow from its points, and the covariances of its errors.
 
-    A training measures them on the rows that it validates with: enough to see how good it is, few for the covariances
-    of 136 landmark coordinates and as many coefficients.
+    A training solves and measures both on the rows that it validates with: enough to see how good it is, few for the
+    thousands of numbers of the regression and the covariances of hundreds of points. Here the regression is solved on
+    the rows for training, where points are hardly better than elsewhere, and the errors are measured on faces that the
+    fitter was not trained on.
 
     Parameters
     ----------
     weights : of the fitter
-    data : data sets, each a folder or s3://BUCKET/PREFIX; their splits for validation and test count
-    held_out : further data sets, none of whose rows were trained on; all of them count
+    data : data sets, each a folder or s3://BUCKET/PREFIX; by their rows for training the coefficients are solved,
+        where there are any, and by those for validation and test errors are measured
+    held_out : further data sets, none of whose rows were trained on; errors are measured by all of them
     output : the weight file to write
     face_model : whose coefficients the data have; without one, the embedded model
 
     Returns
     -------
-    rows that were measured
+    rows by which errors were measured
 
     Raises
     ------
@@ -57,21 +63,24 @@ def calibrate(
     device = torch.device("cpu")
     settings = FitterTraining(data=str(output), output=str(output), face_model=face_model)
     recipe = FitterRecipe(settings, device)
-    rows = 0
 
-    def batches() -> Iterator[Tensors]:
-        nonlocal rows
-        for uri, splits in [*((uri, SPLITS) for uri in data), *((uri, (None,)) for uri in held_out)]:
-            store = open_data_set(uri)
-            for split in splits:
-                for batch in read_pairs(store, split, "ok", recipe.columns):
-                    rows += len(batch["crop"])
-                    yield on_device(batch, device)
-        if not rows:
-            raise InputError(f"data {', '.join([*data, *held_out])}: no rows for validation or test")
+    def seen(uri: str, splits: Sequence[str | None]) -> Iterator[SeenPoints]:
+        store = open_data_set(uri)
+        batches = (
+            on_device(rows, device) for split in splits for rows in read_pairs(store, split, "ok", recipe.columns)
+        )
+        yield from recipe.seen(network, batches)
 
+    measured_on = [*((uri, UNSEEN) for uri in data), *((uri, (None,)) for uri in held_out)]
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device)):
-        recipe.calibrate(network.to(memory_format=torch.channels_last), network, batches())  # type: ignore[call-overload]
+        unseen = [rows for uri, splits in measured_on for rows in seen(uri, splits)]
+        if not unseen:
+            raise InputError(f"data {', '.join([*data, *held_out])}: no rows for validation or test")
+        learnt = list(islice((rows for uri in data for rows in seen(uri, LEARNT)), MOST_SUBJECTS))
+    if learnt:
+        recipe.solve(network, learnt)
+    recipe.measure(network, unseen)
     kept = {name: value for name, value in metadata.items() if name != NETWORK}
     write_whole(weight_bytes(network.state_dict(), "fitter", kept), output)
-    return rows
+    return sum(len(rows.points) for rows in unseen)

@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from facerecon_ray.config.reconstruct import CropSettings
 from facerecon_ray.geometry.crop_transform import apply_transform
@@ -8,6 +9,8 @@ from facerecon_ray.networks.dlib_models import installed_model
 from facerecon_ray.networks.face_detectors import MMOD_MODEL, build_detector
 from facerecon_ray.networks.face_windows import WINDOW_SIDE, cut_windows, score_windows
 from facerecon_ray.networks.mmod import WINDOW, MmodDetector
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def turned(photo: np.ndarray, roll: float, zoom: float) -> tuple[np.ndarray, np.
 
 def test_window_has_the_score_of_the_whole_photo(judge: MmodDetector, astronaut: np.ndarray) -> None:
     centre, size, score = place_of(astronaut)
-    scores, moves = score_windows(judge, window(astronaut, centre, size))
+    scores, moves = score_windows(judge, window(astronaut, centre, size), CPU)
     assert scores[0] == pytest.approx(score, abs=0.1)
     assert np.abs(moves[0]).max() < 0.1
 
@@ -50,7 +53,7 @@ def test_face_of_any_roll_and_size_fills_its_window_alike(
     photo, way = turned(astronaut, roll, zoom)
     there = apply_transform(way, centre[None])[0]
     found = window(photo, there, zoom * size, roll)
-    assert score_windows(judge, found)[0][0] == pytest.approx(score, abs=0.15)
+    assert score_windows(judge, found, CPU)[0][0] == pytest.approx(score, abs=0.15)
     expected = window(astronaut, centre, size)[0].astype(float)
     inside = np.s_[20:-20, 20:-20]
     assert np.abs(found[0].astype(float) - expected)[inside].mean() < 9.0
@@ -58,7 +61,7 @@ def test_face_of_any_roll_and_size_fills_its_window_alike(
 
 def test_face_beside_the_middle_is_moved_there(judge: MmodDetector, astronaut: np.ndarray) -> None:
     centre, size, _ = place_of(astronaut)
-    _, moves = score_windows(judge, window(astronaut, centre - (0.2 * size, -0.1 * size), size))
+    _, moves = score_windows(judge, window(astronaut, centre - (0.2 * size, -0.1 * size), size), CPU)
     assert moves[0] == pytest.approx([0.2, -0.1], abs=0.11)
 
 
@@ -74,5 +77,5 @@ def test_windows_may_lie_beyond_the_photo() -> None:
 
 
 def test_no_windows_have_no_scores(judge: MmodDetector) -> None:
-    scores, moves = score_windows(judge, np.zeros((0, WINDOW_SIDE, WINDOW_SIDE, 3), np.uint8))
+    scores, moves = score_windows(judge, np.zeros((0, WINDOW_SIDE, WINDOW_SIDE, 3), np.uint8), CPU)
     assert scores.shape == (0,) and moves.shape == (0, 2)

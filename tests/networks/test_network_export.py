@@ -61,6 +61,9 @@ class Case:
                 module.momentum = None
         if isinstance(network, view_generator.ViewGenerator):
             nn.init.normal_(network.output.weight, std=0.1)
+        if isinstance(network, fitter.FitterNetwork):
+            for part in network.coefficients.buffers():
+                nn.init.normal_(part, std=0.01)
         with torch.no_grad():
             network(self.pictures)
         return network

@@ -23,7 +23,7 @@ def weights(tmp_path: Path) -> Path:
     return path
 
 
-def test_only_the_covariances_change_and_only_rows_count_that_were_not_trained_on(
+def test_errors_are_measured_on_rows_that_were_not_trained_on_and_coefficients_solved_on_those_that_were(
     weights: Path, tmp_path: Path
 ) -> None:
     pairs = write_pairs(tmp_path / "pairs", train=3, validation=1)
@@ -32,7 +32,9 @@ def test_only_the_covariances_change_and_only_rows_count_that_were_not_trained_o
     assert calibrate(weights, [], [pairs], twice) == 8
     before, few, many = (safetensors.torch.load_file(path) for path in (weights, once, twice))
     changed = {name for name, value in before.items() if not torch.equal(value, few[name])}
-    assert changed == {"noise_factors", "noise_own", "coefficient_noise"}
+    measured = {"noise_factors", "noise_own", "coefficient_noise"}
+    assert changed == {*measured, "coefficients.middle", "coefficients.patterns", "coefficients.weights"}
+    assert {name for name, value in before.items() if not torch.equal(value, many[name])} == measured
     assert not torch.equal(few["noise_own"], many["noise_own"])
     assert many["noise_own"].min() > 0.0
     assert read_metadata(once, "fitter") == read_metadata(weights, "fitter")

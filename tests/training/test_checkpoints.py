@@ -1,5 +1,6 @@
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,8 @@ def test_a_store_that_takes_nothing_keeps_the_older_state(tmp_path: Path, monkey
     kept = checkpoints(tmp_path)
     kept.save({**STATE, "step": 1}, best=True)
 
-    def full(path: Path, data: bytes) -> None:
+    def full(path: Path, pieces: Iterable[bytes]) -> None:
+        data = b"".join(pieces)
         path.write_bytes(data[: len(data) // 2])
         raise OSError(28, os.strerror(28))
 

@@ -101,7 +101,7 @@ def test_a_loss_that_is_no_number_reaches_the_user_with_its_step(tmp_path: Path)
 
     data = write_pairs(tmp_path / "pairs", change=spoil)
     with pytest.raises(
-        TrainingError, match=r"step 1: the loss of fitter is no number \(.*shape.*checkpoint is intact"
+        TrainingError, match=r"step 1: the loss of fitter is no number \(.*vertices.*checkpoint is intact"
     ):
         run_training(quick_job(FitterTraining, data, tmp_path / "out"))
 

@@ -151,7 +151,7 @@ class DetectorRecipe(Recipe):
     def _taught(self, crowds: list[Crowd]) -> list[Crowd]:
         """The scenes with only those faces that dlib's detector finds where they are enlarged."""
         windows = [cut_windows(crowd.picture, *_columns(crowd.faces)) for crowd in crowds]
-        scores, _ = score_windows(self._teacher, np.concatenate(windows))
+        scores, _ = score_windows(self._teacher, np.concatenate(windows), self._device)
         taught, start = [], 0
         for crowd in crowds:
             found = scores[start : start + len(crowd.faces)] > 0.0

@@ -1,6 +1,7 @@
 """How the fitter learns: synthetic faces whose pose, shape, expression and points are known."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import numpy as np
@@ -20,7 +21,6 @@ from facerecon_ray.networks.fitter import (
     INPUT_SIZE,
     LANDMARKS,
     NOISE_RANK,
-    USUAL_SCALE,
     FittedFaces,
     FitterNetwork,
     network_for,
@@ -43,11 +43,29 @@ MAP_WIDTH = 1.0
 """Standard deviation of the Gaussians that heat maps are to be like, in their pixels."""
 
 
-class FitterRecipe(Recipe):
-    """Regress pose, coefficients and landmarks; distances in crop pixels, shape and expression at the usual scale.
+@dataclass(frozen=True)
+class SeenPoints:
+    """What a network finds in B crops, and what is true of them; crop pixels.
 
-    Shape and expression are learnt by squared errors, whose best answer is the mean of what a face may be: that is
-    what the fit expects of them. Most expressions move little, and the best answer to plain distances would be none.
+    points        (B, P, 2) where it finds the points
+    deviation     (B, P) that it says they have
+    rotation      (B, 3, 3) that it says the head has
+    truth         (B, P, 2) where the points are
+    coefficients  (B, S + E) of shape and expression, the true ones
+    """
+
+    points: Tensor
+    deviation: Tensor
+    rotation: Tensor
+    truth: Tensor
+    coefficients: Tensor
+
+
+class FitterRecipe(Recipe):
+    """Learn points and pose by steps, distances in crop pixels; shape and expression follow from them, and are solved.
+
+    They are solved for squared errors, whose best answer is the mean of what a face may be: that is what the fit
+    expects of them. Most expressions move little, and the best answer to plain distances would be none.
     """
 
     columns: ClassVar[tuple[str, ...]] = (
@@ -84,7 +102,7 @@ class FitterRecipe(Recipe):
     def losses(
         self, modules: Mapping[str, nn.Module], batch: Tensors, random: torch.Generator
     ) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        """The distances of the faces' vertices and landmarks, each with its weight."""
+        """The distances of points and of what the pose does to the face, each with its weight."""
         crops = batch["crop"].float() / 255
         placement = Placement.draw(self._settings.augmentation, len(crops), CROP_SIZE, random).to(self._device)
         moved = placement.pictures(crops, INPUT_SIZE)
@@ -96,36 +114,59 @@ class FitterRecipe(Recipe):
         found = self._network.read(output)
         weights = self._settings.losses
         parts = {
-            "vertices": weights.vertices * _distance(self._in_picture(found), self._in_picture(truth)),
-            "shape": weights.shape * _squared_move(found.shape - truth.shape, self._shape_basis),
-            "expression": weights.expression
-            * _squared_move(found.expression - truth.expression, self._expression_basis),
+            "vertices": weights.vertices * _distance(*self._in_picture(found, truth)),
             "landmarks": weights.landmarks * _distance(found.landmarks, truth.landmarks),
             "points": weights.points * _distance(found.points, true_points),
             "likelihood": weights.likelihood * negative_log_likelihood(found.points - true_points, found.deviation),
             "maps": weights.maps * map_loss(output[1], true_points),
-            "model_landmarks": weights.model_landmarks
-            * _distance(self._model_landmarks(found, truth)[..., :2], truth.landmarks),
-            "coefficients": weights.coefficients
-            * (
-                functional.mse_loss(found.shape, truth.shape) + functional.mse_loss(found.expression, truth.expression)
-            ),
         }
         yield self.result, parts
 
-    @torch.no_grad()
     def calibrate(self, network: nn.Module, result: nn.Module, batches: Iterable[Tensors]) -> None:
-        """How the errors of points and coefficients vary together, about 0: a bias is an error too."""
-        marks, coefficients = [], []
+        """Solve the coefficients by one half of the rows, and measure by the other how points and they err.
+
+        `facerecon model calibrate` does both with more rows.
+        """
+        seen = list(self.seen(network, batches))
+        self.solve(result, seen[::2])
+        self.measure(result, seen[1::2] or seen)
+
+    @torch.no_grad()
+    def seen(self, network: nn.Module, batches: Iterable[Tensors]) -> Iterator["SeenPoints"]:
+        """What a network finds in rows, and what is true of them."""
         for batch in batches:
             truth, found = _truth(batch), self._network.read(network(self._input(batch["crop"])))
-            marks.append(((found.points - truth.points) / found.deviation[..., None]).flatten(1))
-            coefficients.append(torch.cat([found.shape - truth.shape, found.expression - truth.expression], 1))
+            yield SeenPoints(
+                found.points,
+                found.deviation,
+                found.rotation,
+                truth.points,
+                torch.cat([truth.shape, truth.expression], 1),
+            )
+
+    @torch.no_grad()
+    def solve(self, result: nn.Module, seen: Sequence["SeenPoints"]) -> None:
+        """Solve the regression of coefficients from points; each face counts once more, mirrored."""
+        flip = torch.tensor([-1.0, 1.0, 1.0], device=self._device)
+        points, rotation, coefficients = (
+            torch.cat([getattr(rows, name) for rows in seen]) for name in ("points", "rotation", "coefficients")
+        )
+        cast(FitterNetwork, result).coefficients.solve(
+            torch.cat([points, points[:, self._mirrored_points] * flip[:2]]),
+            torch.cat([rotation, flip[:, None] * rotation * flip]),
+            torch.cat([coefficients, coefficients @ self._mirror]),
+        )
+
+    @torch.no_grad()
+    def measure(self, result: nn.Module, seen: Sequence["SeenPoints"]) -> None:
+        """Measure how the errors of points and coefficients vary together, about 0: a bias is an error too."""
         fitter = cast(FitterNetwork, result)
-        noise = PointNoise.measured(torch.cat(marks), NOISE_RANK)
+        marks = torch.cat([((rows.points - rows.truth) / rows.deviation[..., None]).flatten(1) for rows in seen])
+        errors = torch.cat([fitter.coefficients(rows.points, rows.rotation) - rows.coefficients for rows in seen])
+        noise = PointNoise.measured(marks, NOISE_RANK)
         fitter.noise_factors.copy_(noise.factors)
         fitter.noise_own.copy_(noise.own)
-        fitter.coefficient_noise.copy_(_covariance(torch.cat(coefficients)))
+        fitter.coefficient_noise.copy_(_covariance(errors))
 
     @torch.inference_mode()
     def figures(self, network: nn.Module, batch: Tensors) -> dict[str, Tensor]:
@@ -201,11 +242,12 @@ class FitterRecipe(Recipe):
         camera = Camera(angles_from_rotation(rotation), truth.camera.scale * placement.zoom, place)
         return FittedFaces(camera, rotation, shape, expression, placement.move(marks), truth.deviation, truth.spread)
 
-    def _in_picture(self, faces: FittedFaces) -> Tensor:
-        """(B, V, 3) vertices of faces in the image frame, pixels."""
+    def _in_picture(self, *poses: FittedFaces) -> tuple[Tensor, ...]:
+        """(B, V, 3) vertices of the last faces in the image frame, pixels, under the poses of each."""
+        faces = poses[-1]
         moved = torch.einsum("bs,svc->bvc", faces.shape, self._shape_basis)
         moved = moved + torch.einsum("be,evc->bvc", faces.expression, self._expression_basis)
-        return _project(self._mean + moved, faces)
+        return tuple(_project(self._mean + moved, pose) for pose in poses)
 
     def _model_landmarks(self, faces: FittedFaces, pose: FittedFaces) -> Tensor:
         """(B, 68, 3) landmarks of faces in the image frame; the jaw's are those of another face's pose."""
@@ -275,12 +317,6 @@ def _truth(batch: Tensors) -> FittedFaces:
 def _moves(coefficients: Tensor, basis: Tensor) -> Tensor:
     """(B,) mean distance by which differences of coefficients (B, K) move the vertices, millimetres."""
     return 1000 * torch.einsum("bk,kvc->bvc", coefficients, basis).norm(dim=-1).mean(-1)
-
-
-def _squared_move(coefficients: Tensor, basis: Tensor) -> Tensor:
-    """Mean square of the distance by which a difference of coefficients moves the vertices, crop pixels."""
-    moved = USUAL_SCALE * torch.einsum("bk,kvc->bvc", coefficients, basis)
-    return moved.square().sum(-1).mean()
 
 
 def _project(points: Tensor, faces: FittedFaces) -> Tensor:
