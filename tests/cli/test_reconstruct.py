@@ -119,6 +119,7 @@ def test_dry_run_says_what_would_happen_and_writes_nothing(photos: Path, tmp_pat
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_pairs_become_a_mesh_each_and_say_what_is_wrong_with_their_sides(photos: Path, tmp_path: Path):
     from PIL import Image
 

@@ -38,6 +38,7 @@ def job(tmp_path: Path) -> ReconstructJob:
     return load_job(ReconstructJob, None, {"input": f"{tmp_path}/packed", "output": f"{tmp_path}/out"})
 
 
+@pytest.mark.slow
 def test_photos_in_archives_give_what_they_give_as_files_and_archives_may_be_added(
     toy_photos: Photos, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

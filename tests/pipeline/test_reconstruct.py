@@ -127,6 +127,7 @@ def test_a_job_without_any_usable_photo_ends_cleanly(toy_photos: Photos, tmp_pat
     assert result.run.outcome == "finished" and (tmp_path / "out" / "index.html").is_file()
 
 
+@pytest.mark.slow
 def test_pairs_keep_their_side_photos_through_the_job_and_its_continuation(toy_photos: Photos, tmp_path: Path):
     folder, out = toy_photos(a="faces=1", b="rotate-fails", c="faces=1", x="faces=1"), tmp_path / "out"
     listing = tmp_path / "pairs.csv"
@@ -160,6 +161,7 @@ def test_the_same_job_again_redoes_nothing_and_adds_what_is_new(toy_photos: Phot
     assert record is not None and [run.photos for run in record.runs] == [2, 0, 1]
 
 
+@pytest.mark.slow
 def test_other_settings_need_another_folder_or_overwrite(toy_photos: Photos, tmp_path: Path):
     out, folder = tmp_path / "out", toy_photos(a="faces=1")
     run_toy(folder, out)
@@ -182,6 +184,7 @@ def test_a_killed_worker_loses_no_row(toy_photos: Photos, tmp_path: Path):
     assert faces(tmp_path / "out") == dict.fromkeys(expected, 1)
 
 
+@pytest.mark.slow
 def test_an_error_of_a_worker_reaches_the_user_as_it_was_raised(toy_photos: Photos, tmp_path: Path):
     folder = toy_photos(a="disk-full")
     with pytest.raises(OutputError) as caught:
@@ -194,6 +197,7 @@ def test_an_error_of_a_worker_reaches_the_user_as_it_was_raised(toy_photos: Phot
     assert faces(tmp_path / "out") == {("a", 0): 1}, "a run that finished no photo stands in nobody's way"
 
 
+@pytest.mark.slow
 def test_an_error_while_a_worker_starts_reaches_the_user_as_it_was_raised(
     toy_photos: Photos, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
@@ -208,6 +212,7 @@ def test_an_error_while_a_worker_starts_reaches_the_user_as_it_was_raised(
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
+@pytest.mark.slow
 def test_stages_are_separate_operators_that_stream_into_each_other(toy_photos: Photos, tmp_path: Path):
     job = load_job(ReconstructJob, None, {"input": str(toy_photos(a="faces=1")), "output": str(tmp_path / "out")})
     photos = {"photo_uri": ["a"] * 3, "position": [0, 1, 2], "status": ["ok"] * 3, "error": [""] * 3}
@@ -235,6 +240,7 @@ def test_few_photos_are_shared_out_among_the_workers(photos: int, rows: int):
     assert rows_per_call(photos, Pool(2, 2, 0.1, 0.0, 8, {}, {})) == rows
 
 
+@pytest.mark.slow
 def test_a_job_whose_driver_is_killed_is_continued_with_every_row_once(toy_photos: Photos, tmp_path: Path):
     folder, out = toy_photos(**{f"p{number:02d}": f"faces={number % 4}" for number in range(60)}), tmp_path / "out"
     job = driver(folder, out)
@@ -278,6 +284,7 @@ def test_a_job_reads_from_a_bucket_and_writes_to_a_bucket(seaweed: S3Server):
     assert not any(secret in record for secret in CREDENTIALS.values())
 
 
+@pytest.mark.slow
 def test_interrupt_keeps_complete_photos_and_says_so_in_the_record(toy_photos: Photos, tmp_path: Path):
     folder, out = toy_photos(**{f"p{number:02d}": "faces=1" for number in range(60)}), tmp_path / "out"
     job = driver(folder, out)

@@ -95,6 +95,7 @@ def check_training(case: str, pairs: Path, tmp_path: Path) -> None:
     assert (trained.skipped, seen[-1].step, seen[-1].error) == (0, 2, None)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_reaches_the_user_with_its_step(tmp_path: Path) -> None:
     def spoil(rows: Rows) -> None:
         rows["shape"] = np.full_like(rows["shape"], np.inf)

@@ -212,6 +212,7 @@ def test_a_set_without_a_whole_row_for_validation_is_named(tmp_path: Path, train
         train_here(quick_job(FitterTraining, data, tmp_path / "out", steps=1))
 
 
+@pytest.mark.slow
 def test_data_and_output_may_lie_on_s3(seaweed: S3Server, train_here: Train) -> None:
     bucket = f"s3://{seaweed.bucket()}"
     write_pairs(f"{bucket}/pairs", train=1, s3=seaweed.settings)

@@ -75,6 +75,7 @@ def test_a_set_of_which_no_view_could_be_made_has_failed(ray_cluster: None, tmp_
         _require_views(prepare_synthesis(job))
 
 
+@pytest.mark.slow
 def test_three_workers_write_the_same_bytes_as_one(made: Path, tmp_path: Path) -> None:
     make(tmp_path, workers=3)
     assert card_of(tmp_path).shards == card_of(made).shards
@@ -95,6 +96,7 @@ def test_a_set_that_grows_makes_what_is_missing_and_nothing_else(made: Path, tmp
     assert "views=6 total=6 pairs=6 failed=0" in text.getvalue()
 
 
+@pytest.mark.slow
 def test_a_set_on_s3_is_the_same_set(made: Path, seaweed: S3Server) -> None:
     output = f"s3://{seaweed.bucket()}/pairs"
     s3 = seaweed.settings.model_dump()
