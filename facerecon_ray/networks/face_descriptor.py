@@ -17,7 +17,9 @@ from torch.nn import functional
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.landmarks import landmarks_on_vertices
+from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.dlib_models import DlibReader, installed_model, on_raw_pixels, set_convolution
+from facerecon_ray.networks.packed_convolutions import packed
 
 MODEL = "dlib_face_recognition_resnet_model_v1.dat"
 SAME_PERSON = 0.6
@@ -132,16 +134,27 @@ class FaceDescriber:
     def __init__(self, model: FaceModel) -> None:
         self._network = DescriptorNetwork.from_dlib(installed_model(MODEL)).to(model.mean.device)
         self._places = chip_places(model)
+        self._number = torch.float32
+
+    def freeze(self) -> None:
+        """Keep the weights as the hardware multiplies them fastest; gradients are not possible then."""
+        device = self._places.device
+        if multiplies_bfloat16(device):
+            self._number = torch.bfloat16
+        self._network.to(self._number).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        packed(self._network, torch.zeros(1, 3, CHIP_SIZE, CHIP_SIZE, device=device, dtype=self._number))
 
     def __call__(self, pictures: Tensor, landmarks: Tensor) -> Tensor:
-        """(B, 128) descriptors; gradients pass to the pictures.
+        """(B, 128) float32 descriptors; gradients pass to the pictures.
 
         Parameters
         ----------
         pictures : (B, 3, H, W) float32 RGB, 0 to 255
         landmarks : (B, 68, 2) pixels, in dlib's order
         """
-        return self._network(cut_chips(pictures, landmarks, self._places))
+        chips = cut_chips(pictures, landmarks, self._places).to(self._number)
+        descriptors: Tensor = self._network(chips.contiguous(memory_format=torch.channels_last)).float()
+        return descriptors
 
     @torch.no_grad()
     def describe(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

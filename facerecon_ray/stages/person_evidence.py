@@ -7,7 +7,6 @@ from torch import Tensor
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import Fit
 from facerecon_ray.geometry.shape_of_person import packed
-from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.face_descriptor import FaceDescriber
 from facerecon_ray.stages.face_fitting import FittedCrops
 from facerecon_ray.stages.stage import Column
@@ -27,7 +26,7 @@ class PersonEvidence:
     def __init__(self, model: FaceModel) -> None:
         self._model = model
         self._describe = FaceDescriber(model)
-        self._mixed = multiplies_bfloat16(model.mean.device)
+        self._describe.freeze()
         self.outputs = {
             "descriptor": Column(np.float32, (DESCRIPTOR_SIZE,)),
             "shape_information": Column(np.float16, (model.shape_size * (model.shape_size + 1) // 2,)),
@@ -52,5 +51,4 @@ class PersonEvidence:
 
     def descriptors(self, photos: Tensor, fit: Fit) -> Tensor:
         """(B, 128) float32 descriptors of faces in photos (B, 3, 256, 256)."""
-        with torch.autocast(photos.device.type, torch.bfloat16, enabled=self._mixed):
-            return self._describe(photos, fit.landmarks[..., :2]).float()
+        return self._describe(photos, fit.landmarks[..., :2])

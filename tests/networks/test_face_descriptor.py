@@ -113,6 +113,16 @@ def test_gradients_reach_the_picture(astronaut: tuple[np.ndarray, np.ndarray], d
     assert not touched[-40:].any()
 
 
+@torch.no_grad()
+def test_frozen_weights_give_the_same_descriptors(
+    astronaut: tuple[np.ndarray, np.ndarray], describer: FaceDescriber
+) -> None:
+    frozen = FaceDescriber(FaceModel.default())
+    frozen.freeze()
+    found, wanted = frozen.describe(*astronaut), describer.describe(*astronaut)
+    assert np.linalg.norm(found - wanted) < 0.03
+
+
 def test_a_descriptor_is_wholly_like_itself() -> None:
     vector = np.random.default_rng(0).normal(size=128)
     assert likeness(vector, vector) == (pytest.approx(1.0), 0.0)
