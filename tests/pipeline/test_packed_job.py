@@ -206,6 +206,7 @@ def test_the_json_of_a_face_is_its_row_without_who_it_is_and_where_it_lies(tmp_p
     assert not told.keys() & {"mesh_uri", "mesh_offset", "timings", "descriptor", "shape_information", "error"}
 
 
+@pytest.mark.slow
 def test_a_job_packs_its_faces_and_another_way_needs_another_folder(
     ray_cluster: None, toy_photos: Photos, tmp_path: Path
 ) -> None:
