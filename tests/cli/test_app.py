@@ -23,10 +23,10 @@ sys.argv = ["facerecon", *sys.argv[2:]]
 
 PRINTS = """
 import sys
-from facerecon_ray.cli import app, main
+from facerecon_ray.cli import app, start
 app.app.command('shout')(lambda: app.out.print('x' * 100))
 sys.argv = ['facerecon', 'shout']
-main()
+start()
 """
 
 

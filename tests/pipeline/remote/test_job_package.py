@@ -67,7 +67,7 @@ def test_the_package_travels_only_when_the_nodes_do_not_have_it(pack):
     folder = pack(PLACES, with_code=True).folder
     assert (folder / "facerecon_ray" / "assets" / "face_model.npz").is_file()
     assert not list(folder.rglob("__pycache__"))
-    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 60e6
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 65e6
 
 
 def test_the_store_that_this_machine_uses_is_the_one_that_the_job_uses(pack, monkeypatch: pytest.MonkeyPatch):
