@@ -15,16 +15,13 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections import Counter
 from pathlib import Path
 
 import cv2
 import numpy as np
-import psutil
 import torch
-from main_job import watch_memory
+from watched_job import watch
 
 from facerecon_ray.config.synthesis import SynthesisJob
 from facerecon_ray.geometry.crop_transform import apply_transform
@@ -88,29 +85,22 @@ def measure(subjects: int, job: SynthesisJob) -> None:
 
 def run_job(subjects: int, workers: int) -> None:
     """Run the command and print its speed and memory."""
-    peak: Counter[str] = Counter()
-    private: Counter[str] = Counter()
-    stop = threading.Event()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", "from facerecon_ray.cli import main; main()", "synthesize"]
         options = ["--subjects", f"{subjects}", "--output", folder, "--workers", f"{workers}"]
         job = subprocess.Popen(
             [*command, *options, "--set", "shards.subjects=8"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        watcher = threading.Thread(target=watch_memory, args=(psutil.Process(job.pid), peak, private, stop))
-        watcher.start()
-        code = job.wait()
-        stop.set()
-        watcher.join()
-        if code != 0:
+        memory = watch(job).resident
+        if job.returncode:
             raise SystemExit("the job failed")
         card = json.loads((Path(folder) / "dataset.json").read_text())
     run, processor = card["runs"][-1], sum(card["seconds"].values())
     views = run["views"]
     print(f"{subjects} subjects, {workers} workers: {views} views in {run['seconds']:.0f} s with start-up,")
     print(f"  {1000 * processor / views:.0f} ms of a core a view, {card['bytes'] / views / 1000:.0f} KB a view")
-    for kind, megabytes in peak.most_common(3):
-        print(f"{megabytes:6d} MB, {private[kind]:5d} MB private  {kind}")
+    for kind in sorted(memory, key=lambda kind: -memory[kind])[:3]:
+        print(f"{memory[kind]:6d} MB  {kind}")
 
 
 def main() -> None:
