@@ -110,6 +110,7 @@ def test_a_part_without_a_byte_is_a_shard_to_do_again_and_other_files_are_none(m
 def test_what_a_row_does_not_have_is_null():
     rows = manifest_rows(batch(("/a", "ok"), ("/b", "failed"), ("/c", "no_face"), ("/d", "unreadable"))).to_pylist()
     if_asked = {"side_photo_uri", "side_distance", "descriptor", "shape_information", "photo_sha256"}
+    if_asked |= {f"{part}_{what}" for part in ("mesh", "preview", "sample") for what in ("offset", "length")}
     assert all(row[name] is None for row in rows for name in if_asked)
     nulls = [{name for name, value in row.items() if value is None} - if_asked for row in rows]
     of_export = {"mesh_uri", "landmarks_3d", "quality"}
