@@ -105,6 +105,8 @@ def print_runs(checkout: Path, runs: list[Run]) -> None:
         return float(median(of(run) for run in runs))
 
     last = runs[-1]
+    if not last.faces:
+        raise SystemExit(f"{checkout}: the job gave no face")
     print(f"{checkout}: {last.record['runs'][-1]['photos']} photos, {last.faces} faces, {len(runs)} runs")
     print(f"  {middle(lambda run: 1000 * run.cpu / run.faces):8.0f} ms of CPU for each face, all processes")
     print(f"  {middle(lambda run: run.faces / run.took.wall):8.2f} faces a second from the command to its end")
