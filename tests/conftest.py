@@ -3,6 +3,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from s3_server import CREDENTIALS, S3Server
+
+if TYPE_CHECKING:
+    from facerecon_ray.storage.outputs import OutputFolder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -83,3 +87,14 @@ def page() -> np.ndarray:
     import skimage.data
 
     return skimage.data.page()[..., None].repeat(3, 2)
+
+
+@pytest.fixture(params=["folder", "s3"])
+def output(request: pytest.FixtureRequest, tmp_path: Path) -> "OutputFolder":
+    """A job's output that is not there yet, on a disk and in a bucket."""
+    from facerecon_ray.storage.outputs import OutputFolder
+
+    if request.param == "folder":
+        return OutputFolder(tmp_path / "out")
+    seaweed: S3Server = request.getfixturevalue("seaweed")
+    return OutputFolder(f"s3://{seaweed.bucket()}/out", seaweed.settings)

@@ -198,9 +198,11 @@ class FaceModel:
         return FaceModel.load(FACE_MODEL)
 
     @staticmethod
-    def open(path: Path | None) -> "FaceModel":
-        """The model in a file, or the default one when there is no path."""
-        return FaceModel.load(path) if path else FaceModel.default()
+    def open(source: "FaceModel | Path | None") -> "FaceModel":
+        """The model in a file, one that is loaded already, or the default one where there is neither."""
+        if isinstance(source, FaceModel):
+            return source
+        return FaceModel.load(source) if source else FaceModel.default()
 
 
 def usual_landmark_noise() -> Tensor:

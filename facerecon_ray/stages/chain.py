@@ -125,11 +125,11 @@ def reconstructor(settings: ChainSettings, model: "FaceModel | None" = None) -> 
     return Reconstructor(settings.reconstruct, model or settings.face_model)
 
 
-def exporter(settings: ChainSettings) -> "Exporter":
+def exporter(settings: ChainSettings, model: "FaceModel | None" = None) -> "Exporter":
     """The export stage, which also gives meshes and landmarks as arrays."""
     from facerecon_ray.stages.export import Exporter
 
-    return Exporter(settings.export, settings.face_model)
+    return Exporter(settings.export, model or settings.face_model)
 
 
 _VIEW = frozenset({"rotated", "rotated_camera", "rotated_yaw", "visible_share"})
@@ -187,7 +187,7 @@ def _build_reconstructor(settings: ChainSettings, asked: Names, model: "FaceMode
 
 
 def _build_exporter(settings: ChainSettings, asked: Names, model: "FaceModel | None") -> Step:
-    return exporter(settings)
+    return exporter(settings, model)
 
 
 def _crop_gives(settings: ChainSettings, asked: Names) -> Names:

@@ -46,7 +46,7 @@ class Exporter(Stage):
     name: ClassVar[str] = EXPORT.name
     drops: ClassVar[tuple[str, ...]] = ("detail",)
 
-    def __init__(self, settings: ExportSettings, face_model: Path | None = None) -> None:
+    def __init__(self, settings: ExportSettings, face_model: FaceModel | Path | None = None) -> None:
         self.outputs = {
             "mesh": Column(bytes),
             "preview": Column(bytes),

@@ -39,7 +39,7 @@ class FaceFinder:
             self._landmarks = LandmarkPredictor(settings.landmark_model)
         else:
             given = face_model if fitter else None
-            model = given if isinstance(given, FaceModel) else FaceModel.open(given)
+            model = FaceModel.open(given)
             self._landmarks = NetworkLandmarks(NetworkFitter(fitter, model.to(resolve_device(settings.device))))
 
     def side_to_decode(self, longest: int) -> float:

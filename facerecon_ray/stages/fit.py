@@ -43,11 +43,10 @@ class Fitter(Stage):
             when a file is missing, of another kind, or the fitter's is for another face model
         """
         self._device = resolve_device(settings.device)
-        model = face_model if isinstance(face_model, FaceModel) else FaceModel.open(face_model)
-        model = model.to(self._device)
-        self._fit = FaceFitting(settings, model, fitter)
-        self.outputs = {**fit_outputs(model), "quality": Column(np.float32)}
-        self._evidence = PersonEvidence(model) if people else None
+        self._model = FaceModel.open(face_model).to(self._device)
+        self._fit = FaceFitting(settings, self._model, fitter)
+        self.outputs = {**fit_outputs(self._model), "quality": Column(np.float32)}
+        self._evidence = PersonEvidence(self._model) if people else None
         if self._evidence is not None:
             self.outputs |= self._evidence.outputs
 

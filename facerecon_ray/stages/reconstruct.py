@@ -72,7 +72,7 @@ class _Fitted:
     """Evaluates the fitted model and draws it into the UV square."""
 
     def __init__(self, face_model: FaceModel | Path | None, device: torch.device) -> None:
-        model = face_model if isinstance(face_model, FaceModel) else FaceModel.open(face_model)
+        model = FaceModel.open(face_model)
         self.layout = UvLayout.of(model).to(device)
         self.model = model.to(device)
 

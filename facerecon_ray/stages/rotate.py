@@ -48,7 +48,7 @@ class Rotator(Stage):
         """
         self._settings, self._masks = settings, masks
         self._device = resolve_device(settings.device)
-        model = face_model if isinstance(face_model, FaceModel) else FaceModel.open(face_model)
+        model = FaceModel.open(face_model)
         self._model = model.to(self._device)
         repairs = settings.repair == "network"
         self._generator = load_weights(settings.weights or ROTATOR_WEIGHTS) if repairs else None

@@ -35,14 +35,6 @@ Photos = Callable[..., Path]
 PACK = {"export.pack": "shard"}
 
 
-@pytest.fixture(params=["folder", "s3"])
-def output(request: pytest.FixtureRequest, tmp_path: Path) -> OutputFolder:
-    if request.param == "folder":
-        return OutputFolder(tmp_path / "out")
-    seaweed: S3Server = request.getfixturevalue("seaweed")
-    return OutputFolder(f"s3://{seaweed.bucket()}/out", seaweed.settings)
-
-
 class Job:
     """The end of a job without Ray: photos of two faces each in shards of 8, done in calls of some photos."""
 

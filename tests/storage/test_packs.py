@@ -32,14 +32,6 @@ from facerecon_ray.storage.schema import MANIFEST_SCHEMA
 KEYS = ("a.jpg/0", "a.jpg/1", "größe/" + "long " * 19 + "/b.jpg/0", "x/" * 150 + "clip.mp4/t=1.500/0")
 
 
-@pytest.fixture(params=["folder", "s3"])
-def output(request: pytest.FixtureRequest, tmp_path: Path) -> OutputFolder:
-    if request.param == "folder":
-        return OutputFolder(tmp_path / "out")
-    seaweed: S3Server = request.getfixturevalue("seaweed")
-    return OutputFolder(f"s3://{seaweed.bucket()}/out", seaweed.settings)
-
-
 def files_of(key: str) -> dict[str, bytes]:
     return {"glb": key.encode() * 700, "jpg": b"" if "clip" in key else key.encode(), "json": b"{}"}
 

@@ -69,7 +69,7 @@ class PersonBuilder:
     """
 
     def __init__(self, face_model: FaceModel | Path | None = None) -> None:
-        model = face_model if isinstance(face_model, FaceModel) else FaceModel.open(face_model)
+        model = FaceModel.open(face_model)
         self.model = model.to("cpu")
         self._layout = UvLayout.of(self.model)
         self._border = SmoothBorder.of(self.model, self._layout)

@@ -63,7 +63,7 @@ class TwoPhotoCropper:
             when a file is missing or of another kind
         """
         self._crop = Cropper(settings, read, fitter, face_model)
-        model = face_model if isinstance(face_model, FaceModel) else FaceModel.open(face_model)
+        model = FaceModel.open(face_model)
         self._device = resolve_device(settings.device)
         self._describe = FaceDescriber(model.to(self._device))
 

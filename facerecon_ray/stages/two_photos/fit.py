@@ -9,18 +9,16 @@ import torch
 from facerecon_ray.config.reconstruct import FitSettings
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.shape_of_person import packed
-from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.networks.face_descriptor import OTHER_PERSON, OTHER_PERSON_IN_PROFILE, PROFILE_YAW
-from facerecon_ray.stages.chain import FIT
-from facerecon_ray.stages.face_fitting import FaceFitting, fit_columns, fit_outputs
+from facerecon_ray.stages.face_fitting import fit_columns
+from facerecon_ray.stages.fit import Fitter
 from facerecon_ray.stages.fit_trust import trust
-from facerecon_ray.stages.person_evidence import PersonEvidence
 from facerecon_ray.stages.second_view import second_view_outputs, whole_camera
-from facerecon_ray.stages.stage import REASON, Batch, Column, Stage
+from facerecon_ray.stages.stage import REASON, Batch
 from facerecon_ray.stages.two_photos.side import as_side, side_of
 
 
-class TwoPhotoFitter(Stage):
+class TwoPhotoFitter(Fitter):
     """Stands where one photo is fitted, and none is rotated: the side photo is the second view.
 
     A row fails where the side photo shows no face that can be fitted, or certainly another person.
@@ -35,9 +33,7 @@ class TwoPhotoFitter(Stage):
     With people      descriptor of the front photo's face, shape_information of both, see `PersonEvidence`
     """
 
-    name: ClassVar[str] = FIT.name
     drops: ClassVar[tuple[str, ...]] = ("side_crop",)
-    refines: ClassVar[tuple[str, ...]] = ("landmarks",)
 
     def __init__(
         self,
@@ -46,27 +42,9 @@ class TwoPhotoFitter(Stage):
         fitter: Path | None = None,
         people: bool = False,
     ) -> None:
-        """Load the face model, and the fitter where the settings ask for it.
-
-        Raises
-        ------
-        AssetError
-            when the face model is missing, of another kind, or the fitter's is for another face model
-        """
-        self._device = resolve_device(settings.device)
-        model = face_model if isinstance(face_model, FaceModel) else FaceModel.open(face_model)
-        self._model = model.to(self._device)
-        self._fit = FaceFitting(settings, self._model, fitter)
-        of_fit = fit_outputs(self._model)
-        self.outputs = {
-            **of_fit,
-            **second_view_outputs(),
-            "quality": Column(np.float32),
-            **as_side({"expression": of_fit["expression"]}),
-        }
-        self._evidence = PersonEvidence(self._model) if people else None
-        if self._evidence is not None:
-            self.outputs |= self._evidence.outputs
+        """See `Fitter`."""
+        super().__init__(settings, face_model, fitter, people)
+        self.outputs |= {**second_view_outputs(), **as_side({"expression": self.outputs["expression"]})}
 
     @torch.inference_mode()
     def process(self, batch: Batch) -> Batch:

@@ -11,8 +11,6 @@ from facerecon_ray.errors import (
     MissingObjectError,
     ObjectTooLargeError,
     PhotoError,
-    StorageError,
-    StoreUnavailableError,
 )
 from facerecon_ray.storage.photos.known_photos import PlannedPhoto, Span
 from facerecon_ray.storage.photos.opened_file import open_file, read_span
@@ -26,23 +24,17 @@ _CHANGING = "its archive is written while it is read"
 
 
 def photos_of_archive(archive: str, s3: S3Settings) -> Iterator[PlannedPhoto | None]:
-    """Photos of an archive and None for each other file in it; and where something is wrong with it the archive
-    itself, whose row will say what.
+    """Photos of an archive and None for each other file in it.
 
     Raises
     ------
-    StoreUnavailableError
-        when its store does not answer
+    OSError, PhotoError, StorageError
+        when it cannot be read, or on from where it breaks off
     """
-    try:
-        opened = open_file(archive, s3, scattered=True)
-        with opened.file:
-            for member in members(opened):
-                yield member and PlannedPhoto(with_fragment(archive, member.label), span=member.span)
-    except StoreUnavailableError:
-        raise
-    except (OSError, ValueError, PhotoError, StorageError):
-        yield PlannedPhoto(archive)
+    opened = open_file(archive, s3, scattered=True)
+    with opened.file:
+        for member in members(opened):
+            yield member and PlannedPhoto(with_fragment(archive, member.label), span=member.span)
 
 
 @dataclass(frozen=True)

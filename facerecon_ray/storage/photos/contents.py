@@ -10,6 +10,7 @@ from queue import SimpleQueue
 
 from facerecon_ray.config.reconstruct import ReadSettings
 from facerecon_ray.config.storage import S3Settings
+from facerecon_ray.errors import PhotoError, StorageError, StoreUnavailableError
 from facerecon_ray.storage.photos.archives import photos_of_archive
 from facerecon_ray.storage.photos.clips import frames_of
 from facerecon_ray.storage.photos.known_photos import PlannedPhoto
@@ -47,11 +48,11 @@ def with_contents(found: Iterable[str | None], settings: ReadSettings, s3: S3Set
     try:
         for name in found:
             contents = _contents(name, settings, s3) if name else None
-            if contents is None:
+            if name is None or contents is None:
                 waiting.append(name)
             else:
                 chunks: _Chunks = SimpleQueue()
-                threads.submit(_look_into, contents, chunks, stopped)
+                threads.submit(_look_into, _or_itself(name, contents), chunks, stopped)
                 waiting.append(chunks)
             if len(waiting) > 2 * THREADS:
                 yield from _taken(waiting.popleft())
@@ -71,9 +72,18 @@ def _contents(name: str, settings: ReadSettings, s3: S3Settings) -> Callable[[],
     return partial(photos_of_table, name, s3) if is_table_name(name) else None
 
 
-def _look_into(contents: Callable[[], Iterator[Photo]], chunks: _Chunks, stopped: threading.Event) -> None:
+def _or_itself(name: str, contents: Callable[[], Iterator[Photo]]) -> Iterator[Photo]:
+    """What is in a file; where something is wrong with it, last the file itself, whose row will say what."""
     try:
-        photos = contents()
+        yield from contents()
+    except StoreUnavailableError:
+        raise
+    except (OSError, ValueError, PhotoError, StorageError):
+        yield PlannedPhoto(name)
+
+
+def _look_into(photos: Iterator[Photo], chunks: _Chunks, stopped: threading.Event) -> None:
+    try:
         while not stopped.is_set() and (chunk := list(islice(photos, _CHUNK))):
             chunks.put(chunk)
         chunks.put(None)

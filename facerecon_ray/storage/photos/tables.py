@@ -11,8 +11,6 @@ from facerecon_ray.errors import (
     MissingObjectError,
     ObjectTooLargeError,
     PhotoError,
-    StorageError,
-    StoreUnavailableError,
 )
 from facerecon_ray.storage.photos.image_table import ImageTable
 from facerecon_ray.storage.photos.known_photos import PlannedPhoto, Span
@@ -24,26 +22,20 @@ CHANGED = "the Parquet file was written anew since its rows were listed: this on
 
 
 def photos_of_table(table: str, s3: S3Settings) -> Iterator[PlannedPhoto | None]:
-    """Pictures of a Parquet file, and None for each row without one, or for a file without any; where something is
-    wrong with it the file itself, whose row will say what.
+    """Pictures of a Parquet file, and None for each row without one, or for a file without any.
 
     Raises
     ------
-    StoreUnavailableError
-        when its store does not answer
+    OSError, PhotoError, StorageError
+        when it cannot be read
     """
-    try:
-        with ImageTable(open_file(table, s3)) as opened:
-            if not opened.column:
-                yield None
-                return
-            span = Span(0, 0, opened.version)
-            for row, has_picture in opened.rows():
-                yield PlannedPhoto(with_fragment(table, str(row)), span=span) if has_picture else None
-    except StoreUnavailableError:
-        raise
-    except (OSError, ValueError, PhotoError, StorageError):
-        yield PlannedPhoto(table)
+    with ImageTable(open_file(table, s3)) as opened:
+        if not opened.column:
+            yield None
+            return
+        span = Span(0, 0, opened.version)
+        for row, has_picture in opened.rows():
+            yield PlannedPhoto(with_fragment(table, str(row)), span=span) if has_picture else None
 
 
 def holds_pictures(table: str, s3: S3Settings) -> bool:

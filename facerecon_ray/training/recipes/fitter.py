@@ -112,9 +112,9 @@ class FitterRecipe(Recipe):
         true_points = truth.points if chosen is None else truth.points[:, chosen]
         output = modules[self.result](seen.contiguous(memory_format=torch.channels_last), chosen)
         found = self._network.read(output)
-        weights = self._settings.losses
+        head, weights = self._head(truth), self._settings.losses
         parts = {
-            "vertices": weights.vertices * _distance(*self._in_picture(found, truth)),
+            "vertices": weights.vertices * _distance(_project(head, found), _project(head, truth)),
             "landmarks": weights.landmarks * _distance(found.landmarks, truth.landmarks),
             "points": weights.points * _distance(found.points, true_points),
             "likelihood": weights.likelihood * negative_log_likelihood(found.points - true_points, found.deviation),
@@ -170,7 +170,7 @@ class FitterRecipe(Recipe):
 
     @torch.inference_mode()
     def figures(self, network: nn.Module, batch: Tensors) -> dict[str, Tensor]:
-        """Errors of each row.
+        """Errors of each row; those of coefficients are of a regression that was solved by the last calibration.
 
         point_error@           mean distance of the points to the true ones, share of the landmarks' box size
         landmark_error@        mean distance of the regressed landmarks to the true ones, share of their box size
@@ -242,12 +242,10 @@ class FitterRecipe(Recipe):
         camera = Camera(angles_from_rotation(rotation), truth.camera.scale * placement.zoom, place)
         return FittedFaces(camera, rotation, shape, expression, placement.move(marks), truth.deviation, truth.spread)
 
-    def _in_picture(self, *poses: FittedFaces) -> tuple[Tensor, ...]:
-        """(B, V, 3) vertices of the last faces in the image frame, pixels, under the poses of each."""
-        faces = poses[-1]
+    def _head(self, faces: FittedFaces) -> Tensor:
+        """(B, V, 3) vertices of faces, metres."""
         moved = torch.einsum("bs,svc->bvc", faces.shape, self._shape_basis)
-        moved = moved + torch.einsum("be,evc->bvc", faces.expression, self._expression_basis)
-        return tuple(_project(self._mean + moved, pose) for pose in poses)
+        return self._mean + moved + torch.einsum("be,evc->bvc", faces.expression, self._expression_basis)
 
     def _model_landmarks(self, faces: FittedFaces, pose: FittedFaces) -> Tensor:
         """(B, 68, 3) landmarks of faces in the image frame; the jaw's are those of another face's pose."""

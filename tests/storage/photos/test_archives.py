@@ -17,7 +17,6 @@ from facerecon_ray.stages.read import Reader
 from facerecon_ray.storage.objects import as_bucket, open_store
 from facerecon_ray.storage.photos.inputs import list_photos
 from facerecon_ray.storage.photos.known_photos import PlannedPhoto
-from facerecon_ray.storage.s3_store import S3Store
 
 CUT = "the archive is truncated: it ends within b.jpg"
 REASON = {
@@ -166,20 +165,12 @@ def test_a_file_whose_name_looks_like_that_of_a_member_is_that_file(tmp_path: Pa
 
 
 def test_of_archives_in_a_bucket_little_more_is_read_than_headers_and_photos(
-    seaweed: S3Server, monkeypatch: pytest.MonkeyPatch
+    seaweed: S3Server, asked: list[int]
 ) -> None:
     root = f"s3://{seaweed.bucket()}/a b"
     store = open_store(root, seaweed.settings)
     for number in range(2):
         store.write(f"{number:05}.tar", tar_of(*(f"{n}.jpg" for n in range(4)), size=1_000_000 + number))
-    asked: list[int] = []
-    read_range = S3Store.read_range
-
-    def counted(self: S3Store, name: str, start: int, end: int, etag: str = "") -> bytes:
-        asked.append(end - start)
-        return read_range(self, name, start, end, etag)
-
-    monkeypatch.setattr(S3Store, "read_range", counted)
     photos = list(list_photos(f"{root}/{{00000..00001}}.tar", seaweed.settings).planned())
     assert [photo.uri for photo in photos] == [f"{root}/{n:05}.tar#{k}.jpg" for n in range(2) for k in range(4)]
     assert len(asked) <= 12 and sum(asked) < 700_000
@@ -197,21 +188,11 @@ def test_of_archives_in_a_bucket_little_more_is_read_than_headers_and_photos(
         list_photos(f"{root}/{{2..4}}.tar", seaweed.settings)
 
 
-def test_headers_that_lie_close_together_come_in_large_pieces(
-    seaweed: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_headers_that_lie_close_together_come_in_large_pieces(seaweed: S3Server, asked: list[int]) -> None:
     root = f"s3://{seaweed.bucket()}"
     store = open_store(root, seaweed.settings)
     bucket = as_bucket(store)
     assert bucket is not None
     store.write("x.tar", tar_of(*(f"{n}.jpg" for n in range(1000)), size=1000))
-    asked: list[int] = []
-    read_range = S3Store.read_range
-
-    def counted(self: S3Store, name: str, start: int, end: int, etag: str = "") -> bytes:
-        asked.append(end - start)
-        return read_range(self, name, start, end, etag)
-
-    monkeypatch.setattr(S3Store, "read_range", counted)
     assert len(list(list_photos(root, seaweed.settings))) == 1000
     assert len(asked) <= 6 and sum(asked) <= bucket.find("x.tar").size
