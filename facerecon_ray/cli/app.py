@@ -18,7 +18,7 @@ EXIT_ERROR = 2
 EXIT_STOPPED = 130
 
 app = typer.Typer(
-    help="3D face meshes from single photos: photo, crop, rotate, reconstruct, export, as one job on Ray.",
+    help="3D face meshes from single photos: crop, fit, rotate, reconstruct, export, as one job on Ray.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
