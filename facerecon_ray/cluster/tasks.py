@@ -128,7 +128,8 @@ def _noted(running: Any, function: Callable[..., Any], *arguments: Any) -> Any:
     """A call, noted while it runs; what it raises for the user is carried to the driver as it is."""
     context = ray.get_runtime_context()
     task = context.get_task_id()
-    running.begin.remote(task, context.get_node_id())
+    # Awaited: a watch that hears of the task only later would say that none runs.
+    ray.get(running.begin.remote(task, context.get_node_id()))
     try:
         return function(*arguments)
     except FaceReconError as error:
