@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from facerecon_ray.geometry.box_means import mean_around
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.position_map import MAP_SIZE, UvLayout
 from facerecon_ray.geometry.rasterizer import rasterize
@@ -82,7 +83,7 @@ def _places_seen(layout: UvLayout, maps: Tensor, scale: Tensor, bounds: Tensor |
     )
     trust = None if bounds is None else inside_photo(bounds, CROP_SIZE, CROP_SIZE)
     seen = how_well_seen(fragments, places, DEPTH_TOLERANCE * scale, trust)
-    return places[..., :2].permute(0, 3, 1, 2), certainty * torch.minimum(seen, _mean_around(seen))
+    return places[..., :2].permute(0, 3, 1, 2), certainty * torch.minimum(seen, mean_around(seen, SOFT_BORDER // 2))
 
 
 def _looked_up(picture: np.ndarray, shares: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -114,10 +115,3 @@ def _completed(shown: np.ndarray, spread: np.ndarray, known: np.ndarray) -> np.n
 
 def _enlarged(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     return np.asarray(cv2.resize(values, size[::-1], interpolation=cv2.INTER_LINEAR))
-
-
-def _mean_around(values: Tensor) -> Tensor:
-    """Mean over `SOFT_BORDER` x `SOFT_BORDER` pixels."""
-    half = SOFT_BORDER // 2
-    along_rows = functional.avg_pool2d(values, (1, SOFT_BORDER), 1, (0, half), count_include_pad=False)
-    return functional.avg_pool2d(along_rows, (SOFT_BORDER, 1), 1, (half, 0), count_include_pad=False)

@@ -1,7 +1,7 @@
 """Batched orthographic z-buffer rasterizer for CPU and CUDA.
 
-It is written twice: in plain torch, which says what is right, and as Triton kernels, which give the same to the bit
-and are used on CUDA.
+It is written three times: in plain torch, which says what is right on every device, as loops that Numba compiles for
+CPUs, and as Triton kernels for CUDA, which both give the same to the bit.
 
 Image frame: pixels, x right, y down, z towards the camera; pixel centres at +0.5; the largest z is the nearest.
 Front-facing triangles are counter-clockwise when seen from outside with y up, as in the model frame, so their signed
@@ -114,6 +114,9 @@ def interpolate(fragments: Fragments, triangles: Tensor, attributes: Tensor) -> 
     -------
     (B, H, W, C), zeros where there is no surface
     """
+    learnt = torch.is_grad_enabled() and attributes.requires_grad
+    if attributes.device.type == "cpu" and attributes.dtype == torch.float32 and not learnt:
+        return _loops().interpolate(fragments.triangle, fragments.barycentric, triangles, attributes)
     _, height, width = fragments.triangle.shape
     seen = fragments.mask.flatten().nonzero()[:, 0]
     image = seen.div(height * width, rounding_mode="floor")
@@ -142,7 +145,16 @@ def _nearest(
 
 def _way(device: torch.device) -> ModuleType:
     """The module whose `draw` and `resolve` are used on a device."""
+    if device.type == "cpu":
+        return _loops()
     return (kernels(device) if device.type == "cuda" else None) or rasterizer_torch
+
+
+def _loops() -> ModuleType:
+    # Not imported before something is drawn: many processes import this module and never do.
+    from facerecon_ray.geometry import rasterizer_numba
+
+    return rasterizer_numba
 
 
 @cache

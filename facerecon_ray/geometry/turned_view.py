@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from facerecon_ray.geometry.box_means import mean_around
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.rasterizer import Fragments, interpolate, rasterize
@@ -184,9 +185,8 @@ def inside_photo(bounds: Tensor, height: int, width: int) -> Tensor:
 
 def _inside_outline(mask: Tensor) -> Tensor:
     """(B, 1, H, W) 0 on the outline of heads' masks (B, H, W), rising to 1 over `OUTLINE` pixels inside."""
-    size = 2 * OUTLINE + 1
     around = functional.pad(mask[:, None].float(), (OUTLINE,) * 4, mode="replicate")
-    share = functional.avg_pool2d(functional.avg_pool2d(around, (1, size), 1), (size, 1), 1)
+    share = mean_around(around, OUTLINE)[..., OUTLINE:-OUTLINE, OUTLINE:-OUTLINE]
     return (2 * share - 1).clamp(0, 1)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from facerecon_ray.geometry.box_means import mean_around
 from facerecon_ray.geometry.turned_view import TurnedView
 
 HAIR = 0.16
@@ -39,8 +40,8 @@ def fill_view(view: TurnedView, photos: Tensor) -> Tensor:
     head = colours + spread * (1 - known)
     outside = 1 - _with_hair(view.photo_head.to(photos.dtype))
     background = spread_colours(photos * outside, outside)
-    soft_edge = functional.avg_pool2d(view.head.to(photos.dtype), 3, 1, 1, count_include_pad=False)
-    return head * soft_edge + functional.avg_pool2d(background, 9, 1, 4, count_include_pad=False) * (1 - soft_edge)
+    soft_edge = mean_around(view.head.to(photos.dtype), 1)
+    return head * soft_edge + mean_around(background, 4) * (1 - soft_edge)
 
 
 def _with_hair(head: Tensor) -> Tensor:
@@ -72,8 +73,8 @@ def spread_colours(colours: Tensor, weight: Tensor) -> Tensor:
         functional.avg_pool2d(colours, 2, ceil_mode=True), functional.avg_pool2d(weight, 2, ceil_mode=True)
     )
     smooth = functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
-    near = functional.avg_pool2d(colours, 3, 1, 1, count_include_pad=False)
-    near_weight = functional.avg_pool2d(weight, 3, 1, 1, count_include_pad=False)
+    near = mean_around(colours, 1)
+    near_weight = mean_around(weight, 1)
     certain = (near_weight * 4).clamp(max=1.0)
     return torch.where(near_weight > 1e-6, near / near_weight.clamp(min=1e-6), smooth) * certain + smooth * (
         1 - certain

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
+from facerecon_ray.geometry.box_means import mean_around
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.rasterizer import interpolate, rasterize
@@ -62,4 +62,4 @@ def _shaded(points: Tensor, triangles: Tensor) -> tuple[Tensor, Tensor]:
     fragments = rasterize(points, triangles, CROP_SIZE, CROP_SIZE)
     brightness = interpolate(fragments, triangles, shade(towards_camera)[..., None])[..., 0]
     covered = fragments.mask.float()
-    return brightness, covered * avg_pool2d(covered, 3, 1, 1, count_include_pad=False)
+    return brightness, covered * mean_around(covered[None], 1)[0]

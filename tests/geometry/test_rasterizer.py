@@ -7,7 +7,7 @@ import trimesh
 from scipy import ndimage
 from torch import Tensor
 
-from facerecon_ray.geometry import rasterizer, rasterizer_torch
+from facerecon_ray.geometry import rasterizer, rasterizer_numba, rasterizer_torch
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.rasterizer import Fragments, Holes, interpolate, rasterize, seen_triangles
 
@@ -160,12 +160,14 @@ def test_pictures_of_a_batch_do_not_mix(mesh: tuple[Tensor, Tensor], points: Ten
 
 
 def test_result_does_not_depend_on_the_chunk_size(
-    mesh: tuple[Tensor, Tensor], points: Tensor, fragments: Fragments, monkeypatch: pytest.MonkeyPatch
+    mesh: tuple[Tensor, Tensor], points: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rasterizer, "_way", lambda device: rasterizer_torch)
+    whole = rasterize(points[:1], mesh[1], SIZE, SIZE)
     monkeypatch.setattr(rasterizer_torch, "CANDIDATES_PER_CHUNK", 5000)
     chunked = rasterize(points[:1], mesh[1], SIZE, SIZE)
-    assert torch.equal(chunked.triangle, fragments.triangle[:1])
-    assert torch.equal(chunked.depth, fragments.depth[:1])
+    assert torch.equal(chunked.triangle, whole.triangle)
+    assert torch.equal(chunked.depth, whole.depth)
 
 
 def test_mesh_that_reaches_far_beyond_the_picture_is_cut_at_its_border(
@@ -277,10 +279,10 @@ def test_cuda_sees_what_the_cpu_sees_to_the_bit(
     assert torch.equal(result.depth.cpu(), fragments.depth)
 
 
-def test_the_kernels_are_used_on_cuda_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kernels_are_used_on_cuda_and_the_loops_on_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rasterizer, "kernels", lambda device: "kernels")
     assert rasterizer._way(torch.device("cuda", 1)) == "kernels"
-    assert rasterizer._way(torch.device("cpu")) is rasterizer_torch
+    assert rasterizer._way(torch.device("cpu")) is rasterizer_numba
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from facerecon_ray.config.photos import ProfilingSettings
 from facerecon_ray.errors import AssetError
+from facerecon_ray.geometry.box_means import mean_around
 from facerecon_ray.geometry.face_model import REGIONS, FaceModel
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import weighted_gather
@@ -166,7 +167,7 @@ class ProfiledPhoto:
         fragments = rasterize(turned, self.model.closed_triangles, PICTURE_SIZE, PICTURE_SIZE, cull_back=True)
         colours, known, seen = self._colours(fragments, points)
         head = colours + spread_colours(colours, known) * (1 - known)
-        cover = functional.avg_pool2d(fragments.mask[:, None].float(), 3, 1, 1, count_include_pad=False)
+        cover = mean_around(fragments.mask[:, None].float(), 1)
         blended = (head * cover + self._turned_sheet(camera) * (1 - cover))[0].permute(1, 2, 0)
         image = blended.round().clamp(0, 255).byte().numpy()
         shown = fragments.mask & torch.isin(fragments.triangle, self.model.face_triangles)
