@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +23,17 @@ from facerecon_ray.waiting import announced
 _ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
 _DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 _TALKATIVE = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
+_SILENT_SECONDS = 15.0
+"""Without a piece of a log, after which its job is looked at."""
+_PATIENCE_SECONDS = 90.0
+"""With a cluster that does not answer while a job is watched: a cable may be put back."""
 _LOG_FOLLOWS = ", last available logs"
 _REASON = re.compile(r"^(?:error: .*|\w*(?:Error|Exception)\b: .*)$", re.MULTILINE)
 _PROGRESS = re.compile(rf"^.*\bevent={PROGRESS_EVENT}\b.*$", re.MULTILINE)
+
+
+class NoAnswerError(FaceReconError):
+    """No cluster answers."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +112,12 @@ class JobServer:
     def follow(self, job: str) -> Iterator[str]:
         """Pieces of a job's log as they are written, until it ends.
 
+        A connection to a machine that has lost its power is silent for ever: where it is, the job is asked for.
+
         Raises
         ------
         FaceReconError
-            when the cluster does not answer any more
+            when the cluster does not answer any more, or knows the job no more since it was started anew
         """
         loop = asyncio.new_event_loop()
         pieces = self._client.tail_job_logs(job)
@@ -118,9 +129,18 @@ class JobServer:
         try:
             while True:
                 waiting = loop.create_task(next_piece())
+                answered = time.monotonic()
+                while not loop.run_until_complete(asyncio.wait([waiting], timeout=_SILENT_SECONDS))[0]:
+                    try:
+                        if self._has_ended(job):
+                            return
+                        answered = time.monotonic()
+                    except NoAnswerError:
+                        if time.monotonic() - answered > _PATIENCE_SECONDS:
+                            raise
                 with self._asking():
                     try:
-                        piece = loop.run_until_complete(waiting)
+                        piece = waiting.result()
                     except StopAsyncIteration:
                         return
                     except RuntimeError as error:
@@ -166,6 +186,23 @@ class JobServer:
         with self._asking(job):
             return self._client.stop_job(job)
 
+    def _has_ended(self, job: str) -> bool:
+        """Whether a job that this cluster took has ended.
+
+        Raises
+        ------
+        FaceReconError
+            when the cluster knows it no more
+        """
+        try:
+            with self._asking(job):
+                return _state(self._client.get_job_info(job)).ended is not None
+        except SettingsError:
+            raise FaceReconError(
+                f"{self.address} knows {job} no more: the cluster was started anew; submit the job again, and it goes "
+                "on from what it had done"
+            ) from None
+
     @contextmanager
     def _asking(self, job: str | None = None) -> Iterator[None]:
         """Turn what goes wrong while the cluster is asked, perhaps for a job, into errors for the user."""
@@ -174,7 +211,7 @@ class JobServer:
         except AuthenticationError:
             raise FaceReconError(f"the Ray cluster at {self.address} {token_advice()}") from None
         except (OSError, aiohttp.ClientError) as error:
-            raise FaceReconError(f"no Ray cluster answers at {self.address}: {_first_line(error)}") from None
+            raise NoAnswerError(f"no Ray cluster answers at {self.address}: {_first_line(error)}") from None
         except RuntimeError as error:
             if job and ("does not exist" in str(error) or "404" in str(error)):
                 raise SettingsError(f"{self.address} knows no job {job}; `facerecon status` lists all") from None
