@@ -69,7 +69,8 @@ def build_dataset(photos: pa.Table, stages: list[SizedStage], ledger: Any) -> "r
     """
     rows = min(rows_per_call(len(photos), stage.pool) for stage in stages if not stage.of_faces)
     blocks = [photos.slice(start, rows).combine_chunks() for start in range(0, len(photos), rows)]
-    dataset = ray.data.from_arrow(blocks)
+    # Not from_arrow: it has a task look at each block, which keeps the first stage from starting for seconds.
+    dataset = ray.data.from_blocks(blocks)
     for number, stage in enumerate(stages):
         dataset = dataset.map_batches(
             worker_class(stage),
