@@ -36,9 +36,11 @@ class Detector(Protocol):
 
     box_adjustment   shift right, shift down (in box widths) and growth that turn the detector's boxes into those that
                      dlib's landmark predictor was trained on, which are the HOG detector's
+    photos_at_once   that it works on together; more are no faster
     """
 
     box_adjustment: tuple[float, float, float]
+    photos_at_once: int
 
     def detect(self, photos: Sequence[np.ndarray]) -> list[Detections]:
         """Find the faces in each of photos (H, W, 3) uint8 RGB, which need not have one size."""
@@ -48,6 +50,7 @@ class Cascade:
     """A proposer of places and dlib's CNN detector on each, in torch: faces of any size and roll."""
 
     box_adjustment = MMOD_TO_HOG
+    photos_at_once = 1
 
     def __init__(self, settings: CropSettings) -> None:
         self._settings = settings
@@ -73,7 +76,7 @@ class TorchMmod:
         self._side, self._min_score = settings.detection_side, settings.min_score
         device = resolve_device(settings.device)
         self._network = MmodDetector.from_dlib(installed_model(MMOD_MODEL)).to(device)
-        self._batch_size = GPU_BATCH if device.type == "cuda" else 1
+        self.photos_at_once = GPU_BATCH if device.type == "cuda" else 1
 
     def detect(self, photos: Sequence[np.ndarray]) -> list[Detections]:
         """Find faces of at least 80 pixels in the photos, scaled to the detection side."""
@@ -83,8 +86,8 @@ class TorchMmod:
             by_size.setdefault(photo.shape, []).append(index)
         found: dict[int, Detections] = {}
         for same_size in by_size.values():
-            for start in range(0, len(same_size), self._batch_size):
-                chunk = same_size[start : start + self._batch_size]
+            for start in range(0, len(same_size), self.photos_at_once):
+                chunk = same_size[start : start + self.photos_at_once]
                 faces = self._network.detect(np.stack([scaled[index] for index in chunk]), self._min_score)
                 found.update(zip(chunk, faces, strict=True))
         return [_unscale(found[index], scaled[index], photo) for index, photo in enumerate(photos)]
@@ -94,6 +97,7 @@ class DlibMmod:
     """dlib's CNN detector as dlib runs it: the reference, 15 to 25 times slower on a CPU."""
 
     box_adjustment = MMOD_TO_HOG
+    photos_at_once = 1
 
     def __init__(self, settings: CropSettings) -> None:
         self._side, self._min_score = settings.detection_side, settings.min_score
@@ -116,6 +120,7 @@ class DlibHog:
     """dlib's HOG detector: near-frontal faces of at least 40 pixels at the detection side."""
 
     box_adjustment = UNCHANGED
+    photos_at_once = 1
 
     def __init__(self, settings: CropSettings) -> None:
         self._side, self._min_score = settings.detection_side, settings.min_score

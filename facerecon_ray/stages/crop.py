@@ -1,7 +1,7 @@
 """Photos to face crops: the one stage that changes the number of rows, from one a photo to one a face."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,6 +21,9 @@ from facerecon_ray.storage.photos.photo_file import Photo, decode_photo
 from facerecon_ray.storage.schema import time_column
 
 NO_FACE_ERROR = "no face was found"
+
+
+NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
 
 
 @dataclass
@@ -86,15 +89,23 @@ class Cropper:
         """Turn a batch of photos into a batch of faces."""
         columns = (batch["photo_bytes"], batch["status"], batch["error"])
         work = [_Work(*row) for row in zip(*columns, strict=True)]
+        for start in range(0, len(work), self._find.photos_at_once):
+            self._find_faces(work[start : start + self._find.photos_at_once])
+        counts = [len(photo.faces["bbox"]) if photo.faces else 1 for photo in work]
+        kept = {name: np.repeat(values, counts, axis=0) for name, values in batch.items() if name not in self.drops}
+        parts = [self._rows(photo, count) for photo, count in zip(work, counts, strict=True)]
+        return {**kept, **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}}
+
+    def _find_faces(self, work: list[_Work]) -> None:
+        """Everything up to the crops; the pixels of photos, which are large, are not kept."""
         for photo in work:
             _advance(self._decode, [photo])
         _advance(self._detect, work)
         for photo in work:
             _advance(self._cut, [photo])
-        counts = [len(photo.faces["bbox"]) if photo.faces else 1 for photo in work]
-        kept = {name: np.repeat(values, counts, axis=0) for name, values in batch.items() if name not in self.drops}
-        parts = [self._rows(photo, count) for photo, count in zip(work, counts, strict=True)]
-        return {**kept, **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}}
+            photo.data = None
+            if photo.photo is not None:
+                photo.photo = replace(photo.photo, pixels=NO_PIXELS)
 
     def _decode(self, work: list[_Work]) -> None:
         for photo in work:

@@ -21,7 +21,7 @@ from facerecon_ray.geometry.textured_mesh import TexturedMesh
 from facerecon_ray.stages.chain import EXPORT
 from facerecon_ray.stages.photo_cover import shown_bounds
 from facerecon_ray.stages.preview import preview_jpeg
-from facerecon_ray.stages.stage import Batch, Column, Stage
+from facerecon_ray.stages.stage import ROWS_AT_ONCE_ON_CPU, Batch, Column, Stage
 from facerecon_ray.storage.mesh_files import encode_mesh
 from facerecon_ray.storage.pairs.pair_codec import unpack_image
 
@@ -45,6 +45,7 @@ class Exporter(Stage):
 
     name: ClassVar[str] = EXPORT.name
     drops: ClassVar[tuple[str, ...]] = ("detail",)
+    rows_at_once = ROWS_AT_ONCE_ON_CPU
 
     def __init__(self, settings: ExportSettings, face_model: FaceModel | Path | None = None) -> None:
         self.outputs = {

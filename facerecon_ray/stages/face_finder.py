@@ -46,6 +46,11 @@ class FaceFinder:
         """Pixels of the longer side that are wanted of a photo whose original has so many."""
         return side_to_decode(longest, self._settings)
 
+    @property
+    def photos_at_once(self) -> int:
+        """So many photos are detected in together; more are no faster."""
+        return self._detector.photos_at_once
+
     def detect(self, pictures: Sequence[np.ndarray]) -> list[Detections]:
         """Find the faces in each of pictures (H, W, 3) uint8 RGB."""
         return self._detector.detect(pictures)

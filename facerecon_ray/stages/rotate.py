@@ -19,7 +19,7 @@ from facerecon_ray.networks.view_generator import load_weights
 from facerecon_ray.stages.chain import ROTATE
 from facerecon_ray.stages.photo_cover import shown_bounds
 from facerecon_ray.stages.second_view import second_view_outputs, whole_camera
-from facerecon_ray.stages.stage import Batch, Column, Stage
+from facerecon_ray.stages.stage import ROWS_AT_ONCE_ON_CPU, Batch, Column, Stage
 
 
 class Rotator(Stage):
@@ -48,6 +48,7 @@ class Rotator(Stage):
         """
         self._settings, self._masks = settings, masks
         self._device = resolve_device(settings.device)
+        self.rows_at_once = ROWS_AT_ONCE_ON_CPU if self._device.type == "cpu" else None
         model = FaceModel.open(face_model)
         self._model = model.to(self._device)
         repairs = settings.repair == "network"

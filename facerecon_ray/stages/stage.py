@@ -7,6 +7,7 @@ columns are filled with zeros of the declared shape.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,11 @@ OK, NO_FACE, UNREADABLE, FAILED = "ok", "no_face", "unreadable", "failed"
 
 REASON = "reason"
 """Column in which `process` says, a row, why the row has failed; empty where it has not."""
+
+
+ROWS_AT_ONCE_ON_CPU = 4
+"""Of faces whose pictures fill a CPU's caches: more at once are no faster and take their memory
+(benchmarks/stage_costs.py)."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +46,12 @@ class Stage:
     """Base of the stages that keep the number of rows: subclasses declare `outputs` and implement `process`.
 
     Of its outputs, those that it refines are columns that are there before; rows that it does not process keep them.
+
+    rows_at_once   so many rows are processed together at most; None: all of a batch
     """
 
     name: ClassVar[str]
+    rows_at_once: int | None = None
     outputs: dict[str, Column]
     drops: ClassVar[tuple[str, ...]] = ()
     refines: ClassVar[tuple[str, ...]] = ()
@@ -65,7 +74,9 @@ class Stage:
         }
         status, error = batch["status"].copy(), batch["error"].copy()
         milliseconds = np.zeros(rows, np.float32)
-        for index, outcome, seconds in attempt(self.process, batch, ok):
+        some = self.rows_at_once or max(len(ok), 1)
+        parts = [ok[start : start + some] for start in range(0, len(ok), some)]
+        for index, outcome, seconds in chain.from_iterable(attempt(self.process, batch, part) for part in parts):
             milliseconds[index] = seconds * 1000 / len(index)
             if isinstance(outcome, Exception):
                 status[index], error[index] = FAILED, describe_failure(self.name, outcome)
