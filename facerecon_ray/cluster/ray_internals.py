@@ -8,6 +8,7 @@ from ray._common.utils import get_system_memory
 from ray._private.accelerators import NvidiaGPUAcceleratorManager
 from ray._private.state import actors
 from ray._private.utils import get_num_cpus, get_shared_memory_bytes
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.data._internal.execution.execution_callback import ExecutionCallback
 
 __all__ = ["ExecutionCallback", "get_shared_memory_bytes", "get_system_memory"]
@@ -22,6 +23,12 @@ _STAGE = re.compile(r"\((\w[\w ]*)\)")
 def be_silent() -> None:
     """Messages of the raylet come from a thread that prints to stdout and asks no setting."""
     ray._private.worker._worker_logs_enabled = False
+
+
+def read_environment_anew() -> None:
+    """Ray reads whether tokens are sent, and which, when it is imported, perhaps before this package has said so."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 def cpus_and_gpus_here() -> tuple[int, int]:

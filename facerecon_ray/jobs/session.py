@@ -17,7 +17,13 @@ from typing import IO
 import ray
 import ray.data
 
-from facerecon_ray.cluster.ray_internals import NO_TOKEN, be_silent, get_shared_memory_bytes, get_system_memory
+from facerecon_ray.cluster.ray_internals import (
+    NO_TOKEN,
+    be_silent,
+    get_shared_memory_bytes,
+    get_system_memory,
+    read_environment_anew,
+)
 from facerecon_ray.cluster.scratch import scratch_folder
 from facerecon_ray.cluster.tokens import token_advice
 from facerecon_ray.cluster.worker_errors import explained
@@ -79,6 +85,7 @@ def _start(address: str | None, folder: Path | None) -> None:
             # Python processes for tasks, one for each CPU: this job runs actors, and those it asks for.
             "_system_config": {"prestart_worker_first_driver": False},
         }
+    read_environment_anew()
     what = f"the Ray cluster {address}" if address else "Ray to start"
     hint = _NOT_A_NODE if address and not address.startswith(_CLIENT) else ""
     with tempfile.TemporaryFile() as said:
