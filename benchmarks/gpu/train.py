@@ -1,6 +1,7 @@
 """Phase `train`: networks learn from pictures that are rendered where they learn, for as long as there is time."""
 
 import itertools
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,6 +74,9 @@ SIZE = 192
 """Pixels at which pictures are drawn."""
 
 TRIAL_STEPS = 6
+REHEARSED_STEPS = 4
+"""Of a rehearsal, which does not fill its time."""
+
 HELD_OUT_SEED, HELD_OUT_BATCHES = 2**40, 8
 SHOWN = 8
 """Held-out rows of which a picture is written, with what the network makes of them."""
@@ -128,13 +132,14 @@ class _Training:
             batches = (render(views) for views in stream)
             rate = self._pace(itertools.islice(batches, TRIAL_STEPS))
             seconds = (1.0 - LAST_SHARE) * clock.left
-            job = self._job.model_copy(update={"steps": max(3, int(seconds / rate))})
+            most = REHEARSED_STEPS if self._machine.quick else math.inf
+            job = self._job.model_copy(update={"steps": max(3, int(min(most, seconds / rate)))})
             recipe = build_recipe(job, self._machine.device)
             kept = begin_with(recipe.modules[recipe.result], self._weights, self._network)
             learner = Learner(recipe, job, self._machine.device)
             before = _figures(recipe, learner.network, measured)
             self._say("before", steps_planned=job.steps, begun_at_random=len(kept), **before)
-            learnt = self._learn(learner, recipe, batches, seconds)
+            learnt = self._learn(learner, recipe, batches, seconds, most)
         self._calibrate(recipe, learner, render)
         after = _figures(recipe, learner.network, measured)
         path = self._save(recipe, learner)
@@ -168,12 +173,14 @@ class _Training:
         self._machine.wait()
         return (time.perf_counter() - start) / taken
 
-    def _learn(self, learner: Learner, recipe: Recipe, batches: Iterator[Tensors], seconds: float) -> dict[str, Any]:
-        """Steps until the time is over, with a checkpoint every minute; what the card says of them."""
+    def _learn(
+        self, learner: Learner, recipe: Recipe, batches: Iterator[Tensors], seconds: float, most: float
+    ) -> dict[str, Any]:
+        """Steps until the time is over or so many are done, a checkpoint every minute; what the card says of them."""
         start = saved = time.monotonic()
         rendering = 0.0
         losses: list[float] = []
-        while learner.step == 0 or time.monotonic() - start < seconds:
+        while learner.step == 0 or (learner.step < most and time.monotonic() - start < seconds):
             begun = time.monotonic()
             batch = next(batches)
             self._machine.wait()

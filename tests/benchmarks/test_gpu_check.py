@@ -73,6 +73,7 @@ def check_trained(folder: Path, results: list[dict], network: str) -> None:
     assert card.startswith(f"# {network}\n") and "rendered where they were learnt from" in card
 
 
+@pytest.mark.slow
 def test_a_rehearsal_goes_through_all_phases_without_a_gpu_and_without_ray(carried: Path) -> None:
     status, results, said = rehearse(carried, 5)
     assert status == 0, said
@@ -98,14 +99,15 @@ def test_with_more_time_every_path_runs(carried: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", PUPILS)
-def test_every_network_learns_from_rendered_rows(network: str, dressed: Path) -> None:
-    status, results, said = rehearse(dressed, 30, "--only", "train", "--train", network)
+def test_every_network_learns_from_rendered_rows(dressed: Path) -> None:
+    chosen = [part for network in PUPILS for part in ("--train", network)]
+    status, results, said = rehearse(dressed, 235, "--only", "train", *chosen)
     assert status == 0, said
-    check_trained(dressed / "out", results, network)
-    goal = build_recipe(training_job(network, torch.device("cpu"), True), torch.device("cpu")).goal
     figures = {row["name"]: row for row in results}
-    assert np.isfinite([figures[f"{network}: {when}"][goal] for when in ("before", "after")]).all()
+    for network in PUPILS:
+        check_trained(dressed / "out", results, network)
+        goal = build_recipe(training_job(network, torch.device("cpu"), True), torch.device("cpu")).goal
+        assert np.isfinite([figures[f"{network}: {when}"][goal] for when in ("before", "after")]).all()
 
 
 def test_weights_to_begin_with_say_whose_they_are(tmp_path: Path) -> None:
@@ -170,12 +172,10 @@ def test_a_phase_ends_when_its_time_is_over_and_keeps_what_it_found(
 
     def steps(clock: Clock):
         yield "quick", lambda: report.result("fast", "quick", ms=1.0)
-        yield "endless", partial(time.sleep, 30)
+        yield "endless", partial(time.sleep, 10_000)
         yield "never", lambda: None
 
-    start = time.monotonic()
     run_phase(report, "fast", 0.2, steps)
-    assert time.monotonic() - start < 5.0
     assert report.close() == 0 and report.skipped == ["the rest"]
     assert '"ms": 1.0' in (tmp_path / "results.jsonl").read_text()
 
