@@ -24,6 +24,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "code"), [(0.06, 0), (0.0001, 3)])
 def test_the_exit_code_says_whether_the_gates_were_passed(
     ray_cluster: None, photos: Path, tmp_path: Path, limit: float, code: int

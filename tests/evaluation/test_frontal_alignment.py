@@ -35,6 +35,7 @@ def test_a_turned_scan_in_millimetres_comes_to_the_front_in_metres(align: Fronta
     assert np.linalg.norm(pose.nose_tip - pose.to_head.apply(front)) < 0.012
 
 
+@pytest.mark.slow
 def test_a_scan_that_lies_on_its_side_and_looks_away_is_found(align: FrontalAligner, textured_scan: Scan) -> None:
     turn = Rotation.from_euler("zy", (90, 150), degrees=True).as_matrix()
     found = align(replace(textured_scan, vertices=textured_scan.vertices @ turn.T)).to_head.rotation

@@ -17,7 +17,8 @@ from facerecon_ray.networks.two_view import CORRECTION, FIT, TwoViewNetwork
 from facerecon_ray.networks.weight_file import weight_bytes
 
 BATCHES = (1, 3)
-CASES = ("fitter", "two-view", "two-view with a fit", "prnet", "rotator")
+MAPPERS = ("prnet", "two-view", "two-view with a fit")
+CASES = ("fitter", "rotator", *(pytest.param(name, marks=pytest.mark.slow) for name in MAPPERS))
 SIZES = {
     "fitter": (3, 192, 192),
     "two-view": (6, 256, 256),
@@ -110,7 +111,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Case(request.param, tmp_path_factory.mktemp("export"))
 
 
-@pytest.mark.parametrize("case", ["fitter", "two-view", "prnet", "rotator"], indirect=True)
+@pytest.mark.parametrize("case", CASES[:-1], indirect=True)
 def test_onnx_file_gives_the_networks_outputs_for_any_batch(case: Case) -> None:
     runtime = pytest.importorskip(
         "onnxruntime", reason="running ONNX needs the package onnxruntime (the extra 'test')"

@@ -101,9 +101,8 @@ def test_the_lock_of_a_killed_process_of_this_machine_is_taken_over_at_once(stor
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"
     holder.kill()
     holder.wait()
-    start = time.monotonic()
-    with bucket_lock(store):
-        assert time.monotonic() - start < 5
+    with bucket_lock(store, expiry=10_000):
+        assert store.exists(LOCK)
 
 
 def test_the_lock_of_another_machine_is_taken_over_when_it_has_expired_and_its_holder_is_told(store: S3Store):

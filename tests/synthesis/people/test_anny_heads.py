@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load
 
 from facerecon_ray.config.assets import HEADS
+from facerecon_ray.synthesis.people import anny_heads
 from facerecon_ray.synthesis.people.anny_heads import HeadSampler, pack_heads
 
 
@@ -54,8 +55,9 @@ def test_heads_are_there_in_seconds_without_a_home_and_nothing_is_kept(tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_packed_heads_are_those_of_the_installed_anny(tmp_path: Path) -> None:
+def test_the_packed_heads_are_those_of_the_installed_anny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("anny", reason="sampling heads needs the package anny (the extra 'synthesis')")
+    monkeypatch.setattr(anny_heads, "PACKED_LEVEL", 1)
     pack_heads(tmp_path / "heads.zst")
     made, packed = (unpacked(path) for path in (tmp_path / "heads.zst", HEADS))
     assert made.keys() == packed.keys()

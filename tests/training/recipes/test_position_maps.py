@@ -129,6 +129,7 @@ def test_prnet_sees_the_crop_alone(batch: dict[str, Tensor]) -> None:
     assert network.seen.shape == (2, 3, 256, 256)
 
 
+@pytest.mark.slow
 def test_a_few_steps_on_one_batch_make_the_loss_fall(batch: dict[str, Tensor]) -> None:
     torch.manual_seed(0)
     job = two_view(steps=8, precision="float32", optimizer={"warmup": 0, "learning_rate": 1e-3})

@@ -140,6 +140,7 @@ def test_a_few_steps_bring_the_output_nearer_to_the_true_view(
     assert set(steps[0]) == {"discriminator", "generator"}
 
 
+@pytest.mark.slow
 def test_a_few_steps_of_the_identity_alone_make_the_view_more_like_the_person(
     batch: dict[str, Tensor], settings: Callable[..., RotatorTraining], monkeypatch: pytest.MonkeyPatch
 ) -> None:
