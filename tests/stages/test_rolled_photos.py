@@ -34,6 +34,7 @@ class KnownFaces:
 
     def __init__(self, faces: list[Detections]) -> None:
         self._faces = faces
+        self.photos_at_once = len(faces)
 
     def detect(self, photos: list[np.ndarray]) -> list[Detections]:
         assert len(photos) == len(self._faces)
