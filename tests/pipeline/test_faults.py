@@ -29,10 +29,10 @@ from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.pairs.pair_shards import read_pairs
 from facerecon_ray.storage.run_record import load_record
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 Photos = Callable[..., Path]
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 240.0
 
 
 def rows(output: OutputFolder) -> list[dict[str, Any]]:
@@ -102,17 +102,17 @@ def test_photos_that_kill_or_hang_their_worker_become_failed_rows_and_no_other_p
     toy_photos: Photos, tmp_path: Path, plan: Callable[..., Any], stage: str
 ):
     photos = many(24) | {"p005": "hang", "p014": "crash"}
-    result = run_toy(toy_photos(**photos), tmp_path / "out", plan=plan, **{"faults.batch_seconds": 10})
+    result = run_toy(toy_photos(**photos), tmp_path / "out", plan=plan, **{"faults.batch_seconds": 5})
     found = {row["photo_uri"].rpartition("/")[2]: row for row in rows(OutputFolder(tmp_path / "out"))}
     assert result.totals.photos == 24 and result.totals.rows["failed"] == 2
-    assert "took longer than 10 seconds, 2 times" in found["p005.jpg"]["error"]
+    assert "took longer than 5 seconds, 2 times" in found["p005.jpg"]["error"]
     assert "ended its worker process, 2 times" in found["p014.jpg"]["error"]
     assert all(found[name]["error"].startswith(f"{stage} stage gave up") for name in ("p005.jpg", "p014.jpg"))
     good = {key: 1 for key in expected(24) if key[0] not in ("p005.jpg", "p014.jpg")}
     assert {key: n for key, n in faces(OutputFolder(tmp_path / "out")).items() if key in good} == good
 
     toy_photos(p005="faces=2", p014="faces=2")
-    again = run_toy(tmp_path / "photos", tmp_path / "out", retry_failed=True, **{"faults.batch_seconds": 10})
+    again = run_toy(tmp_path / "photos", tmp_path / "out", retry_failed=True, **{"faults.batch_seconds": 5})
     assert again.run.photos == 2
     assert faces(OutputFolder(tmp_path / "out")) == expected(24)
 
@@ -142,7 +142,9 @@ def nodes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     """
     folder = Path(tempfile.mkdtemp(prefix="fr-", dir="/tmp"))
     (folder / "ray").mkdir()
-    for name, value in (("RAY_TMPDIR", str(folder)), ("RAY_AUTH_MODE", "disabled")):
+    # Ray takes a node for lost after five questions without an answer, 3 seconds apart if nothing else is said.
+    settings = {"RAY_TMPDIR": str(folder), "RAY_AUTH_MODE": "disabled", "RAY_health_check_period_ms": "500"}
+    for name, value in settings.items():
         monkeypatch.setenv(name, value)
     process = subprocess.Popen(
         [sys.executable, "-c", NODES, str(getattr(request, "param", 1))],
@@ -178,7 +180,7 @@ def test_workers_that_a_lost_node_leaves_without_room_are_sized_anew(
 ):
     address = _line(nodes, "address ")
     log = tmp_path / "log"
-    photos = toy_photos(**many(60))
+    photos = toy_photos(**many(32))
     job = driver(photos, tmp_path / "out", 0.5, log, RAY_ADDRESS=address, TOY_PLAN="sized")
     wait_for(lambda: _begun(log) >= 8, job)
     # The crop worker's: without the others' a crop worker may come to its end and leave them its room.
@@ -186,7 +188,7 @@ def test_workers_that_a_lost_node_leaves_without_room_are_sized_anew(
     _, errors = job.communicate(timeout=280)
     assert job.returncode == 0, errors
     assert "the others have nothing to do: the pools were sized anew for 1 x (1 CPUs), 1 x (0 CPUs)" in errors
-    assert faces(OutputFolder(tmp_path / "out")) == expected(60)
+    assert faces(OutputFolder(tmp_path / "out")) == expected(32)
 
 
 SYNTHESIS = """
@@ -195,9 +197,11 @@ sys.path.insert(0, sys.argv[2])
 import toy_subjects
 from ray import cloudpickle
 from rich.console import Console
+from facerecon_ray.cluster import tasks
 from facerecon_ray.pipeline.synthesis.synthesis_preparation import prepare_synthesis
 from facerecon_ray.pipeline.synthesis.synthesize import run_synthesis
 cloudpickle.register_pickle_by_value(toy_subjects)
+tasks.QUIET_SECONDS, tasks._LOOK_SECONDS = 5.0, 0.5
 log = sys.argv[3]
 class SlowSource(toy_subjects.ToySource):
     def subject(self, number):
@@ -228,9 +232,8 @@ def test_subjects_of_lost_nodes_are_made_by_those_that_are_left_and_without_any_
     _take_away(nodes)
     wait_for(lambda: max(Counter(subject for subject, _ in begun()).values()) == 2, job)
     _take_away(nodes)
-    since = time.monotonic()
     _, errors = job.communicate(timeout=120)
-    assert job.returncode != 0 and time.monotonic() - since < 75
+    assert job.returncode != 0
     assert (
         "no task of synthesize runs: no node has room for one with 1 CPUs; what is left is 1 x (0 CPUs); finished "
         "shards stay, the same command makes the others"
@@ -244,22 +247,31 @@ def test_subjects_of_lost_nodes_are_made_by_those_that_are_left_and_without_any_
 
 
 TRAINING = """
-import os, sys
+import sys, time
 sys.path.insert(0, sys.argv[3])
 from training_pairs import quick_job
-from facerecon_ray.config.training import FitterTraining
+from facerecon_ray.config.training import RotatorTraining
 from facerecon_ray.jobs.session import ray_session
 from facerecon_ray.training import run
-run.PATIENCE_SECONDS = 20.0
-workers = {"count": 2, "cpus": float(sys.argv[4]), "threads": 1, "failures": 1}
-settings = {"steps": 40, "validate_every": 5, "batch_size": 1, "workers": workers}
-job = quick_job(FitterTraining, sys.argv[1], sys.argv[2], **settings)
+run.PATIENCE_SECONDS = 5.0
+cpus = float(sys.argv[4])
+def work_until_lost(task):
+    from facerecon_ray.training import worker
+    class Lasting(worker.Checkpoints):
+        def save(self, *arguments):
+            super().save(*arguments)
+            time.sleep(10_000)
+    worker.Checkpoints = Lasting
+    worker.work(task)
+if "until lost" in sys.argv:
+    run.work = work_until_lost
+workers = {"count": 2, "cpus": cpus, "threads": 1, "failures": 1}
+job = quick_job(RotatorTraining, sys.argv[1], sys.argv[2], batch_size=1, workers=workers)
 with ray_session():
     run.run_training(job, lambda now: [print(line, file=sys.stderr, flush=True) for line in now.lines])
 """
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("nodes", [2], indirect=True)
 def test_a_training_whose_workers_a_lost_node_leaves_without_room_says_so_and_the_same_command_goes_on(
     nodes: subprocess.Popen[str], tmp_path: Path
@@ -268,26 +280,25 @@ def test_a_training_whose_workers_a_lost_node_leaves_without_room_says_so_and_th
     output, tests = tmp_path / "trained", Path(__file__).parents[1] / "training"
     write_pairs(tmp_path / "pairs")
 
-    def start(cpus: float, **environment: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", TRAINING, tmp_path / "pairs", output, tests, str(cpus)]
+    def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", TRAINING, tmp_path / "pairs", output, tests, *arguments]
         environment = {**os.environ, "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2", **environment}
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
-    job = start(1.2, RAY_ADDRESS=address)
+    job = start("1.2", "until lost", RAY_ADDRESS=address)
     wait_for(lambda: (output / "checkpoints" / "last.pt").exists(), job)
     _take_away(nodes)
-    since = time.monotonic()
     line = _line(job, "setting 'workers': no node has room for 1 of 2 workers with 1.2 CPUs each; nodes are 1 x ")
-    assert line.endswith("a node was lost: waiting for another") and time.monotonic() - since < 60
+    assert line.endswith("a node was lost: waiting for another")
     said, _ = job.communicate(timeout=180)
     assert job.returncode != 0
     assert "a node was lost; the last checkpoint is intact, and the same command goes on from it" in said
-    done = [entry["step"] for entry in json.loads((output / "figures.json").read_text())]
-    again = start(0.5)
+    assert [entry["step"] for entry in json.loads((output / "figures.json").read_text())] == [1]
+    again = start("0.5")
     said, _ = again.communicate(timeout=280)
     assert again.returncode == 0, said
-    assert f"Going on after step {done[-1]} of 40" in said
-    assert [entry["step"] for entry in json.loads((output / "figures.json").read_text())] == list(range(5, 41, 5))
+    assert "Going on after step 1 of 2" in said
+    assert [entry["step"] for entry in json.loads((output / "figures.json").read_text())] == [1, 2]
 
 
 @pytest.mark.usefixtures("ray_cluster")

@@ -4,7 +4,7 @@ A toy photo is a text file: "faces=2", "faces=0", "unreadable", "rotate-fails", 
 unless the file MARKER exists), "crash" (its process is always killed), "hang" (it is never done), "disk-full" (its
 export cannot be written). With a log, the crop stage adds a line with the name of each photo that it begins, and
 names its node in LOG.node. Run as a script it is a driver: toy_stages.py INPUT OUTPUT SECONDS-A-PHOTO [LOG]
-[NAME=VALUE of a setting]... Its pools fill the cluster with TOY_PLAN=sized.
+[NAME=VALUE of a setting]... With TOY_PLAN=sized its pools fill the cluster, and it takes 5 quiet seconds for a stall.
 """
 
 import os
@@ -22,6 +22,7 @@ from rich.console import Console
 from facerecon_ray.config.reconstruct import ReconstructJob
 from facerecon_ray.config.settings import PoolSettings, load_job, parse_assignment
 from facerecon_ray.errors import AssetError, OutputError, PhotoError
+from facerecon_ray.pipeline import stalls
 from facerecon_ray.pipeline.face_files import FaceFiles, FaceWriter
 from facerecon_ray.pipeline.preparation import prepare
 from facerecon_ray.pipeline.reconstruct import JobResult, run_reconstruct
@@ -195,5 +196,7 @@ def run_toy(
 
 if __name__ == "__main__":
     source, output, seconds, log, *assignments = [*sys.argv[1:4], *(sys.argv[4:] or [""])]
-    chosen = sized_plan if os.environ.get("TOY_PLAN") == "sized" else toy_plan
+    chosen = toy_plan
+    if os.environ.get("TOY_PLAN") == "sized":
+        chosen, stalls.QUIET_SECONDS, stalls._POLL_SECONDS = sized_plan, 5.0, 0.5
     run_toy(source, output, seconds=float(seconds), log=log, plan=chosen, **dict(map(parse_assignment, assignments)))
