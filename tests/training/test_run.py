@@ -1,4 +1,4 @@
-"""Trainings as the command line starts them: on Ray Train's workers, with a small data set."""
+"""Trainings as the command line starts them, with a small data set."""
 
 import json
 import shutil
@@ -50,25 +50,20 @@ CASES: dict[str, tuple[type[TrainJob], dict[str, Any], Callable[[Path], torch.nn
     "prnet": (PrnetTraining, {}, prnet.load_weights),
     "rotator": (RotatorTraining, {}, view_generator.load_weights),
 }
+QUICK = ("fitter", "two-view", "rotator")
+"""One of each recipe."""
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [*QUICK, *(pytest.param(case, marks=pytest.mark.slow) for case in CASES if case not in QUICK)]
+)
 def test_every_network_trains_and_leaves_weights_that_its_stage_loads(
     case: str, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # In this process: Ray Train starts ten of its own for a worker, which take half a minute.
+    # In this process: Ray Train starts ten of its own for a worker, which take half a minute. Commands that train
+    # there are in tests/cli/test_train.py.
     here = ray.train.ScalingConfig(num_workers=0)
     monkeypatch.setattr(ray.train, "ScalingConfig", lambda **_: here)
-    check_training(case, pairs, tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
-def test_every_network_trains_in_a_worker_of_ray_train(case: str, pairs: Path, tmp_path: Path) -> None:
-    check_training(case, pairs, tmp_path)
-
-
-def check_training(case: str, pairs: Path, tmp_path: Path) -> None:
     kind, settings, load = CASES[case]
     job = quick_job(kind, pairs, tmp_path, **settings)
     seen: list[Standing] = []
@@ -207,11 +202,11 @@ def test_a_worker_that_is_killed_is_replaced_and_the_training_goes_on_from_the_l
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["fitter", "rotator"])
 def test_two_workers_have_the_same_weights_after_some_steps(
-    case: str, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind, settings, load = CASES[case]
+    # The one with two networks, which learn in turn.
+    kind, settings, load = CASES["rotator"]
     folder = str(tmp_path)
 
     def work_and_tell(task: WorkerTask) -> None:

@@ -75,12 +75,6 @@ def test_a_set_of_which_no_view_could_be_made_has_failed(ray_cluster: None, tmp_
         _require_views(prepare_synthesis(job))
 
 
-@pytest.mark.slow
-def test_three_workers_write_the_same_bytes_as_one(made: Path, tmp_path: Path) -> None:
-    make(tmp_path, workers=3)
-    assert card_of(tmp_path).shards == card_of(made).shards
-
-
 def test_a_set_that_grows_makes_what_is_missing_and_nothing_else(made: Path, tmp_path: Path) -> None:
     output = Path(shutil.copytree(made, tmp_path / "copy"))
     for name in ("part-000002.parquet", "part-000002.json"):
