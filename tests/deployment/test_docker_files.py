@@ -112,3 +112,10 @@ def test_ray_and_the_store_are_there_before_who_needs_them(compose: dict[str, An
     assert services["worker"]["depends_on"]["head"]["condition"] == "service_healthy"
     assert services["head"]["depends_on"]["s3"]["condition"] == "service_healthy"
     assert all("healthcheck" in services[name] for name in ("head", "s3"))
+
+
+def test_rays_object_store_fits_the_shared_memory(compose: dict[str, Any]):
+    for name in ("head", "worker"):
+        service = compose["services"][name]
+        assert service["shm_size"] == "2gb"
+        assert int(re.search(r"--object-store-memory=(\d+)", service["command"])[1]) < 2 << 30

@@ -10,6 +10,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from ray._private.ray_constants import DEFAULT_OBJECT_STORE_MEMORY_PROPORTION
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 from ray.autoscaler._private.util import validate_config
 
@@ -161,6 +162,14 @@ def test_workers_scale_to_zero_and_the_head_does_no_work(cluster: dict[str, Any]
     assert cluster["enableInTreeAutoscaling"] is True
     assert all(group["minReplicas"] == group["replicas"] == 0 < group["maxReplicas"] for group in groups.values())
     assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+
+
+def test_rays_object_store_fits_the_shared_memory(cluster: dict[str, Any], groups: dict):
+    for group in (cluster["headGroupSpec"], *groups.values()):
+        pod = group["template"]["spec"]
+        (room,) = (volume["emptyDir"] for volume in pod["volumes"] if volume["name"] == "shared-memory")
+        memory = int(_limits(group)["memory"].removesuffix("Gi"))
+        assert int(room["sizeLimit"].removesuffix("Gi")) > DEFAULT_OBJECT_STORE_MEMORY_PROPORTION * memory
 
 
 def test_rotation_and_reconstruction_have_gpus_of_their_own_and_cropping_has_none(groups: dict, job: ReconstructJob):
