@@ -1,7 +1,9 @@
 """Trainings as the command line starts them, with a small data set."""
 
 import json
+import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import ray.train
 import torch
@@ -174,39 +175,50 @@ def test_what_is_missing_is_named_before_anything_starts(pairs: Path, tmp_path: 
         run_training(quick_job(TwoViewTraining, tmp_path / "without", tmp_path))
 
 
+@contextmanager
+def working(work: Callable[[WorkerTask], None]) -> Iterator[None]:
+    """Workers do this, for the duration."""
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("facerecon_ray.training.run.work", work)
+            yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced_and_the_training_goes_on_from_the_last_checkpoint(
     pairs: Path, tmp_path: Path
 ) -> None:
+    killed = str(tmp_path / "killed")
+
+    def work_until_killed(task: WorkerTask) -> None:
+        from facerecon_ray.training import worker
+
+        class Deadly(worker.Checkpoints):
+            def save(self, *arguments: object) -> None:
+                super().save(*arguments)
+                if not Path(killed).exists():
+                    Path(killed).touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        worker.Checkpoints = Deadly  # type: ignore[misc]
+        worker.work(task)
+
     workers = {"cpus": 0.5, "threads": 1, "failures": 1}
-    job = quick_job(FitterTraining, pairs, tmp_path, steps=60, validate_every=5, workers=workers)
     lines: list[str] = []
-    killed: list[int] = []
-
-    def kill_once(now: Standing) -> None:
-        lines.extend(now.lines)
-        if killed or not (tmp_path / "checkpoints" / "last.pt").exists() or now.step > 50:
-            return
-        for process in psutil.Process().children(recursive=True):
-            if "RayTrainWorker" in process.name() or "RayTrainWorker" in " ".join(process.cmdline()):
-                process.kill()
-                killed.append(process.pid)
-
-    trained = run_training(job, kill_once)
-    assert len(killed) == 1
-    (line,) = [line for line in lines if line.startswith("Going on after step")]
-    begun = int(line.removeprefix("Going on after step ").split()[0])
-    assert 5 <= begun < 60
-    assert [entry["step"] for entry in trained.history] == list(range(5, 61, 5))
-    assert torch.load(tmp_path / "checkpoints" / "last.pt", weights_only=True)["step"] == 60
+    with working(work_until_killed):
+        trained = run_training(
+            quick_job(RotatorTraining, pairs, tmp_path / "out", workers=workers), lambda now: lines.extend(now.lines)
+        )
+    assert Path(killed).exists() and "Going on after step 1 of 2" in lines
+    assert [entry["step"] for entry in trained.history] == [1, 2]
+    assert torch.load(tmp_path / "out" / "checkpoints" / "last.pt", weights_only=True)["step"] == 2
 
 
 @pytest.mark.slow
-def test_two_workers_have_the_same_weights_after_some_steps(
-    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The one with two networks, which learn in turn.
-    kind, settings, load = CASES["rotator"]
+def test_two_workers_have_the_same_weights_after_some_steps(pairs: Path, tmp_path: Path) -> None:
     folder = str(tmp_path)
 
     def work_and_tell(task: WorkerTask) -> None:
@@ -221,15 +233,11 @@ def test_two_workers_have_the_same_weights_after_some_steps(
         }
         torch.save(weights, f"{folder}/rank-{worker._rank}.pt")
 
-    monkeypatch.setattr("facerecon_ray.training.run.work", work_and_tell)
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
     workers = {"count": 2, "cpus": 0.5, "threads": 1, "failures": 0}
-    try:
-        trained = run_training(
-            quick_job(kind, pairs, tmp_path, steps=3, batch_size=1, validate_every=3, workers=workers, **settings)
-        )
-    finally:
-        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    # The one with two networks, which learn in turn.
+    job = quick_job(RotatorTraining, pairs, tmp_path, steps=3, batch_size=1, validate_every=3, workers=workers)
+    with working(work_and_tell):
+        trained = run_training(job)
     first, second = (torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1))
     kept = torch.load(tmp_path / "checkpoints" / "last.pt", weights_only=True)["modules"]
     assert first.keys() == second.keys()
@@ -238,4 +246,4 @@ def test_two_workers_have_the_same_weights_after_some_steps(
         module, _, key = name.partition(".")
         assert torch.equal(weight, kept[module][key]), name
     assert trained.history[-1]["rows"] == 3 * 2
-    load(Path(trained.weights))
+    view_generator.load_weights(Path(trained.weights))

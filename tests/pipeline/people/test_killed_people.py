@@ -6,6 +6,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from facerecon_ray.config.people import PeopleJob
+from facerecon_ray.config.settings import load_job
+from facerecon_ray.pipeline.people import job
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.people import PeopleOutput
 
@@ -19,11 +22,6 @@ job.BUCKET_PEOPLE = 1
 names = dict(zip(("input", "groups", "output"), sys.argv[1:]))
 job.run_people(load_job(PeopleJob, None, names), lambda *_: None)
 """
-
-
-def start(out: Path, groups: Path, people: Path) -> psutil.Popen:
-    """A run in a process of its own, which makes each person by itself."""
-    return psutil.Popen([sys.executable, "-c", DRIVER, str(out), str(groups), str(people)])
 
 
 def kill(driver: psutil.Popen) -> None:
@@ -42,14 +40,22 @@ def contents(people: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_people_that_were_killed_half_way_end_as_if_nothing_had_happened(
-    write_collection: Callable[..., OutputFolder], tmp_path: Path
+    ray_cluster: None,
+    write_collection: Callable[..., OutputFolder],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def run(people: Path) -> None:
+        names = {"input": str(out), "groups": str(groups), "output": str(people)}
+        job.run_people(load_job(PeopleJob, None, names), lambda *_: None)
+
+    monkeypatch.setattr(job, "BUCKET_PEOPLE", 1)
     out = Path(write_collection(tmp_path / "out").uri)
     groups = tmp_path / "groups.csv"
     groups.write_text("photo,person\n" + "".join(f"/photos/{name}.jpg,{name}\n" for name in NAMES))
     whole, killed = tmp_path / "whole" / "people", tmp_path / "killed" / "people"
-    assert start(out, groups, whole).wait() == 0
-    driver = start(out, groups, killed)
+    run(whole)
+    driver = psutil.Popen([sys.executable, "-c", DRIVER, str(out), str(groups), str(killed)])
     while not list((killed / "people").glob("part-*.parquet")):
         assert driver.is_running() and driver.status() != psutil.STATUS_ZOMBIE
         time.sleep(0.002)
@@ -58,7 +64,7 @@ def test_people_that_were_killed_half_way_end_as_if_nothing_had_happened(
     done = PeopleOutput(OutputFolder(killed)).people()["mesh_uri"].to_pylist()
     assert 0 < len(done) < len(NAMES)
     written = {name: (killed / name).stat().st_mtime_ns for name in done}
-    assert start(out, groups, killed).wait() == 0
+    run(killed)
     people = PeopleOutput(OutputFolder(whole)).people()
     assert PeopleOutput(OutputFolder(killed)).people().equals(people) and len(people) == len(NAMES)
     assert contents(killed) == contents(whole)
