@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import ray
 from s3_server import CREDENTIALS, S3Server
 
 from facerecon_ray.cli import main
@@ -16,8 +17,9 @@ from facerecon_ray.storage.run_record import load_record
 PHOTOS = Path(__file__).parents[2] / "facerecon_ray" / "assets" / "photos"
 
 
-def facerecon(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), cwd=cwd, capture_output=True, text=True, timeout=240, env=environment())
+def facerecon(*arguments: object, cwd: Path, **others: str) -> subprocess.CompletedProcess[str]:
+    known = {**environment(), **others}
+    return subprocess.run(command(*arguments), cwd=cwd, capture_output=True, text=True, timeout=240, env=known)
 
 
 def command(*arguments: object) -> list[str]:
@@ -26,6 +28,12 @@ def command(*arguments: object) -> list[str]:
 
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(PHOTOS.parents[2]), "COLUMNS": "150"}
+
+
+@pytest.fixture
+def running(ray_cluster: None) -> dict[str, str]:
+    """Variables with which a command uses the tests' cluster: starting one of its own takes seconds."""
+    return {"RAY_ADDRESS": ray.get_runtime_context().gcs_address}
 
 
 @pytest.fixture
@@ -120,7 +128,9 @@ def test_dry_run_says_what_would_happen_and_writes_nothing(photos: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_pairs_become_a_mesh_each_and_say_what_is_wrong_with_their_sides(photos: Path, tmp_path: Path):
+def test_pairs_become_a_mesh_each_and_say_what_is_wrong_with_their_sides(
+    photos: Path, running: dict[str, str], tmp_path: Path
+):
     from PIL import Image
 
     front = sorted(PHOTOS.glob("*.jpg"))[0].name
@@ -130,7 +140,7 @@ def test_pairs_become_a_mesh_each_and_say_what_is_wrong_with_their_sides(photos:
     shutil.copy(photos / front, photos / "third.jpg")
     rows = [f"{front},side.png", "again.jpg,wall.png", "third.jpg,missing.png"]
     (photos / "pairs.csv").write_text("\n".join(["front,side", *rows]))
-    result = facerecon("reconstruct", "--pairs", "photos/pairs.csv", "--output", "out", cwd=tmp_path)
+    result = facerecon("reconstruct", "--pairs", "photos/pairs.csv", "--output", "out", cwd=tmp_path, **running)
     assert result.returncode == 0, result.stderr
     assert "3 pairs in" in result.stderr
     manifest = {Path(row["photo_uri"]).name: row for row in pq.read_table(tmp_path / "out" / "manifest").to_pylist()}
@@ -169,7 +179,9 @@ def test_photos_become_meshes_without_a_word_from_ray(photos: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_photos_in_a_bucket_become_meshes_in_a_bucket(photos: Path, seaweed: S3Server, tmp_path: Path):
+def test_photos_in_a_bucket_become_meshes_in_a_bucket(
+    photos: Path, seaweed: S3Server, running: dict[str, str], tmp_path: Path
+):
     root = f"s3://{seaweed.bucket()}"
     store = open_store(root, seaweed.settings)
     for photo in photos.iterdir():
@@ -179,7 +191,7 @@ def test_photos_in_a_bucket_become_meshes_in_a_bucket(photos: Path, seaweed: S3S
     assert dry.returncode == 0, dry.stderr
     assert f"4 photos in {root}/photos; other files passed over: 1" in dry.stderr
     assert [found.name for found in store.list("out")] == []
-    result = facerecon(*arguments, cwd=tmp_path)
+    result = facerecon(*arguments, cwd=tmp_path, **running)
     assert result.returncode == 0, result.stderr
     assert f"Open {root}/out/index.html" in result.stdout
     names = {found.name for found in store.list("out/")}
@@ -205,12 +217,12 @@ def test_an_interrupt_is_exit_code_130_and_says_how_to_go_on(
 
 
 @pytest.mark.slow
-def test_a_job_of_which_every_row_failed_is_no_success(tmp_path: Path):
+def test_a_job_of_which_every_row_failed_is_no_success(running: dict[str, str], tmp_path: Path):
     for name in ("broken.jpg", "empty.png", "#1.jpg"):
         (tmp_path / "photos" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "photos" / name).write_bytes(b"x" * (name != "empty.png"))
     for _ in range(2):
-        result = facerecon("reconstruct", "photos", "-o", "out", cwd=tmp_path)
+        result = facerecon("reconstruct", "photos", "-o", "out", cwd=tmp_path, **running)
         assert result.returncode == 2
         assert "error: none of 3 photos could be used" in result.stderr and "index.html" in result.stdout
     record = load_record(open_store(tmp_path / "out"))
@@ -218,10 +230,10 @@ def test_a_job_of_which_every_row_failed_is_no_success(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_with_130_and_the_same_command_finishes_the_job(tmp_path: Path):
+def test_ctrl_c_stops_with_130_and_the_same_command_finishes_the_job(running: dict[str, str], tmp_path: Path):
     folder, portrait = tmp_path / "photos", min(PHOTOS.glob("*.jpg"))
     folder.mkdir()
-    for number in range(16):
+    for number in range(10):
         shutil.copy(portrait, folder / f"{number}.jpg")
     arguments = ("reconstruct", folder, "-o", "out", "--set", "export.previews=false")
     job = subprocess.Popen(
@@ -234,9 +246,9 @@ def test_ctrl_c_stops_with_130_and_the_same_command_finishes_the_job(tmp_path: P
     _, errors = job.communicate(timeout=60)
     assert job.returncode == 130
     assert "The same command continues" in errors and "Traceback" not in errors
-    assert facerecon(*arguments, cwd=tmp_path).returncode == 0
+    assert facerecon(*arguments, cwd=tmp_path, **running).returncode == 0
     uris = pq.read_table(tmp_path / "out" / "manifest", columns=["photo_uri"])["photo_uri"].to_pylist()
-    assert sorted(uris) == sorted(str(folder / f"{number}.jpg") for number in range(16))
+    assert sorted(uris) == sorted(str(folder / f"{number}.jpg") for number in range(10))
     record = load_record(open_store(tmp_path / "out"))
     assert record is not None and [run.outcome for run in record.runs] == ["stopped", "finished"]
 

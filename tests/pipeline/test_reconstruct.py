@@ -48,7 +48,7 @@ def driver(photos: Path, output: Path) -> subprocess.Popen[str]:
     """A job in a process of its own, on the tests' cluster, slow enough to be stopped midway."""
     known = {"PYTHONPATH": str(Path(__file__).parents[2]), "RAY_ADDRESS": ray.get_runtime_context().gcs_address}
     return subprocess.Popen(
-        [sys.executable, toy_stages.__file__, str(photos), str(output), "0.2"],
+        [sys.executable, toy_stages.__file__, str(photos), str(output), "0.1"],
         env={**os.environ, **known},
         stderr=subprocess.PIPE,
         text=True,

@@ -153,14 +153,14 @@ def test_workers_that_do_not_fit_the_cluster_are_refused(tmp_path: Path, ray_clu
 
 
 @pytest.mark.slow
-def test_real_subjects_are_equal_to_the_bit_with_one_worker_and_with_three(tmp_path: Path, ray_cluster: None) -> None:
+def test_real_subjects_are_equal_to_the_bit_with_one_worker_and_with_two(tmp_path: Path, ray_cluster: None) -> None:
     pytest.importorskip("anny", reason="sampling heads needs the package anny (the extra 'synthesis')")
     shards = []
-    for workers in (1, 3):
+    for workers in (1, 2):
         job = SynthesisJob.model_validate(
             {
                 "output": str(tmp_path / f"{workers}"),
-                "subjects": 3,
+                "subjects": 2,
                 "shards": {"subjects": 1},
                 "views": {"yaws": (-80.0, 0.0)},
                 "pool": {"workers": workers, "cpus": 0.3},
