@@ -278,10 +278,10 @@ NETWORKS: dict[str, type[TrainJob]] = {
 """Settings of each network's training, by the name that the command line knows."""
 
 SMOKE: dict[str, object] = {
-    "steps": 24,
+    "steps": 12,
     "batch_size": 4,
-    "validate_every": 8,
-    "validation_rows": 8,
+    "validate_every": 6,
+    "validation_rows": 4,
     "optimizer.warmup": 2,
     "optimizer.average": 0.8,
 }
