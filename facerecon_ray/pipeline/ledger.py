@@ -20,6 +20,7 @@ _LOSSES_ALONE = 2
 _STARTS = 4
 _WATCH_SECONDS = 1.0
 _STALLED_SECONDS = 60.0
+_IDLE_SECONDS = 10.0
 _LONGEST_START = 120.0
 
 
@@ -66,7 +67,10 @@ class Ledger:
             now = time.monotonic()
             # What is in flight waits for this block perhaps: a shard is recorded when all of it is there.
             is_stalled = now - max(self._waiting.setdefault(first, now), self._last_record) > _STALLED_SECONDS
-            if self._in_flight and self._in_flight + photos > self._window and not is_stalled:
+            # Photos between two stages are lost with their node. To read them again may be the next task of the very
+            # worker that waits here, so where nobody has anything in hand nobody makes room.
+            is_idle = not self._running and now - self._last_event > _IDLE_SECONDS
+            if self._in_flight and self._in_flight + photos > self._window and not (is_stalled or is_idle):
                 return False
             del self._waiting[first]
             self._last_event = now

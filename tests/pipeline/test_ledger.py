@@ -72,6 +72,7 @@ def test_no_block_waits_for_ever(monkeypatch: pytest.MonkeyPatch):
     now = 0.0
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now, sleep=time.sleep))
     ledger = Ledger(window=10, seconds=600)
+    ledger.begin("crop", [A], "busy", HANDLE)
     assert ledger.admit(0, 8) and not ledger.admit(8, 8)
     now = 50.0
     ledger.record(1)
@@ -80,6 +81,22 @@ def test_no_block_waits_for_ever(monkeypatch: pytest.MonkeyPatch):
     now = 111.0
     assert ledger.admit(8, 8)
     assert not ledger.admit(16, 8), "each block waits for itself"
+    ledger.end("crop", [A], "busy")
+
+
+def test_a_block_does_not_wait_for_photos_that_were_lost_with_a_node(monkeypatch: pytest.MonkeyPatch):
+    now = 0.0
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now, sleep=time.sleep))
+    ledger = Ledger(window=10, seconds=600)
+    assert ledger.admit(0, 8)
+    ledger.begin("crop", [A], "w", HANDLE)
+    now = 11.0
+    assert not ledger.admit(8, 8), "a worker has something in hand"
+    ledger.end("crop", [A], "w")
+    now = 20.0
+    assert not ledger.admit(8, 8)
+    now = 22.0
+    assert ledger.admit(8, 8), "nobody has anything in hand"
 
 
 def test_a_worker_that_dies_each_time_it_starts_is_not_started_for_ever():
