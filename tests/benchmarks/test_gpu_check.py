@@ -81,7 +81,6 @@ def test_a_rehearsal_goes_through_all_phases_without_a_gpu_and_without_ray(carri
     assert all(done.values()), said
     skipped = {row["name"]: row["why"] for row in results if row["status"] == "skipped"}
     assert "no CUDA device" in skipped["the device's results"]
-    check_trained(carried / "out", done["train"], "fitter")
     assert said.rstrip().endswith("failed: none")
     assert (carried / "out" / "summary.txt").read_text().rstrip().endswith("failed: none")
 
