@@ -41,13 +41,14 @@ def test_several_faces_cost_more_after_the_crop_and_none_cost_nothing_there():
 
 
 def test_a_starved_stage_is_named_with_the_number_of_workers_it_needs():
-    found = outlook(["64cpu"], pools__rotate__workers=1, pools__crop__workers=20, pools__export__workers=20)
+    others = {"crop": 20, "fit": 8, "reconstruct": 4, "export": 20}
+    pools = {f"pools__{name}__workers": workers for name, workers in others.items()}
+    found = outlook(["64cpu"], pools__rotate__workers=1, **pools)
     assert found.bottleneck == "rotate"
     (warning,) = found.warnings
     assert warning.startswith(f"pools.rotate: 1 workers do {1 / cost_table().of('rotate').cpu:.1f} photos/s")
     enough = int(warning.rsplit(" ", 1)[1])
-    mended = {"pools__rotate__workers": enough, "pools__crop__workers": 20, "pools__export__workers": 20}
-    assert outlook(["64cpu"], **mended).warnings == []
+    assert outlook(["64cpu"], pools__rotate__workers=enough, **pools).warnings == []
 
 
 @pytest.mark.parametrize(
