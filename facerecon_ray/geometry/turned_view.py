@@ -200,12 +200,17 @@ def look_up_colours(
     """
     grid = _sampling_grid(origin, fragments)
     colours = functional.grid_sample(photos, grid, padding_mode="border", align_corners=False)
-    return colours, how_well_seen(fragments, origin, tolerance, trust)
+    return colours, _how_well_seen(fragments, origin, grid, tolerance, trust)
 
 
 def how_well_seen(fragments: Fragments, origin: Tensor, tolerance: Tensor, trust: Tensor | None = None) -> Tensor:
     """(B, 1, H, W) how well a photo shows points, 0 to 1; as for `look_up_colours`."""
-    grid = _sampling_grid(origin, fragments)
+    return _how_well_seen(fragments, origin, _sampling_grid(origin, fragments), tolerance, trust)
+
+
+def _how_well_seen(
+    fragments: Fragments, origin: Tensor, grid: Tensor, tolerance: Tensor, trust: Tensor | None
+) -> Tensor:
     depth = functional.grid_sample(
         fragments.depth[:, None].clamp(min=-1e6), grid, mode="nearest", padding_mode="border", align_corners=False
     )

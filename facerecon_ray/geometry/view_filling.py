@@ -75,7 +75,5 @@ def spread_colours(colours: Tensor, weight: Tensor) -> Tensor:
     smooth = functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
     near = mean_around(colours, 1)
     near_weight = mean_around(weight, 1)
-    certain = (near_weight * 4).clamp(max=1.0)
-    return torch.where(near_weight > 1e-6, near / near_weight.clamp(min=1e-6), smooth) * certain + smooth * (
-        1 - certain
-    )
+    certain = (near_weight * 4).clamp(max=1.0) * (near_weight > 1e-6)
+    return torch.addcmul(near * (certain / near_weight.clamp(min=1e-6)), smooth, 1 - certain)

@@ -41,7 +41,7 @@ def preview_jpeg(crop: np.ndarray, rotated: np.ndarray, points: Tensor, vertices
     clay = brightness[..., None] * (torch.tensor(CLAY) * 255)
     overlay, *sides = torch.lerp(behind, clay, opacity[..., None]).round().byte().numpy()
     rows = np.vstack([np.hstack([crop, overlay, rotated]), np.hstack(sides)])
-    return bytes(cv2.imencode(".jpg", np.ascontiguousarray(rows[..., ::-1]), JPEG_OPTIONS)[1])
+    return bytes(cv2.imencode(".jpg", cv2.cvtColor(rows, cv2.COLOR_RGB2BGR), JPEG_OPTIONS)[1])
 
 
 def clay_points(vertices: Tensor) -> Tensor:
