@@ -1,6 +1,8 @@
 """What drawing heads costs on one CPU thread: plain torch and the compiled loops in turn, milliseconds a picture.
 
-python benchmarks/rasterizer.py --times 5
+Both draw the same heads at yaws from -90 to 90 degrees.
+
+    python benchmarks/rasterizer.py --times 5
 """
 
 import argparse

@@ -34,7 +34,7 @@ def draw(nearest: Tensor, points: Tensor, triangles: Tensor, cull_back: bool = F
     triangles : (T, 3) or (B, T, 3) int64
     cull_back : skip triangles that face away from the camera
     """
-    _draw(nearest.numpy(), *_arrays(points, triangles), cull_back)
+    _draw(nearest.numpy(), _one_or_each(points), _one_or_each(triangles), cull_back)
 
 
 def resolve(nearest: Tensor, points: Tensor, triangles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -43,16 +43,15 @@ def resolve(nearest: Tensor, points: Tensor, triangles: Tensor) -> tuple[Tensor,
     barycentric = points.new_zeros(*nearest.shape, 3)
     depth = points.new_full(nearest.shape, -torch.inf)
     out = (array.numpy() for array in (triangle, barycentric, depth))
-    _resolve(nearest.numpy(), *_arrays(points, triangles), *out)
+    _resolve(nearest.numpy(), _one_or_each(points), _one_or_each(triangles), *out)
     return triangle, barycentric, depth
 
 
 def interpolate(triangle: Tensor, barycentric: Tensor, triangles: Tensor, attributes: Tensor) -> Tensor:
     """(B, H, W, C) values of vertices, (B, N, C) or (N, C) float32, over pixels (B, H, W) and (B, H, W, 3)."""
     values = triangle.new_zeros(*triangle.shape, attributes.shape[-1], dtype=torch.float32)
-    each = (attributes if attributes.ndim == 3 else attributes[None]).contiguous().numpy()
-    one_or_each = (triangles if triangles.ndim == 3 else triangles[None]).contiguous().numpy()
-    _interpolate(triangle.numpy(), barycentric.numpy(), one_or_each, each, values.numpy())
+    seen = (part.contiguous().numpy() for part in (triangle, barycentric))
+    _interpolate(*seen, _one_or_each(triangles), _one_or_each(attributes), values.numpy())
     return values
 
 
@@ -65,10 +64,10 @@ def compile_all() -> None:
     interpolate(triangle, barycentric, triangles, points)
 
 
-def _arrays(points: Tensor, triangles: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """(B, N, 3) points and (1 or B, T, 3) triangles, contiguous: the loops are compiled for one kind of arrays."""
-    one_or_each = triangles if triangles.ndim == 3 else triangles[None]
-    return points.detach().contiguous().numpy(), one_or_each.contiguous().numpy()
+def _one_or_each(values: Tensor) -> np.ndarray:
+    """(1 or B, N, C) of one or of each picture, contiguous: the loops are compiled for one kind of arrays."""
+    each = values if values.ndim == 3 else values[None]
+    return each.detach().contiguous().numpy()
 
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:

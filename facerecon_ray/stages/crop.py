@@ -22,8 +22,8 @@ from facerecon_ray.storage.schema import time_column
 
 NO_FACE_ERROR = "no face was found"
 
-
 NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
+"""What is kept of a photo's when its faces are cut out."""
 
 
 @dataclass

@@ -24,8 +24,7 @@ REASON = "reason"
 
 
 ROWS_AT_ONCE_ON_CPU = 4
-"""Of faces whose pictures fill a CPU's caches: more at once are no faster and take their memory
-(benchmarks/stage_costs.py)."""
+"""Of faces, whose pictures fill a CPU's caches: more at once only take their memory."""
 
 
 @dataclass(frozen=True)
