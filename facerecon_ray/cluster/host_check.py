@@ -20,21 +20,29 @@ _LONGEST_REASON = 200
 def sick_hosts(seconds: float = ANSWER_SECONDS) -> list[str]:
     """What is wrong with hosts on which Ray's workers cannot run, each in words; the healthy ones are not named.
 
+    A head that has no CPUs to give is not asked: no worker is to run there, and what it has it needs for the cluster.
+
     Parameters
     ----------
     seconds : to wait for the answers
     """
-    asked = {node: _ask(node) for node in _live_nodes()}
+    asked = {node: _ask(node) for node in _working_nodes()}
     answered, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=seconds)
     # A node that is lost meanwhile is not sick.
     found = [
-        _ailment(asked[node], asked[node] in answered, host) for node, host in _live_nodes().items() if node in asked
+        _ailment(asked[node], asked[node] in answered, host)
+        for node, host in _working_nodes().items()
+        if node in asked
     ]
     return [ailment for ailment in found if ailment]
 
 
-def _live_nodes() -> dict[str, str]:
-    return {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
+def _working_nodes() -> dict[str, str]:
+    return {
+        node["NodeID"]: node["NodeManagerHostname"]
+        for node in ray.nodes()
+        if node["Alive"] and node["Resources"].get("CPU", 0.0) > 0.0
+    }
 
 
 def _ask(node: str) -> Any:

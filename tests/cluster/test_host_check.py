@@ -33,6 +33,9 @@ def test_each_host_is_asked_for_its_disk_and_named_when_it_is_full_or_starts_no_
     seen, ask = iter([ray.nodes(), []]), ray.nodes
     monkeypatch.setattr(module.ray, "nodes", lambda: next(seen))
     assert sick_hosts(seconds=0.0) == [], "a host that is lost while it is asked"
+    idle = [{**node, "Resources": {"node:__internal_head__": 1.0}} for node in ask()]
+    monkeypatch.setattr(module.ray, "nodes", lambda: idle)
+    assert sick_hosts(seconds=0.0) == [], "a head that is to run nothing"
     monkeypatch.setattr(module.ray, "nodes", ask)
     monkeypatch.setattr(module, "_disk", no_space)
     assert sick_hosts()[0].endswith("; make room there")
