@@ -1,7 +1,8 @@
 """KubeRay's kinds as its custom resource definitions of 1.7 have them (API group ray.io/v1), without their pods.
 
 Every object is closed: Kubernetes drops fields that it does not know, or refuses them. Pods are Kubernetes' own and
-checked by its schema. Fields that 1.6 does not have are named in NEW_IN_1_7.
+checked by its schema. Fields that 1.6 does not have are named in NEW_IN_1_7. A job, its deletion and what a cluster
+has beside its groups were compared with the definition itself, ray.io_raycronjobs.yaml of KubeRay's chart.
 """
 
 from typing import Any
@@ -30,6 +31,10 @@ def kind(spec: dict[str, Any]) -> dict[str, Any]:
         metadata=ELSEWHERE,
         spec=spec,
     )
+
+
+def at_least(least: int) -> dict[str, Any]:
+    return {**WHOLE, "minimum": least}
 
 
 MANAGED_BY = one_of("ray.io/kuberay-operator", "kueue.x-k8s.io/multikueue")
@@ -78,6 +83,28 @@ WORKERS = closed(
     numOfHosts=WHOLE,
 )
 
+FAULT_TOLERANCE = closed(
+    backend=one_of("redis", "rocksdb"),
+    externalStorageNamespace=TEXT,
+    redisAddress=TEXT,
+    redisUsername=ELSEWHERE,
+    redisPassword=ELSEWHERE,
+    storage=closed(
+        accessModes={"type": "array", "items": TEXT},
+        claimName=TEXT,
+        deletionPolicy=one_of("DeleteWithCluster", "Retain"),
+        size={"type": ["integer", "string"]},
+        storageClassName=TEXT,
+        subPath=TEXT,
+    ),
+    activePassiveHeadOptions=closed(
+        enabled=FLAG,
+        leaseDurationSeconds=at_least(1),
+        renewDeadlineSeconds=at_least(1),
+        retryPeriodSeconds=at_least(1),
+    ),
+)
+
 CLUSTER = closed(
     ("headGroupSpec",),
     upgradeStrategy=closed(type=one_of("Recreate", "None")),
@@ -87,7 +114,7 @@ CLUSTER = closed(
     autoscalerOptions=AUTOSCALER,
     headServiceAnnotations=TEXTS,
     enableInTreeAutoscaling=FLAG,
-    gcsFaultToleranceOptions=ELSEWHERE,
+    gcsFaultToleranceOptions=FAULT_TOLERANCE,
     historyServerOptions=ELSEWHERE,
     networkPolicy=ELSEWHERE,
     tlsOptions=closed(enabled=FLAG),
@@ -95,6 +122,24 @@ CLUSTER = closed(
     rayVersion=TEXT,
     workerGroupSpecs={"type": "array", "items": WORKERS},
 )
+
+DELETED = one_of("DeleteCluster", "DeleteWorkers", "DeleteSelf", "DeleteNone")
+CONDITION = closed(
+    jobStatus=one_of("SUCCEEDED", "FAILED"), jobDeploymentStatus=one_of("Failed"), ttlSeconds=at_least(0)
+)
+RULE = closed(
+    ("condition", "policy"),
+    policy=DELETED,
+    condition={**CONDITION, "oneOf": [{"required": ["jobStatus"]}, {"required": ["jobDeploymentStatus"]}]},
+)
+DELETION = {
+    **closed(
+        deletionRules={"type": "array", "minItems": 1, "items": RULE},
+        onSuccess=closed(policy=DELETED),
+        onFailure=closed(policy=DELETED),
+    ),
+    "oneOf": [{"required": ["deletionRules"]}, {"required": ["onSuccess", "onFailure"]}],
+}
 
 JOB = closed(
     activeDeadlineSeconds=WHOLE,
@@ -105,7 +150,7 @@ JOB = closed(
     clusterSelector=TEXTS,
     submitterConfig=closed(backoffLimit=WHOLE),
     managedBy=MANAGED_BY,
-    deletionStrategy=ELSEWHERE,
+    deletionStrategy=DELETION,
     entrypoint=TEXT,
     runtimeEnvYAML=TEXT,
     jobId=TEXT,
@@ -114,7 +159,7 @@ JOB = closed(
     entrypointNumCpus=NUMBER,
     entrypointNumGpus=NUMBER,
     ttlSecondsAfterFinished=WHOLE,
-    preRunningDeadlineSeconds=WHOLE,
+    preRunningDeadlineSeconds=at_least(1),
     shutdownAfterJobFinishes=FLAG,
     suspend=FLAG,
 )
@@ -123,7 +168,13 @@ SCHEMAS = {
     "RayCluster": kind(CLUSTER),
     "RayJob": kind(JOB),
     "RayCronJob": kind(
-        closed(("schedule", "jobTemplate"), schedule=TEXT, timeZone=TEXT, suspend=FLAG, jobTemplate=JOB)
+        closed(
+            ("schedule", "jobTemplate"),
+            schedule=TEXT,
+            timeZone={**TEXT, "minLength": 1},
+            suspend=FLAG,
+            jobTemplate=JOB,
+        )
     ),
 }
 
