@@ -134,6 +134,10 @@ class FitterLosses(Settings):
     """Negative log-likelihood of their errors under their own deviations."""
     maps: float = Field(default=3.0, ge=0.0)
     """Cross entropy of their heat maps to Gaussians around the true places."""
+    shape: float = Field(default=2.0, ge=0.0)
+    """Millimetres by which the face is off that follows from the points, without its expression, root mean square."""
+    expression: float = Field(default=2.0, ge=0.0)
+    """The same for the expression."""
 
 
 class FitterTraining(TrainJob):
@@ -143,8 +147,9 @@ class FitterTraining(TrainJob):
     losses: FitterLosses = FitterLosses()
     face_model: AbsolutePath | None = None
     """The face model whose coefficients the data have; without one, the embedded model."""
-    dense_points: int | None = Field(default=96, ge=1)
-    """So many of the dense points are learnt at a step, drawn anew for each; null: all."""
+    dense_points: int | None = Field(default=32, ge=1)
+    """So many of the dense points are learnt at a step besides those from which shape and expression follow, drawn
+    anew for each; null: all."""
     augmentation: AugmentationSettings = AugmentationSettings(shift=0.1, zoom=1.25, roll=20.0)
 
 

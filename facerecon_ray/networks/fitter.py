@@ -21,6 +21,7 @@ from torch.nn import functional
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.mirrored_faces import mirrored_points
 from facerecon_ray.geometry.pose import Camera, angles_from_rotation
 from facerecon_ray.networks.packed_convolutions import added
 from facerecon_ray.networks.point_regression import PointRegression
@@ -33,11 +34,14 @@ WIDTHS, BLOCKS = (40, 80, 160, 320), (1, 2, 3, 2)
 PLACES, HIDDEN = 64, 512
 """Channels kept at each of the last 4 x 4 places, and width of the layer before rotation and camera."""
 
+TELLING_STEP = 11
+"""Coefficients follow from the landmarks, every so manieth dense point and those at the mirrored places."""
+
 USUAL_DEVIATION = 3.0
 """Crop pixels by which a point errs, root mean square along an axis, when the network says 0."""
 
 NOISE_RANK = 40
-"""Directions in which the errors of points vary together; see `PointNoise`."""
+"""Directions in which the errors of landmarks vary together; see `PointNoise`."""
 
 PYRAMID, MAP_SIDE = 64, 32
 """Channels of the pyramid, and side of the heat maps."""
@@ -94,8 +98,9 @@ class FitterNetwork(nn.Module):
     Parameters
     ----------
     shape_size, expression_size, dense : coefficients and dense landmarks of the face model
+    telling : (T,) the points from which coefficients follow
 
-    noise_factors, noise_own    what `PointNoise` needs to know of the points' errors on faces that were not trained on
+    noise_factors, noise_own    what `PointNoise` needs to know of how landmarks err on faces that were not trained on
     coefficient_noise   (S + E, S + E) float64 covariance of the errors of shape and expression on such faces
     """
 
@@ -103,7 +108,9 @@ class FitterNetwork(nn.Module):
     noise_own: Tensor
     coefficient_noise: Tensor
 
-    def __init__(self, shape_size: int, expression_size: int, dense: int) -> None:
+    telling: Tensor
+
+    def __init__(self, shape_size: int, expression_size: int, dense: int, telling: Tensor) -> None:
         super().__init__()
         points = LANDMARKS + dense
         self._sizes = (POSE_SIZE, CAMERA_SIZE, shape_size, expression_size)
@@ -119,33 +126,30 @@ class FitterNetwork(nn.Module):
         self.places = nn.Sequential(nn.Conv2d(channels, PLACES, 1), nn.ReLU(inplace=True))
         self.hidden = nn.Sequential(nn.Linear(PLACES * 16 + channels, HIDDEN), nn.ReLU(inplace=True))
         self.placement = nn.Linear(HIDDEN, POSE_SIZE + CAMERA_SIZE)
-        self.coefficients = PointRegression(points, shape_size + expression_size)
+        self.coefficients = PointRegression(len(telling), shape_size + expression_size)
+        self.register_buffer("telling", telling, persistent=False)
         self.deviations = nn.Linear(HIDDEN, points)
         self.sides = nn.ModuleList(nn.Conv2d(width, PYRAMID, 1) for width in WIDTHS)
         self.merges = nn.ModuleList(_convolution(PYRAMID, PYRAMID, 1) for _ in WIDTHS[:-1])
         self.maps = nn.Conv1d(PYRAMID, points, 1)
-        self.register_buffer("noise_factors", torch.zeros(2 * points, NOISE_RANK, dtype=torch.float64))
-        self.register_buffer("noise_own", torch.ones(2 * points, dtype=torch.float64))
+        self.register_buffer("noise_factors", torch.zeros(2 * LANDMARKS, NOISE_RANK, dtype=torch.float64))
+        self.register_buffer("noise_own", torch.ones(2 * LANDMARKS, dtype=torch.float64))
         self.register_buffer("coefficient_noise", torch.eye(shape_size + expression_size, dtype=torch.float64))
 
     def forward(self, crops: Tensor, chosen: Tensor | None = None) -> Output:
         """(B, 3, 192, 192) to (B, outputs), (B, 68 + D, 32, 32) and (B, 68 + D, 2).
 
-        A training may choose (P,) of the points, of which alone maps, means and deviations are given then, in that
-        order: with their gradients, the maps of all take longer than the rest of the network. The coefficients, which
-        follow from all points and are not learnt by steps, are 0 then.
+        A training may choose (P,) of the points, the telling ones first. Maps, means and deviations are those of the
+        chosen then, in that order: with their gradients, the maps of all take longer than the rest of the network.
         """
         joined, pyramid = self._features(crops)
         with torch.autocast(crops.device.type, enabled=False):
             maps, means = self._points(pyramid.float(), chosen)
             hidden = self.hidden(joined.float())
             placement, deviations = self.placement(hidden), self.deviations(hidden)
-            if chosen is None:
-                # Points are learnt where they are seen, not where they would make the coefficients right.
-                coefficients = self.coefficients(means.detach(), rotation_of(placement[:, :POSE_SIZE].detach()))
-            else:
-                deviations = deviations[:, chosen]
-                coefficients = placement.new_zeros(len(placement), sum(self._sizes[2:]))
+            deviations = deviations if chosen is None else deviations[:, chosen]
+            telling = means[:, self.telling] if chosen is None else means[:, : len(self.telling)]
+            coefficients = self.coefficients(telling, rotation_of(placement[:, :POSE_SIZE].detach()))
             return torch.cat([placement, coefficients, deviations], 1), maps, means
 
     def glance(self, crops: Tensor) -> tuple[Tensor, Tensor]:
@@ -286,7 +290,13 @@ def load_weights(path: Path, model: FaceModel) -> FitterNetwork:
 
 def network_for(model: FaceModel) -> FitterNetwork:
     """An untrained network for a face model."""
-    return FitterNetwork(model.shape_size, model.expression_size, len(model.dense_landmarks))
+    return FitterNetwork(model.shape_size, model.expression_size, len(model.dense_landmarks), telling_points(model))
+
+
+def telling_points(model: FaceModel) -> Tensor:
+    """(T,) int64 the points from which coefficients follow, with each the one at its mirrored place."""
+    dense = torch.arange(LANDMARKS, LANDMARKS + len(model.dense_landmarks), TELLING_STEP)
+    return torch.cat([torch.arange(LANDMARKS), torch.cat([dense, mirrored_points(model)[dense]]).unique()])
 
 
 def _convolution(inputs: int, outputs: int, stride: int, kernel: int = 3) -> nn.Sequential:

@@ -70,7 +70,7 @@ class NetworkFitter:
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed):
             packed(network, torch.zeros(1, 3, INPUT_SIZE, INPUT_SIZE, device=self.device))
-        noise = PointNoise(network.noise_factors[: 2 * LANDMARKS], network.noise_own[: 2 * LANDMARKS])
+        noise = PointNoise(network.noise_factors, network.noise_own)
         known = with_known_shape(network.coefficient_noise, model.shape_size)
         self._fit = LandmarkFitter(model, noise, network.coefficient_noise / SAME_POINTS)
         self._fit_known = LandmarkFitter(model, noise, known)

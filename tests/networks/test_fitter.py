@@ -5,6 +5,7 @@ import torch
 
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.mirrored_faces import mirrored_points
 from facerecon_ray.geometry.pose import rotation_from_angles
 from facerecon_ray.networks.fitter import (
     FACE_MODEL,
@@ -17,19 +18,21 @@ from facerecon_ray.networks.fitter import (
     means_of,
     network_for,
     shrink,
+    telling_points,
 )
 from facerecon_ray.networks.weight_file import weight_bytes
 
 SHAPE, EXPRESSION, DENSE = 5, 3, 12
 POINTS = 68 + DENSE
 NUMBERS = 6 + 3 + SHAPE + EXPRESSION + POINTS
+TELLING = torch.tensor([*range(68), 70, 77])
 COEFFICIENTS = slice(9, 9 + SHAPE + EXPRESSION)
 
 
 @pytest.fixture(scope="module")
 def network() -> FitterNetwork:
     torch.manual_seed(0)
-    return FitterNetwork(SHAPE, EXPRESSION, DENSE).eval()
+    return FitterNetwork(SHAPE, EXPRESSION, DENSE, TELLING).eval()
 
 
 def nothing(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -101,28 +104,49 @@ def peaks(places: torch.Tensor) -> torch.Tensor:
     return maps
 
 
-def test_coefficients_follow_from_points_and_pose_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def solved() -> FitterNetwork:
     torch.manual_seed(1)
-    network = FitterNetwork(SHAPE, EXPRESSION, DENSE).eval()
-    random = [torch.randn(5, *size) for size in ((POINTS, 2), (3, 3), (SHAPE + EXPRESSION,))]
+    network = FitterNetwork(SHAPE, EXPRESSION, DENSE, TELLING).eval()
+    random = [torch.randn(5, *size) for size in ((len(TELLING), 2), (3, 3), (SHAPE + EXPRESSION,))]
     network.coefficients.solve(50 * random[0], torch.linalg.qr(random[1]).Q, random[2])
+    return network
+
+
+def test_coefficients_follow_from_telling_points_and_pose_alone(
+    solved: FitterNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
     places = torch.randint(4, 12, (POINTS, 2))
-    monkeypatch.setattr(network, "_maps", lambda pyramid, chosen: peaks(places))
+    monkeypatch.setattr(solved, "_maps", lambda pyramid, chosen: peaks(places))
     for crop in torch.rand(2, 1, 3, 192, 192):
-        output = network(crop)
-        found = network.read(output)
-        wanted = network.coefficients(found.points, found.rotation)
+        output = solved(crop)
+        found = solved.read(output)
+        wanted = solved.coefficients(found.points[:, TELLING], found.rotation)
         assert wanted.any()
         assert torch.allclose(output[0][:, COEFFICIENTS], wanted, atol=1e-4)
 
 
-def test_coefficients_do_not_pull_at_the_points_or_the_pose() -> None:
-    network = FitterNetwork(SHAPE, EXPRESSION, DENSE)
-    numbers, maps, _ = network(torch.rand(2, 3, 192, 192))
-    assert numbers.requires_grad
-    (numbers[:, COEFFICIENTS].sum() + maps.square().sum()).backward()
-    assert network.maps.weight.grad is not None and network.maps.weight.grad.any()
-    assert network.placement.weight.grad is None or not network.placement.weight.grad.any()
+def test_coefficients_are_the_same_when_other_points_are_left_out(solved: FitterNetwork) -> None:
+    crops = torch.rand(2, 3, 192, 192)
+    every, chosen = solved(crops)[0], solved(crops, torch.cat([TELLING, torch.tensor([69])]))[0]
+    assert every[:, COEFFICIENTS].any()
+    assert torch.allclose(chosen[:, COEFFICIENTS], every[:, COEFFICIENTS], atol=1e-4)
+
+
+def test_coefficients_pull_at_the_points_they_follow_from_but_not_at_the_pose(solved: FitterNetwork) -> None:
+    solved(torch.rand(2, 3, 192, 192))[0][:, COEFFICIENTS].square().sum().backward()
+    pulled = solved.maps.weight.grad
+    assert pulled is not None
+    assert pulled.flatten(1).any(1).nonzero()[:, 0].tolist() == TELLING.tolist()
+    assert solved.placement.weight.grad is None or not solved.placement.weight.grad.any()
+
+
+def test_the_telling_points_of_a_face_model_are_landmarks_and_pairs_of_dense_ones() -> None:
+    model = FaceModel.default()
+    telling = telling_points(model)
+    assert telling[:68].tolist() == list(range(68))
+    assert 100 < len(telling) < 300 and torch.equal(telling, telling.unique())
+    assert torch.equal(mirrored_points(model)[telling].sort().values, telling)
 
 
 def test_scales_stay_within_a_factor_of_e_squared(network: FitterNetwork) -> None:
@@ -146,7 +170,7 @@ def test_the_output_is_float32_whatever_precision_the_network_has(network: Fitte
 
 def test_of_all_points_a_training_may_choose_some() -> None:
     torch.manual_seed(3)
-    network = FitterNetwork(SHAPE, EXPRESSION, DENSE).eval()
+    network = FitterNetwork(SHAPE, EXPRESSION, DENSE, TELLING).eval()
     crops, chosen = torch.rand(2, 3, 192, 192), torch.tensor([*range(68), 75, 70])
     (numbers, maps, means), (all_numbers, all_maps, all_means) = network(crops, chosen), network(crops)
     assert torch.allclose(maps, all_maps[:, chosen], atol=1e-5)
@@ -172,7 +196,7 @@ def test_faces_are_drawn_one_by_one_as_together(network: FitterNetwork) -> None:
 
 def test_one_training_step_moves_every_parameter() -> None:
     torch.manual_seed(0)
-    network = FitterNetwork(SHAPE, EXPRESSION, DENSE)
+    network = FitterNetwork(SHAPE, EXPRESSION, DENSE, TELLING)
     numbers, maps, _ = network(torch.rand(2, 3, 192, 192))
     (numbers.square().mean() + maps.square().mean()).backward()
     still = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]

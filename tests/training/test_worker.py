@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from facerecon_ray.config.training import FitterTraining, PrnetTraining, RotatorTraining, TrainJob
 from facerecon_ray.errors import AssetError, InputError, StorageError, TrainingError
 from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.networks.fitter import FitterNetwork
+from facerecon_ray.networks.fitter import FitterNetwork, telling_points
 from facerecon_ray.storage import folder_store
 from facerecon_ray.storage.objects import open_store
 from facerecon_ray.training.board import Standing
@@ -150,7 +150,9 @@ def test_weights_to_begin_with_are_taken_where_they_fit(pairs: Path, tmp_path: P
     model = FaceModel.default()
     torch.manual_seed(5)
     save_file(
-        FitterNetwork(model.shape_size + 3, model.expression_size, len(model.dense_landmarks)).state_dict(),
+        FitterNetwork(
+            model.shape_size + 3, model.expression_size, len(model.dense_landmarks), telling_points(model)
+        ).state_dict(),
         tmp_path / "larger.safetensors",
     )
     optimizer = {"warmup": 0, "learning_rate": 1e-12, "average": 0.0}

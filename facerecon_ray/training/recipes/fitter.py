@@ -1,4 +1,9 @@
-"""How the fitter learns: synthetic faces whose pose, shape, expression and points are known."""
+"""How the fitter learns: synthetic faces whose pose, shape, expression and points are known.
+
+Points and pose are learnt by steps. Shape and expression follow from them by a regression that is solved, again and
+again in a training by the rows that it has just seen; and what they are off by goes back through the regression into
+the points. That distance from true points hardly shows: faces differ by a small part of what points move.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +18,8 @@ from facerecon_ray.config.training import FitterTraining
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import box_size
-from facerecon_ray.geometry.landmarks import MIRRORED_LANDMARKS, LandmarkModel
+from facerecon_ray.geometry.landmarks import LandmarkModel
+from facerecon_ray.geometry.mirrored_faces import mirrored_coefficients, mirrored_points
 from facerecon_ray.geometry.point_noise import PointNoise
 from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from_rotation, rotation_from_angles
 from facerecon_ray.networks.fitter import (
@@ -28,6 +34,7 @@ from facerecon_ray.networks.fitter import (
 )
 from facerecon_ray.report.training_pictures import fitted_faces_picture
 from facerecon_ray.training.recipes.augmentation import Placement, photographed
+from facerecon_ray.training.recipes.point_losses import map_loss, negative_log_likelihood
 from facerecon_ray.training.recipes.recipe import Recipe, Tensors
 
 VERTICES = 600
@@ -36,11 +43,12 @@ VERTICES = 600
 INDEPENDENT = 0.05
 """Share of the noise that is taken as independent from number to number."""
 
-MOST_SQUARE = 30.0
-"""Squared error of a point, in squared deviations, from which on a larger one counts no more."""
+MAPS = 40
+"""Of the points that a step learns so many have their heat maps compared, drawn anew: all would take as long as the
+network."""
 
-MAP_WIDTH = 1.0
-"""Standard deviation of the Gaussians that heat maps are to be like, in their pixels."""
+SOLVED_ROWS = 20_000
+"""After each so many rows a worker solves the regression by them."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,11 @@ class SeenPoints:
     rotation: Tensor
     truth: Tensor
     coefficients: Tensor
+
+
+Telling = tuple[Tensor, Tensor, Tensor]
+"""What coefficients are solved by, of B crops: (B, T, 2) where a network finds the points from which they follow,
+(B, 3, 3) the rotations that it says heads have, and (B, S + E) the true coefficients."""
 
 
 class FitterRecipe(Recipe):
@@ -91,8 +104,14 @@ class FitterRecipe(Recipe):
         self._shape_basis = model.shape_basis[:, chosen].to(device)
         self._expression_basis = model.expression_basis[:, chosen].to(device)
         self._landmarks = LandmarkModel.of(model.to(device))
+        self._shape_spread, self._expression_spread = (
+            _spread(basis[:, chosen]).to(device) for basis in (model.shape_basis, model.expression_basis)
+        )
         self._mirror = mirrored_coefficients(model).to(device)
         self._mirrored_points = mirrored_points(model).to(device)
+        telling = self._network.telling.cpu()
+        self._mirrored_telling = torch.searchsorted(telling, mirrored_points(model)[telling]).to(device)
+        self._lately: list[Telling] = []
         self._model = model.to(device)
 
     @property
@@ -102,7 +121,7 @@ class FitterRecipe(Recipe):
     def losses(
         self, modules: Mapping[str, nn.Module], batch: Tensors, random: torch.Generator
     ) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        """The distances of points and of what the pose does to the face, each with its weight."""
+        """The distances of points, of what the pose does to the face and of the face, each with its weight."""
         crops = batch["crop"].float() / 255
         placement = Placement.draw(self._settings.augmentation, len(crops), CROP_SIZE, random).to(self._device)
         moved = placement.pictures(crops, INPUT_SIZE)
@@ -113,14 +132,30 @@ class FitterRecipe(Recipe):
         output = modules[self.result](seen.contiguous(memory_format=torch.channels_last), chosen)
         found = self._network.read(output)
         head, weights = self._head(truth), self._settings.losses
+        drawn = torch.randperm(true_points.shape[1], generator=random)[:MAPS].to(self._device)
         parts = {
             "vertices": weights.vertices * _distance(_project(head, found), _project(head, truth)),
             "landmarks": weights.landmarks * _distance(found.landmarks, truth.landmarks),
             "points": weights.points * _distance(found.points, true_points),
             "likelihood": weights.likelihood * negative_log_likelihood(found.points - true_points, found.deviation),
-            "maps": weights.maps * map_loss(output[1], true_points),
+            "maps": weights.maps * map_loss(output[1][:, drawn], true_points[:, drawn]),
+            "shape": weights.shape * _usual_move(found.shape - truth.shape, self._shape_spread),
+            "expression": weights.expression
+            * _usual_move(found.expression - truth.expression, self._expression_spread),
         }
+        self._remember(found, truth, chosen is None)
         yield self.result, parts
+
+    def _remember(self, found: FittedFaces, truth: FittedFaces, all_points: bool) -> None:
+        """Keep what the regression is solved by, and when there is enough of it, do so."""
+        telling = self._network.telling
+        # The first of the chosen points are those from which coefficients follow.
+        points = found.points[:, telling] if all_points else found.points[:, : len(telling)]
+        coefficients = torch.cat([truth.shape, truth.expression], 1)
+        self._lately.append((points.detach(), found.rotation.detach(), coefficients))
+        if sum(len(rows[0]) for rows in self._lately) >= SOLVED_ROWS:
+            self._solve(self._network, self._lately)
+            self._lately.clear()
 
     def calibrate(self, network: nn.Module, result: nn.Module, batches: Iterable[Tensors]) -> None:
         """Solve the coefficients by one half of the rows, and measure by the other how points and they err.
@@ -147,22 +182,28 @@ class FitterRecipe(Recipe):
     @torch.no_grad()
     def solve(self, result: nn.Module, seen: Sequence["SeenPoints"]) -> None:
         """Solve the regression of coefficients from points; each face counts once more, mirrored."""
+        fitter = cast(FitterNetwork, result)
+        self._solve(fitter, [(rows.points[:, fitter.telling], rows.rotation, rows.coefficients) for rows in seen])
+
+    def _solve(self, fitter: FitterNetwork, seen: Sequence[Telling]) -> None:
         flip = torch.tensor([-1.0, 1.0, 1.0], device=self._device)
-        points, rotation, coefficients = (
-            torch.cat([getattr(rows, name) for rows in seen]) for name in ("points", "rotation", "coefficients")
-        )
-        cast(FitterNetwork, result).coefficients.solve(
-            torch.cat([points, points[:, self._mirrored_points] * flip[:2]]),
+        points, rotation, coefficients = (torch.cat(parts) for parts in zip(*seen, strict=True))
+        fitter.coefficients.solve(
+            torch.cat([points, points[:, self._mirrored_telling] * flip[:2]]),
             torch.cat([rotation, flip[:, None] * rotation * flip]),
             torch.cat([coefficients, coefficients @ self._mirror]),
         )
 
     @torch.no_grad()
     def measure(self, result: nn.Module, seen: Sequence["SeenPoints"]) -> None:
-        """Measure how the errors of points and coefficients vary together, about 0: a bias is an error too."""
+        """Measure how the errors of landmarks and coefficients vary together, about 0: a bias is an error too."""
         fitter = cast(FitterNetwork, result)
-        marks = torch.cat([((rows.points - rows.truth) / rows.deviation[..., None]).flatten(1) for rows in seen])
-        errors = torch.cat([fitter.coefficients(rows.points, rows.rotation) - rows.coefficients for rows in seen])
+        marks = torch.cat(
+            [((rows.points - rows.truth) / rows.deviation[..., None])[:, :LANDMARKS].flatten(1) for rows in seen]
+        )
+        errors = torch.cat(
+            [fitter.coefficients(rows.points[:, fitter.telling], rows.rotation) - rows.coefficients for rows in seen]
+        )
         noise = PointNoise.measured(marks, NOISE_RANK)
         fitter.noise_factors.copy_(noise.factors)
         fitter.noise_own.copy_(noise.own)
@@ -219,12 +260,15 @@ class FitterRecipe(Recipe):
         return shrink(crops.float() / 255).contiguous(memory_format=torch.channels_last)
 
     def _choose(self, random: torch.Generator) -> Tensor | None:
-        """(P,) points that a step learns: the landmarks, and dense ones drawn anew."""
-        wanted, dense = self._settings.dense_points, len(self._model.dense_landmarks)
-        if wanted is None or wanted >= dense:
+        """(P,) points that a step learns: the telling ones, then others drawn anew; None for all."""
+        telling, points = self._network.telling.cpu(), LANDMARKS + len(self._model.dense_landmarks)
+        others = torch.ones(points, dtype=torch.bool)
+        others[telling] = False
+        rest, wanted = others.nonzero()[:, 0], self._settings.dense_points
+        if wanted is None or wanted >= len(rest):
             return None
-        drawn = LANDMARKS + torch.randperm(dense, generator=random)[:wanted]
-        return torch.cat([torch.arange(LANDMARKS), drawn]).to(self._device)
+        drawn = rest[torch.randperm(len(rest), generator=random)[:wanted]]
+        return torch.cat([telling, drawn]).to(self._device)
 
     def _moved_truth(self, batch: Tensors, placement: Placement) -> FittedFaces:
         """What is true of the crops after they were moved."""
@@ -254,62 +298,26 @@ class FitterRecipe(Recipe):
         return _project(points.gather(1, chosen[..., None].expand(-1, -1, 3)), faces)
 
 
-def mirrored_coefficients(model: FaceModel) -> Tensor:
-    """(K, K) turns shape and expression coefficients (B, K) into those of the mirrored face, by least squares.
-
-    The model's vertices are mirrored by `FaceModel.mirror`; the statistics of the model know no side.
-    """
-    basis = torch.cat([model.shape_basis, model.expression_basis]).double()
-    mirrored = basis[:, model.mirror] * basis.new_tensor([-1.0, 1.0, 1.0])
-    face = model.face_vertices
-    columns = basis[:, face].flatten(1)
-    # Normal equations with a little of the identity: a few components may move nothing in the face.
-    normal = columns @ columns.T
-    normal += 1e-6 * normal.diagonal().mean() * torch.eye(len(normal), dtype=normal.dtype)
-    return torch.linalg.solve(normal, columns @ mirrored[:, face].flatten(1).T).T.float()
-
-
-def mirrored_points(model: FaceModel) -> Tensor:
-    """(68 + D,) int64 for each landmark and dense landmark the one at the mirrored place."""
-    dense = model.dense_landmarks
-    place = torch.full((len(model.mean),), -1)
-    place[dense] = torch.arange(len(dense))
-    return torch.cat([torch.from_numpy(MIRRORED_LANDMARKS), len(MIRRORED_LANDMARKS) + place[model.mirror[dense]]])
-
-
-def negative_log_likelihood(errors: Tensor, deviation: Tensor) -> Tensor:
-    """Mean of Gaussians with deviations (B, P) along each axis at errors (B, P, 2), without its constant; one number.
-
-    The squares are capped where only an outlier can be: one covered face would count as much as all others.
-    """
-    square = (errors / deviation[..., None]).square().sum(-1)
-    return (2.0 * deviation.log() + 0.5 * square.clamp(max=MOST_SQUARE)).mean()
-
-
-def map_loss(maps: Tensor, points: Tensor) -> Tensor:
-    """Cross entropy of heat maps (B, P, H, H) to Gaussians around points (B, P, 2), crop pixels; 0 at best."""
-    side = maps.shape[-1]
-    centres = torch.arange(side, device=maps.device) + 0.5
-    distance = (points[..., None] * (side / CROP_SIZE) - centres) / MAP_WIDTH
-    along_x, along_y = (-0.5 * distance.square()).softmax(-1).unbind(-2)
-    agreement = ((maps @ along_x[..., None])[..., 0] * along_y).sum(-1) - maps.flatten(2).logsumexp(-1)
-    entropy = -(torch.xlogy(along_x, along_x).sum(-1) + torch.xlogy(along_y, along_y).sum(-1))
-    return (-agreement - entropy).mean()
-
-
-def _covariance(errors: Tensor) -> Tensor:
-    """(N, N) float64 mean product of errors (B, N); few rows leave directions without any, so part is independent."""
-    joined = errors.double()
-    product = joined.T @ joined / len(joined)
-    return (1 - INDEPENDENT) * product + INDEPENDENT * torch.diag(product.diagonal())
-
-
 def _truth(batch: Tensors) -> FittedFaces:
     camera = Camera.from_row(batch["pose"], batch["camera"])
     rotation = rotation_from_angles(batch["pose"])
     points = torch.cat([batch["landmarks_3d"][..., :2], batch["dense_landmarks"].reshape(len(rotation), -1, 2)], 1)
     certain = torch.zeros_like(points[..., 0])
     return FittedFaces(camera, rotation, batch["shape"], batch["expression"], points, certain, certain[:, 0])
+
+
+def _spread(basis: Tensor) -> Tensor:
+    """(K, K) by which coefficients of a basis (K, V, 3) become as long as they move vertices, in root mean square,
+    millimetres."""
+    flat = 1000.0 * basis.double().flatten(1) / basis.shape[1] ** 0.5
+    # With a little of the identity: a few components may move nothing in the face.
+    products = flat @ flat.T
+    return torch.linalg.cholesky(products + 1e-6 * products.diagonal().mean() * torch.eye(len(products))).float()
+
+
+def _usual_move(coefficients: Tensor, spread: Tensor) -> Tensor:
+    """How far differences of coefficients (B, K) move the vertices, root mean square, millimetres; one number."""
+    return ((coefficients @ spread).square().sum(1) + 1e-6).sqrt().mean()
 
 
 def _moves(coefficients: Tensor, basis: Tensor) -> Tensor:
@@ -326,3 +334,10 @@ def _project(points: Tensor, faces: FittedFaces) -> Tensor:
 
 def _distance(found: Tensor, truth: Tensor) -> Tensor:
     return (found - truth).norm(dim=-1).mean()
+
+
+def _covariance(errors: Tensor) -> Tensor:
+    """(N, N) float64 mean product of errors (B, N); few rows leave directions without any, so part is independent."""
+    joined = errors.double()
+    product = joined.T @ joined / len(joined)
+    return (1 - INDEPENDENT) * product + INDEPENDENT * torch.diag(product.diagonal())

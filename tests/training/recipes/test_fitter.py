@@ -11,6 +11,7 @@ from torch import Tensor
 
 from facerecon_ray.config.training import AugmentationSettings, FitterTraining
 from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.mirrored_faces import mirrored_coefficients, mirrored_points
 from facerecon_ray.geometry.pose import Camera, rotation_from_angles
 from facerecon_ray.geometry.rasterizer import rasterize
 from facerecon_ray.networks.fitter import (
@@ -21,16 +22,13 @@ from facerecon_ray.networks.fitter import (
     Output,
     means_of,
     network_for,
+    telling_points,
 )
 from facerecon_ray.training.learner import Learner
+from facerecon_ray.training.recipes import fitter as fitter_recipe
 from facerecon_ray.training.recipes.augmentation import Placement
-from facerecon_ray.training.recipes.fitter import (
-    MAP_WIDTH,
-    FitterRecipe,
-    mirrored_coefficients,
-    mirrored_points,
-    negative_log_likelihood,
-)
+from facerecon_ray.training.recipes.fitter import FitterRecipe
+from facerecon_ray.training.recipes.point_losses import MAP_WIDTH, negative_log_likelihood
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from training_pairs import as_batch, face_rows
@@ -180,7 +178,7 @@ def test_the_truth_has_no_loss(recipe: FitterRecipe, batch: dict[str, Tensor]) -
     assert name == "fitter"
     certain = 2 * math.log(USUAL_DEVIATION)
     assert float(parts.pop("likelihood")) == pytest.approx(certain, abs=0.01), "of the deviations alone"
-    assert set(parts) == {"vertices", "landmarks", "points", "maps"}
+    assert set(parts) == {"vertices", "landmarks", "points", "maps", "shape", "expression"}
     assert {part: round(float(value), 2) for part, value in parts.items()} == dict.fromkeys(parts, 0.0)
 
 
@@ -193,12 +191,34 @@ def test_a_wrong_pose_or_camera_has_a_loss(columns: slice, recipe: FitterRecipe,
     assert {part for part, value in parts.items() if value > 1.5 * least[part] + 1e-5} == {"vertices"}
 
 
-def test_coefficients_are_not_learnt_by_steps(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
+@pytest.mark.parametrize(("part", "first", "size"), [("shape", 9, MODEL.shape_size), ("expression", -1, 0)])
+def test_a_wrong_face_has_a_loss_of_as_many_millimetres(
+    part: str, first: int, size: int, recipe: FitterRecipe, batch: dict[str, Tensor]
+) -> None:
+    size = size or MODEL.expression_size
+    first = first if first > 0 else 9 + MODEL.shape_size
     output = output_for(batch)
-    ((_, least),) = recipe.losses({"fitter": Says(output)}, batch, torch.Generator().manual_seed(0))
-    output[0][:, COEFFICIENTS] += 0.3
+    output[0][:, first : first + size] += 0.3
     ((_, parts),) = recipe.losses({"fitter": Says(output)}, batch, torch.Generator().manual_seed(0))
-    assert parts == least
+    basis = MODEL.shape_basis if part == "shape" else MODEL.expression_basis
+    moved = 1000 * (0.3 * basis[:, FACE].sum(0)).norm(dim=-1).square().mean().sqrt()
+    assert float(parts[part]) == pytest.approx(2 * float(moved), rel=0.05)
+    other = {"shape": "expression", "expression": "shape"}[part]
+    assert float(parts[other]) < 0.01
+
+
+def test_coefficients_are_solved_by_the_rows_that_were_just_seen(
+    batch: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitter_recipe, "SOLVED_ROWS", 8)
+    recipe, says = FitterRecipe(settings(), CPU), Says(output_for(batch))
+    regression = recipe._network.coefficients
+    list(recipe.losses({"fitter": says}, batch, torch.Generator().manual_seed(0)))
+    assert not regression.weights.any()
+    list(recipe.losses({"fitter": says}, batch, torch.Generator().manual_seed(1)))
+    found, truth = recipe._network.read(says(batch["crop"])), torch.cat([batch["shape"], batch["expression"]], 1)
+    close = regression(found.points[:, telling_points(MODEL)], found.rotation)
+    assert (close - truth).norm() < 0.2 * truth.norm()
 
 
 def test_points_that_are_off_raise_their_own_losses(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
@@ -220,7 +240,8 @@ def test_a_step_learns_the_landmarks_and_some_of_the_dense_points_drawn_anew(bat
         ((_, parts),) = recipe.losses({"fitter": network}, batch, torch.Generator().manual_seed(seed))
         assert all(value.isfinite() for value in parts.values())
     first, again, other = (points.tolist() for points in network.asked if points is not None)
-    assert first[:68] == list(range(68)) and len(set(first)) == 108
+    telling = telling_points(MODEL).tolist()
+    assert first[: len(telling)] == telling and len(set(first)) == len(telling) + 40
     assert first == again != other
     every = FitterRecipe(settings(dense_points=600), CPU)
     network = Remembers(every.modules["fitter"])
@@ -277,11 +298,13 @@ def test_calibration_solves_the_coefficients_and_measures_how_they_err_on_other_
     truth = torch.cat([batch["shape"], batch["expression"]], 1)
     recipe.calibrate(says, network, [batch, batch])
     found = network.read(says(batch["crop"]))
-    close = network.coefficients(found.points, found.rotation)
+    close = network.coefficients(found.points[:, network.telling], found.rotation)
     assert (close - truth).norm() < 0.2 * truth.norm()
     alike = network.coefficient_noise.diagonal().clone()
     recipe.calibrate(says, network, [batch, other])
-    assert torch.allclose(network.coefficients(found.points, found.rotation), close, atol=1e-4), "by the first half"
+    assert torch.allclose(network.coefficients(found.points[:, network.telling], found.rotation), close, atol=1e-4), (
+        "by the first half"
+    )
     errors = close - torch.cat([other["shape"], other["expression"]], 1)
     assert torch.allclose(network.coefficient_noise.diagonal().float(), errors.square().mean(0), rtol=1e-3, atol=1e-6)
     assert network.coefficient_noise.diagonal().sum() > 2 * alike.sum()
