@@ -22,8 +22,8 @@ TOLD = 1.0
 
 MOST_SPREADS = 2.25
 """Standard deviations of a disagreement (a chi-squared number over its k directions: the root of 2 / k) by which it
-may be more than the 1 that is expected. Of 460 photos of 92 synthetic people 3 are left out among others of theirs, of
-92 strangers' photos 90 (benchmarks/people.py)."""
+may be more than the 1 that is expected. Of 460 photos of 92 synthetic people 1 is left out among others of theirs, of
+92 strangers' photos 89 (benchmarks/people.py)."""
 
 
 @dataclass(frozen=True)
