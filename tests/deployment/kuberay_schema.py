@@ -1,8 +1,8 @@
 """KubeRay's kinds as its custom resource definitions of 1.7 have them (API group ray.io/v1), without their pods.
 
 Every object is closed: Kubernetes drops fields that it does not know, or refuses them. Pods are Kubernetes' own and
-checked by its schema. Fields that 1.6 does not have are named in NEW_IN_1_7. A job, its deletion and what a cluster
-has beside its groups were compared with the definition itself, ray.io_raycronjobs.yaml of KubeRay's chart.
+checked by its schema. Fields that 1.6 does not have are named in NEW_IN_1_7. They were compared one by one
+with the definition that holds all three kinds, ray.io_raycronjobs.yaml of KubeRay's chart at commit 034971d.
 """
 
 from typing import Any
@@ -59,7 +59,9 @@ HEAD = closed(
     template=ELSEWHERE,
     headService=ELSEWHERE,
     enableIngress=FLAG,
-    ingressOptions=ELSEWHERE,
+    ingressOptions=closed(
+        host=TEXT, path=TEXT, pathType=one_of("Exact", "Prefix", "ImplementationSpecific"), tls=LIST
+    ),
     resources=TEXTS,
     labels=TEXTS,
     rayStartParams=TEXTS,
@@ -115,8 +117,15 @@ CLUSTER = closed(
     headServiceAnnotations=TEXTS,
     enableInTreeAutoscaling=FLAG,
     gcsFaultToleranceOptions=FAULT_TOLERANCE,
-    historyServerOptions=ELSEWHERE,
-    networkPolicy=ELSEWHERE,
+    historyServerOptions=closed(
+        collectorOptions=closed(env=LIST, image=TEXT, imagePullPolicy=TEXT, resources=ELSEWHERE)
+    ),
+    networkPolicy=closed(
+        mode=one_of("DenyAll", "DenyAllIngress", "DenyAllEgress"),
+        head=ELSEWHERE,
+        worker=ELSEWHERE,
+        workerGroups={"type": "array", "items": {**ELSEWHERE, "required": ["groupName"]}},
+    ),
     tlsOptions=closed(enabled=FLAG),
     headGroupSpec=HEAD,
     rayVersion=TEXT,
