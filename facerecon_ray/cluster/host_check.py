@@ -59,7 +59,7 @@ def _disk() -> tuple[str, float]:
 def _ailment(reference: Any, has_answered: bool, host: str) -> str:
     """What is wrong with a host that was asked, "" when nothing is."""
     if not has_answered:
-        ray.cancel(reference, force=True)
+        ray.cancel(reference)
         return f"host {host} starts no process; look whether its disk or its memory is full"
     try:
         folder, share = ray.get(reference)

@@ -1,37 +1,27 @@
 """A Ray cluster on hosts that share nothing, with an S3 store on a host of its own, used as people use one."""
 
-import json
 import os
 import secrets
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import yaml
-from isolated_hosts import ENVIRONMENT, HEAD, HOSTS, STORE, WORKERS, IsolatedHosts
+from isolated_hosts import ENVIRONMENT, HEAD, STORE, WORKERS, IsolatedHosts
 from s3_server import CREDENTIALS
 
 VIEW = str(Path(__file__).with_name("isolated_view.py"))
 BUCKET = "work"
+CPUS = 1
 STORE_BYTES = 150_000_000
-START_SECONDS = 400.0
 
 
 class IsolatedCluster(IsolatedHosts):
-    """Those hosts with Ray and the store running.
+    """Those hosts with Ray and the store running."""
 
-    Parameters
-    ----------
-    folder : new, for logs
-    cpus : of each worker's host, as Ray counts them
-    variables : of Ray and of all commands
-    """
-
-    def __init__(self, folder: Path, cpus: int = 1, **variables: str) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._cpus = cpus
         try:
             self.set_variables(
                 **CREDENTIALS,
@@ -47,48 +37,14 @@ class IsolatedCluster(IsolatedHosts):
                 RAY_API_SERVER_ADDRESS=f"http://{HEAD}:8265",
                 OMP_NUM_THREADS="1",
                 PATH=f"{Path(sys.executable).parent}{os.pathsep}{ENVIRONMENT['PATH']}",
-                **variables,
             )
             address = self.hosts.address(STORE)
             options = ["-dir=/tmp", f"-ip={address}", f"-ip.bind={address}", "-s3.port=8333", "-volume.max=100"]
             self.begin(STORE, "weed", "mini", *options, log="store.log")
-            self.start_ray()
+            self._start_ray()
         except BaseException:
             self.close()
             raise
-
-    def start_ray(self) -> None:
-        """Start the head, which does no work, and a node on each other host, and wait for all."""
-        self._start_node(HEAD, "--head", "--num-cpus=0", "--dashboard-host=0.0.0.0", "--port=6379")
-        self.view("nodes", "1")
-        for number, host in enumerate(WORKERS, 2):
-            self._start_worker(host)
-            self.view("nodes", str(number))
-
-    def lose(self, host: str) -> None:
-        """Cut the power of a worker's host, and when the cluster has noticed, start it anew."""
-        self.hosts.kill(host)
-        self.view("nodes", str(len(HOSTS) - 1))
-        self.hosts.boot(host)
-        self._start_worker(host)
-        self.view("nodes", str(len(HOSTS)))
-
-    def unplug(self, host: str, seconds: float = 0.0) -> None:
-        """Pull the cable of a worker's host for so long, and until the cluster has noticed; then it joins again."""
-        end = time.monotonic() + seconds
-        self.hosts.link(host, "down")
-        self.view("nodes", str(len(HOSTS) - 1))
-        time.sleep(max(end - time.monotonic(), 0.0))
-        self.hosts.link(host, "up")
-        self.view("nodes", str(len(HOSTS)))
-
-    def lose_all(self) -> None:
-        """Cut the power of all hosts but the store, and start them anew."""
-        for host in HOSTS:
-            self.hosts.kill(host)
-        for host in HOSTS:
-            self.hosts.boot(host)
-        self.start_ray()
 
     def submit(self, name: str, job: dict[str, Any]) -> subprocess.Popen[str]:
         """Submit a job from the store's host and follow it; its name has to be new to the cluster."""
@@ -96,23 +52,21 @@ class IsolatedCluster(IsolatedHosts):
         self.run(STORE, "tee", path, feed=yaml.safe_dump(job))
         return self.begin(STORE, "facerecon", "submit", path, "--installed", "--id", name, log=f"{name}.log")
 
-    def view(self, *words: str) -> Any:
-        """What `isolated_view.py` sees from beside the store."""
-        return json.loads(self.run(STORE, sys.executable, VIEW, *words))
-
-    def wait_for_line(self, name: str, text: str, job: "subprocess.Popen[str]") -> None:
-        """Wait until a text is in the log of a job that goes on."""
-        deadline = time.monotonic() + START_SECONDS
-        while text not in self.log(name):
-            assert job.poll() is None and time.monotonic() < deadline, self.log(name)
-            time.sleep(0.2)
+    def view(self, *words: str) -> None:
+        """Run `isolated_view.py` beside the store."""
+        self.run(STORE, sys.executable, VIEW, *words)
 
     def log(self, name: str) -> str:
         """What a job has printed."""
         return (self.folder / f"{name}.log").read_text()
 
-    def _start_worker(self, host: str) -> None:
-        self._start_node(host, f"--address={self.hosts.address(HEAD)}:6379", f"--num-cpus={self._cpus}")
+    def _start_ray(self) -> None:
+        """Start the head, which does no work, and a node on each other host, and wait for all."""
+        self._start_node(HEAD, "--head", "--num-cpus=0", "--dashboard-host=0.0.0.0", "--port=6379")
+        self.view("nodes", "1")
+        for number, host in enumerate(WORKERS, 2):
+            self._start_node(host, f"--address={self.hosts.address(HEAD)}:6379", f"--num-cpus={CPUS}")
+            self.view("nodes", str(number))
 
     def _start_node(self, host: str, *options: str) -> None:
         own = [f"--node-ip-address={self.hosts.address(host)}", f"--object-store-memory={STORE_BYTES}"]
