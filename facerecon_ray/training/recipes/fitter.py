@@ -1,8 +1,9 @@
 """How the fitter learns: synthetic faces whose pose, shape, expression and points are known.
 
-Points and pose are learnt by steps. Shape and expression follow from them by a regression that is solved, again and
-again in a training by the rows that it has just seen; and what they are off by goes back through the regression into
-the points. That distance from true points hardly shows: faces differ by a small part of what points move.
+Points and pose are learnt by steps. Shape and expression follow from them by a regression that is solved, in a
+training again and again by the rows that it has just seen. What shape and expression are off by is learnt from, too,
+back through the regression: in how far points are off it hardly shows, because faces differ by a small part of what
+points move.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -143,8 +144,9 @@ class FitterRecipe(Recipe):
             "expression": weights.expression
             * _usual_move(found.expression - truth.expression, self._expression_spread),
         }
-        self._remember(found, truth, chosen is None)
         yield self.result, parts
+        # After the step: its gradients go through the regression as it was.
+        self._remember(found, truth, chosen is None)
 
     def _remember(self, found: FittedFaces, truth: FittedFaces, all_points: bool) -> None:
         """Keep what the regression is solved by, and when there is enough of it, do so."""

@@ -191,19 +191,21 @@ def test_a_wrong_pose_or_camera_has_a_loss(columns: slice, recipe: FitterRecipe,
     assert {part for part, value in parts.items() if value > 1.5 * least[part] + 1e-5} == {"vertices"}
 
 
-@pytest.mark.parametrize(("part", "first", "size"), [("shape", 9, MODEL.shape_size), ("expression", -1, 0)])
+@pytest.mark.parametrize(
+    ("part", "other", "columns", "basis"),
+    [
+        ("shape", "expression", slice(9, 9 + MODEL.shape_size), MODEL.shape_basis),
+        ("expression", "shape", slice(9 + MODEL.shape_size, COEFFICIENTS.stop), MODEL.expression_basis),
+    ],
+)
 def test_a_wrong_face_has_a_loss_of_as_many_millimetres(
-    part: str, first: int, size: int, recipe: FitterRecipe, batch: dict[str, Tensor]
+    part: str, other: str, columns: slice, basis: Tensor, recipe: FitterRecipe, batch: dict[str, Tensor]
 ) -> None:
-    size = size or MODEL.expression_size
-    first = first if first > 0 else 9 + MODEL.shape_size
     output = output_for(batch)
-    output[0][:, first : first + size] += 0.3
+    output[0][:, columns] += 0.3
     ((_, parts),) = recipe.losses({"fitter": Says(output)}, batch, torch.Generator().manual_seed(0))
-    basis = MODEL.shape_basis if part == "shape" else MODEL.expression_basis
     moved = 1000 * (0.3 * basis[:, FACE].sum(0)).norm(dim=-1).square().mean().sqrt()
     assert float(parts[part]) == pytest.approx(2 * float(moved), rel=0.05)
-    other = {"shape": "expression", "expression": "shape"}[part]
     assert float(parts[other]) < 0.01
 
 
@@ -219,6 +221,17 @@ def test_coefficients_are_solved_by_the_rows_that_were_just_seen(
     found, truth = recipe._network.read(says(batch["crop"])), torch.cat([batch["shape"], batch["expression"]], 1)
     close = regression(found.points[:, telling_points(MODEL)], found.rotation)
     assert (close - truth).norm() < 0.2 * truth.norm()
+
+
+def test_a_step_may_solve_the_coefficients_and_learn_by_them(
+    batch: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitter_recipe, "SOLVED_ROWS", 4)
+    torch.manual_seed(0)
+    job = settings(steps=3, precision="float32", optimizer={"warmup": 1})
+    learner = Learner(FitterRecipe(job, CPU), job, CPU)
+    shapes = [learner.learn(batch)["fitter/shape"] for _ in range(3)]
+    assert shapes[1] != pytest.approx(shapes[0], rel=1e-3), "by the first step's rows"
 
 
 def test_points_that_are_off_raise_their_own_losses(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
