@@ -2,8 +2,6 @@
 
 import io
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import trimesh
+from browser import screenshot
 from PIL import Image
 
 from facerecon_ray.report.gallery import viewer_script, write_gallery
@@ -19,7 +18,6 @@ from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.run_record import Run, new_record, save_record
 from facerecon_ray.storage.schema import MANIFEST_SCHEMA
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HOSTILE = "<img src=x onerror=alert(1)> \"quoted\" 'single' & a\nnew line #50%?.jpg"
 
 
@@ -186,22 +184,12 @@ def test_job_without_any_face_has_a_page(tmp_path: Path) -> None:
     assert "landscape.jpg" in (tmp_path / "index.html").read_text()
 
 
-def _screenshot(page: Path, fragment: str, folder: Path) -> np.ndarray:
-    """(800, 1200, 3) picture of a page in headless Chromium, opened from the file system."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not browser:
-        pytest.skip("no Chromium: install Debian's package chromium to run the tests in a browser")
-    target = folder / "screenshot.png"
-    flags = ["--headless", "--no-sandbox", "--hide-scrollbars", "--no-first-run", "--use-angle=swiftshader"]
-    flags += ["--enable-unsafe-swiftshader", "--window-size=1200,800", "--virtual-time-budget=8000"]
-    flags += [f"--user-data-dir={folder / 'profile'}", f"--screenshot={target}"]
-    address = f"file://{quote(str(page))}{fragment}"
-    subprocess.run([browser, *flags, address], check=True, capture_output=True, timeout=120)
-    return np.asarray(Image.open(target).convert("RGB"))
+def _address(page: Path, fragment: str) -> str:
+    return f"file://{quote(str(page))}#{fragment}"
 
 
 def test_browser_draws_the_mesh_from_a_link_to_a_face(job: Path, tmp_path: Path) -> None:
-    picture = _screenshot(job / "index.html", "#face=" + quote("a b/grace.jpg/0"), tmp_path)
+    picture = screenshot(_address(job / "index.html", "face=" + quote("a b/grace.jpg/0")), tmp_path)
     stage = picture[150:700, 200:1000].astype(int)
     skin = (stage[..., 0] > 90) & (stage[..., 0] - stage[..., 2] > 20)
     assert 0.1 < skin.mean() < 0.8
@@ -210,6 +198,6 @@ def test_browser_draws_the_mesh_from_a_link_to_a_face(job: Path, tmp_path: Path)
 
 
 def test_browser_says_when_a_face_has_no_file(job: Path, tmp_path: Path) -> None:
-    blank = _screenshot(job / "viewer" / "viewer.html", "#" + quote("../../secret", safe=""), tmp_path)
+    blank = screenshot(_address(job / "viewer" / "viewer.html", quote("../../secret", safe="")), tmp_path)
     assert blank.std() > 1, "no message"
     assert (blank.max(-1).astype(int) - blank.min(-1) > 40).mean() == 0, "something coloured is drawn"

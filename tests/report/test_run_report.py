@@ -1,7 +1,5 @@
 import io
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))
+from browser import screenshot
 from runs import face, row, write_run
 
 from facerecon_ray.report.run_report import write_run_report
@@ -117,15 +116,8 @@ def test_an_output_of_failures_alone_has_a_page(tmp_path: Path):
 
 
 def test_a_browser_draws_the_charts(tmp_path: Path):
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if not browser:
-        pytest.skip("no Chromium: install Debian's package chromium to run the tests in a browser")
     output = write_job(tmp_path / "out", previews=True)
-    target = tmp_path / "page.png"
-    flags = ["--headless", "--no-sandbox", "--hide-scrollbars", "--no-first-run", "--window-size=1000,1500"]
-    flags += [f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={target}"]
-    subprocess.run([browser, *flags, write_run_report(output)], check=True, capture_output=True, timeout=120)
-    picture = np.asarray(Image.open(target).convert("RGB")).astype(int)
+    picture = screenshot(write_run_report(output), tmp_path, 1000, 1500).astype(int)
     blue = (picture[..., 2] > picture[..., 0] + 80) & (picture[..., 2] > 120)
     red = (picture[..., 0] > 150) & (picture[..., 1] < 80)
     assert blue.sum() > 500, "the line of the throughput and the bars, in the style sheet's colour"

@@ -1,5 +1,6 @@
 import io
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import torch
 import trimesh
 from scipy.spatial import KDTree
 
+sys.path.insert(0, str(Path(__file__).parent))
+from ramp_face import ramp_face
+
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.position_map import UvLayout
-from facerecon_ray.geometry.shading import vertex_normals
 from facerecon_ray.geometry.textured_mesh import TexturedMesh
 from facerecon_ray.storage.mesh_files import FORMATS, TEXTURE_BYTES, MeshFormat, encode_mesh, glb_texture
 
@@ -22,15 +25,7 @@ METRES = {"glb": 1.0, "obj": 1000.0, "ply": 1000.0}
 
 @pytest.fixture(scope="module")
 def mesh() -> TexturedMesh:
-    """The mean face; red grows to the picture's right, green downwards, blue is 40."""
-    model = FaceModel.default()
-    layout = UvLayout.of(model)
-    vertices = model.mean[layout.vertices]
-    normals = vertex_normals(vertices[None], layout.triangles, "model")[0]
-    ramp = np.linspace(0, 255, 256).astype(np.uint8)
-    texture = np.stack([np.tile(ramp, (256, 1)), np.tile(ramp[:, None], (1, 256)), np.full((256, 256), 40)], -1)
-    arrays = (values.numpy() for values in (vertices, normals, layout.triangles, layout.vertex_uv))
-    return TexturedMesh(*arrays, texture.astype(np.uint8))
+    return ramp_face()
 
 
 def load(mesh: TexturedMesh, kind: MeshFormat) -> trimesh.Trimesh:
