@@ -45,7 +45,7 @@ def ray_cluster() -> Iterator[None]:
     """One Ray cluster for all tests: starting one takes seconds."""
     from facerecon_ray.jobs.session import ray_session
 
-    with ray_session():
+    with ray_session(runtime_environments=True):
         yield
 
 

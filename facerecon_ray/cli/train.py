@@ -72,7 +72,7 @@ def _run(job: "TrainJob", make_data: bool, address: str | None) -> None:
     from facerecon_ray.training.run import run_training
 
     try:
-        with ray_session(address):
+        with ray_session(address, runtime_environments=True):
             if make_data:
                 _make_a_few_pairs(job)
             with show_training(job.steps, err) as watch:

@@ -17,9 +17,11 @@ from typing import IO
 import ray
 import ray.data
 
+from facerecon_ray.cluster.ray_data_internals import without_own_actors
 from facerecon_ray.cluster.ray_internals import (
     NO_TOKEN,
     be_silent,
+    few_processes,
     get_shared_memory_bytes,
     get_system_memory,
     read_environment_anew,
@@ -42,7 +44,7 @@ _TOKEN = secrets.token_hex(32)
 
 
 @contextmanager
-def ray_session(address: str | None = None) -> Iterator[None]:
+def ray_session(address: str | None = None, runtime_environments: bool = False) -> Iterator[None]:
     """Connect to a Ray cluster, or start one on this machine, for the duration.
 
     A session within a session uses the outer one.
@@ -50,6 +52,7 @@ def ray_session(address: str | None = None) -> Iterator[None]:
     Parameters
     ----------
     address : of a running cluster; without one RAY_ADDRESS, and without that a cluster of its own
+    runtime_environments : whether workers of a cluster of its own may ask for environments of their own
 
     Raises
     ------
@@ -62,14 +65,14 @@ def ray_session(address: str | None = None) -> Iterator[None]:
     address = address or os.environ.get("RAY_ADDRESS") or None
     with nullcontext(None) if address else scratch_folder() as folder:
         try:
-            _start(address, folder)
-            with explained(_AGAIN):
+            _start(address, folder, runtime_environments)
+            with nullcontext() if address else without_own_actors(), explained(_AGAIN):
                 yield
         finally:
             ray.shutdown()
 
 
-def _start(address: str | None, folder: Path | None) -> None:
+def _start(address: str | None, folder: Path | None, runtime_environments: bool) -> None:
     warnings.filterwarnings("ignore", module=r"ray\..*")
     be_silent()
     options = {}
@@ -90,7 +93,8 @@ def _start(address: str | None, folder: Path | None) -> None:
     hint = _NOT_A_NODE if address and not address.startswith(_CLIENT) else ""
     with tempfile.TemporaryFile() as said:
         try:
-            with _unchanged_signals(), announced(what + hint), _stderr_into(said):
+            lean = nullcontext() if address else few_processes(runtime_environments)
+            with _unchanged_signals(), announced(what + hint), _stderr_into(said), lean:
                 ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **options)
         except Exception as error:
             said.seek(0)

@@ -25,7 +25,7 @@ from typing import Any
 import ray.data
 from ray.util import metrics
 
-from facerecon_ray.cluster.ray_internals import ExecutionCallback
+from facerecon_ray.cluster.ray_data_internals import ExecutionCallback
 
 _SECONDS = 5.0
 _QUEUE_SECONDS = 1.0

@@ -11,7 +11,8 @@ import ray.data
 
 from facerecon_ray.cluster.host_check import sick_hosts
 from facerecon_ray.cluster.nodes import live_cluster
-from facerecon_ray.cluster.ray_internals import ExecutionCallback, waiting_actors
+from facerecon_ray.cluster.ray_data_internals import ExecutionCallback
+from facerecon_ray.cluster.ray_internals import waiting_actors
 from facerecon_ray.cluster.worker_errors import StalledError
 from facerecon_ray.errors import FaceReconError
 from facerecon_ray.pipeline.capacity.pools import Pools

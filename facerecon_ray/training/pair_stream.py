@@ -12,7 +12,7 @@ import ray
 import ray.data
 from ray.actor import ActorHandle
 
-from facerecon_ray.cluster.ray_internals import ExecutionCallback
+from facerecon_ray.cluster.ray_data_internals import ExecutionCallback
 from facerecon_ray.config.training import TrainJob
 from facerecon_ray.errors import FaceReconError, InputError
 from facerecon_ray.storage.objects import open_store

@@ -1,14 +1,16 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from facerecon_ray.jobs import session
 
 ROOT = str(Path(__file__).parents[2])
 SCRIPT = """
-import os, ray, warnings
+import os, psutil, ray, warnings
 from facerecon_ray.jobs.session import ray_session
 class Broken:
     def __init__(self): raise ValueError("broken")
@@ -20,6 +22,9 @@ with ray_session():
         folder = ray._private.worker.global_worker.node.get_session_dir_path()
         closed = os.path.dirname(os.path.dirname(folder))
         assert os.stat(closed).st_mode & 0o777 == 0o700
+    started = [part for child in psutil.Process().children(recursive=True) for part in child.cmdline()]
+    assert [part for part in started if part.endswith(".py") and "/ray/" in part and "/workers/" not in part] == []
+    assert ray.util.list_named_actors(all_namespaces=True) == []
 assert len(folder) < 80 and not os.path.exists(closed)
 """
 
@@ -37,6 +42,24 @@ def test_ray_says_nothing_on_the_terminal_and_leaves_nothing_behind(tmp_path: Pa
     said = result.stderr.replace("waiting for Ray to start\n", "")
     assert (result.returncode, result.stdout, said) == (0, "", "")
     assert list(tmp_path.rglob("*")) == [token.parent, token]
+
+
+def test_what_a_session_has_started_ends_with_a_driver_that_is_killed(tmp_path: Path):
+    script = "import ray\nfrom facerecon_ray.jobs.session import ray_session\nwith ray_session(): print(input())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": ROOT, "HOME": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    family: list[psutil.Process] = []
+    while process.poll() is None and "raylet" not in {member.name() for member in family}:
+        family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate()
+    gone, alive = psutil.wait_procs(family, timeout=30)
+    assert len(gone) > 1 and alive == []
 
 
 def test_a_cluster_that_does_not_answer_is_one_clear_error_within_seconds():

@@ -1,8 +1,10 @@
-import json
+import os
 import re
+import subprocess
+import sys
+import tempfile
 import time
 import urllib.request
-from pathlib import Path
 
 import pytest
 import ray
@@ -92,30 +94,42 @@ def test_waiting_batches_are_measured_for_each_stage(recorder: Recorder):
     assert stages == {"Slow"} and waiting
 
 
-@pytest.mark.usefixtures("ray_cluster")
-def test_prometheus_can_read_them_from_ray():
-    meter = JobMeter()
-    folder = Path(ray._private.worker._global_node.get_session_dir_path()).parent
-    deadline = time.monotonic() + SECONDS
-    found: set[str] = set()
-    while not {"ray_facerecon_photos_total", "ray_facerecon_photos_left"} <= found and time.monotonic() < deadline:
-        meter.add(photos=1, faces=1, failed=1, left=5)
-        time.sleep(0.5)
-        found = set(re.findall(r"^(ray_facerecon_\w+)\{", _scrape(folder), re.MULTILINE))
+EXPORTING = """
+import sys, ray
+from facerecon_ray.pipeline.metrics import JobMeter
+ray.init("local", _temp_dir=sys.argv[1], include_dashboard=False, num_cpus=1)
+meter = JobMeter()
+(node,) = ray.nodes()
+print("metrics", f"{node['NodeManagerAddress']}:{node['MetricsExportPort']}", flush=True)
+for _ in sys.stdin:
+    meter.add(photos=1, faces=1, failed=1, left=5)
+"""
+
+
+def test_prometheus_can_read_them_from_a_cluster():
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        process = subprocess.Popen(
+            [sys.executable, "-c", EXPORTING, folder],
+            env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdin is not None and process.stdout is not None
+        target = next(line.split()[1] for line in process.stdout if line.startswith("metrics "))
+        deadline = time.monotonic() + SECONDS
+        found: set[str] = set()
+        while not {"ray_facerecon_photos_total", "ray_facerecon_photos_left"} <= found and time.monotonic() < deadline:
+            print(file=process.stdin, flush=True)
+            time.sleep(0.5)
+            found = set(re.findall(r"^(ray_facerecon_\w+)\{", _scrape(target), re.MULTILINE))
+        process.communicate(timeout=SECONDS)
     assert {"ray_facerecon_photos_total", "ray_facerecon_faces_total", "ray_facerecon_photos_left"} <= found
 
 
-def _scrape(folder: Path) -> str:
-    discovery = folder / "prom_metrics_service_discovery.json"
-    ports = {node["MetricsExportPort"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
-    targets = [f"{host}:{port}" for port, host in ports.items()]
-    if discovery.exists():
-        targets += json.loads(discovery.read_text())[0]["targets"]
-    text = ""
-    for target in targets:
-        try:
-            with urllib.request.urlopen(f"http://{target}/metrics", timeout=5) as answer:
-                text += answer.read().decode()
-        except OSError:
-            continue
-    return text
+def _scrape(target: str) -> str:
+    try:
+        with urllib.request.urlopen(f"http://{target}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""

@@ -167,7 +167,7 @@ def _make(
     job, todo = prepared.job, deque(prepared.todo)
     views = views_of_each(job)
     total = views and sum(task.subjects for task in todo) * views
-    with ray_session(address):
+    with ray_session(address, runtime_environments=True):
         demand = _demand(job, len(todo))
         counter = beside_the_driver(ViewCounter).remote()
         plan = cloudpickle.dumps((job, source))
