@@ -1,5 +1,6 @@
 """A job of a checkout, watched from outside: CPU seconds and memory of all its processes, by their kind."""
 
+import os
 import subprocess
 import sys
 import time
@@ -33,12 +34,16 @@ class Watched:
 
 
 def run_reconstruct(checkout: Path, photos: Path, output: Path, settings: list[str]) -> Watched:
-    """Run `facerecon reconstruct` in a checkout with the environment that it has; raises SystemExit when it fails."""
+    """Run `facerecon reconstruct` in a checkout with the environment that it has; raises SystemExit when it fails.
+
+    Bytecode is kept as the launcher keeps it: the first run of a new environment compiles for as long as it works.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     python = checkout / ".venv" / "bin" / "python"
     command = [str(python if python.exists() else sys.executable), "-m", "facerecon_ray", "reconstruct", str(photos)]
     command += ["--output", str(output), *(part for setting in settings for part in ("--set", setting))]
     start = time.perf_counter()
-    job = subprocess.Popen(command, cwd=checkout, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    job = subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     found = watch(job)
     found.wall = time.perf_counter() - start
     if job.returncode:

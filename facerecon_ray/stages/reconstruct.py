@@ -18,7 +18,7 @@ from facerecon_ray.networks import prnet, two_view
 from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.stages.chain import RECONSTRUCT
 from facerecon_ray.stages.second_view import camera_of
-from facerecon_ray.stages.stage import Batch, Column, Stage
+from facerecon_ray.stages.stage import ROWS_AT_ONCE_ON_CPU, Batch, Column, Stage
 from facerecon_ray.stages.two_photos.side import SIDE
 
 
@@ -49,6 +49,7 @@ class Reconstructor(Stage):
         """
         self.outputs = {"position_map": Column(np.float16, (MAP_SIZE, MAP_SIZE, 3))}
         device = resolve_device(settings.device)
+        self.rows_at_once = ROWS_AT_ONCE_ON_CPU if device.type == "cpu" else None
         self._reconstruct: _Fitted | _Regressed | _Corrected
         if settings.method == "fitted":
             self._reconstruct = _Fitted(face_model, device)

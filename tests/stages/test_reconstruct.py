@@ -16,7 +16,7 @@ from facerecon_ray.networks.two_view import FIT, TwoViewNetwork, corrected, load
 from facerecon_ray.networks.weight_file import weight_bytes
 from facerecon_ray.stages.reconstruct import Reconstructor
 from facerecon_ray.stages.second_view import whole_camera
-from facerecon_ray.stages.stage import FAILED, OK, Batch
+from facerecon_ray.stages.stage import FAILED, OK, Batch, select
 
 
 def fitted_batch(rows: int) -> Batch:
@@ -42,6 +42,21 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "two_view.safetensors"
     safetensors.torch.save_file(TwoViewNetwork().state_dict(), path)
     return path
+
+
+def test_few_faces_are_worked_on_together_on_a_cpu_and_each_comes_out_as_alone() -> None:
+    rows: list[int] = []
+
+    class Counted(Reconstructor):
+        def process(self, batch: Batch) -> Batch:
+            rows.append(len(batch["status"]))
+            return super().process(batch)
+
+    stage, batch = Counted(ReconstructSettings(device="cpu")), fitted_batch(9)
+    together = stage(batch)["position_map"]
+    assert rows == [4, 4, 1]
+    alone = [stage(select(batch, np.array([row])))["position_map"][0] for row in range(9)]
+    np.testing.assert_array_equal(together, alone)
 
 
 def test_fitted_map_holds_the_fitted_face() -> None:
