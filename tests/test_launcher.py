@@ -1,8 +1,11 @@
 """The launcher's own logic: its shell code is real, Python and the package installers are recorded stand-ins."""
 
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -153,6 +156,30 @@ def test_failed_download_says_so_and_the_next_use_tries_again(checkout: Checkout
     assert "could not be installed" in result.stderr and "Check the network" in result.stderr
     offline.unlink()
     assert checkout.run("demo").stdout == "<demo>"
+
+
+@pytest.fixture
+def foreign_checkout() -> Iterator[Checkout]:
+    """One that the user may read; below /tmp, as the tests' own folders are closed to other users."""
+    with tempfile.TemporaryDirectory() as folder:
+        checkout = Checkout(Path(folder))
+        for path in (Path(folder), checkout.root):
+            path.chmod(0o555)
+        yield checkout
+        checkout.root.chmod(0o755)
+
+
+def test_a_user_who_may_not_write_the_checkout_is_told_so(foreign_checkout: Checkout) -> None:
+    launcher = [str(foreign_checkout.root / "facerecon"), "demo"]
+    other = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] if os.getuid() == 0 else []
+    if other and not shutil.which("setpriv"):
+        pytest.skip("needs setpriv")
+    environment = {**foreign_checkout.environment, "PATH": f"{foreign_checkout.tools}:/usr/bin:/bin"}
+    done = subprocess.run([*other, *launcher], env=environment, cwd="/", capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "and this user may not write there. Run ./facerecon as the owner of" in done.stderr
+    assert foreign_checkout.installs() == []
 
 
 def test_killed_set_up_starts_from_scratch(checkout: Checkout) -> None:
