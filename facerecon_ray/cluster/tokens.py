@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from facerecon_ray.config.settings import home_expanded
+
 _MODE = "RAY_AUTH_MODE"
 _TOKEN, _TOKEN_FILE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 _HOME_FILE = Path("~/.ray/auth_token")
@@ -29,4 +31,4 @@ def _token_place() -> str | None:
     for name in (_TOKEN, _TOKEN_FILE):
         if os.environ.get(name):
             return name
-    return str(_HOME_FILE) if _HOME_FILE.expanduser().is_file() else None
+    return str(_HOME_FILE) if home_expanded(_HOME_FILE).is_file() else None

@@ -61,3 +61,10 @@ def test_a_token_that_is_there_is_sent_unless_the_mode_forbids_it(monkeypatch: p
     assert token_advice().startswith("asks for another token than that of ~/.ray/auth_token; ")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "1" * 64)
     assert "that of RAY_AUTH_TOKEN;" in token_advice()
+
+
+def test_a_user_without_a_home_has_no_token(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda _: {}["nobody"])
+    send_token()
+    assert "RAY_AUTH_MODE" not in os.environ
