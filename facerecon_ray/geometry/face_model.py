@@ -20,6 +20,7 @@ from facerecon_ray.config.assets import FACE_MODEL
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.mesh_topology import boundary_loops
 from facerecon_ray.geometry.openings import triangles_across
+from facerecon_ray.whole_file import whole_file
 
 REGIONS = ("neck", "scalp", "ears", "skin", "nose", "lips", "mouth", "right_eye", "left_eye")
 """Names of the values in `FaceModel.regions`; right and left are the subject's."""
@@ -142,7 +143,13 @@ class FaceModel:
         return replace(self, **moved)
 
     def save(self, path: Path) -> None:
-        """Write the model as one compressed .npz file; bases are kept as float16 millimetres."""
+        """Write the model as one compressed .npz file; bases are kept as float16 millimetres.
+
+        Raises
+        ------
+        OutputError
+            when it cannot be written; an earlier file of that name stays then
+        """
         arrays: dict[str, Any] = {}
         for f in fields(self):
             value = getattr(self, f.name)
@@ -154,7 +161,8 @@ class FaceModel:
                 arrays[f.name] = value.numpy().astype(np.int32)
             else:
                 arrays[f.name] = value.numpy()
-        np.savez_compressed(path, **arrays)
+        with whole_file(path) as file:
+            np.savez_compressed(file, **arrays)
 
     @staticmethod
     def load(path: Path) -> "FaceModel":

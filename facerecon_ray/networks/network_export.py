@@ -37,11 +37,12 @@ from facerecon_ray.config.assets import (
     ROTATOR_WEIGHTS,
     TWO_VIEW_WEIGHTS,
 )
-from facerecon_ray.errors import AssetError, OutputError, SettingsError
+from facerecon_ray.errors import AssetError, SettingsError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks import face_proposer, fitter, prnet, two_view, view_generator
-from facerecon_ray.networks.weight_file import read_metadata, write_whole
+from facerecon_ray.networks.weight_file import read_metadata
+from facerecon_ray.whole_file import check_file, write_whole
 
 FORMATS = {"onnx": ".onnx", "torch": ".pt2"}
 """Formats, and the ending of a file's name that stands for each."""
@@ -119,8 +120,7 @@ def export_network(name: str, output: Path, weights: Path | None = None, file_fo
         raise SettingsError(f"format {chosen!r}: choose {' or '.join(FORMATS)}")
     if chosen == "onnx":
         _require_onnx()
-    if output.is_dir():
-        raise OutputError(f"cannot write {output}: it is a folder; name a file")
+    check_file(output)
     network, metadata = load_exported(name, weights)
     program = _program(network)
     data = _onnx_bytes(program, network, metadata) if chosen == "onnx" else _torch_bytes(program, network, metadata)

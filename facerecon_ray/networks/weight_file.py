@@ -9,7 +9,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from facerecon_ray.errors import AssetError, OutputError
+from facerecon_ray.errors import AssetError
+from facerecon_ray.whole_file import check_file, write_whole
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -105,6 +106,7 @@ def compress(weights: Path, output: Path) -> None:
     OutputError
         when the other cannot be written; an earlier file of that name stays then
     """
+    check_file(output)
     metadata = read_metadata(weights, "network")
     stored: dict[str, Tensor] = {}
     for key, value in _read(weights, metadata.get(NETWORK, "network")).items():
@@ -115,25 +117,6 @@ def compress(weights: Path, output: Path) -> None:
         stored[key + SCALE] = largest / STEPS
         stored[key] = (value / _along_rows(stored[key + SCALE], value)).round().to(torch.int8)
     write_whole(safetensors.torch.save(stored, metadata), output)
-
-
-def write_whole(data: bytes, path: Path) -> None:
-    """Write a file as a whole or not at all.
-
-    Raises
-    ------
-    OutputError
-        when it cannot be written; an earlier file of that name stays then
-    """
-    unfinished = path.with_name(f".{path.name}.tmp")
-    try:
-        try:
-            unfinished.write_bytes(data)
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def _read(path: Path, name: str) -> dict[str, Tensor]:

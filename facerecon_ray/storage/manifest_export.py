@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from facerecon_ray.errors import OutputError
 from facerecon_ray.storage.row_filter import flatten
+from facerecon_ray.whole_file import whole_file
 
 
 def write_csv(tables: Iterable[pa.Table], path: Path) -> int:
@@ -20,7 +20,7 @@ def write_csv(tables: Iterable[pa.Table], path: Path) -> int:
     OutputError
         when the file cannot be written
     """
-    return _write(map(flatten, tables), path, lambda file, schema: pa.csv.CSVWriter(str(file), schema))
+    return _write(map(flatten, tables), path, lambda file, schema: pa.csv.CSVWriter(file, schema))
 
 
 def write_parquet(tables: Iterable[pa.Table], path: Path) -> int:
@@ -34,19 +34,13 @@ def write_parquet(tables: Iterable[pa.Table], path: Path) -> int:
     return _write(tables, path, lambda file, schema: pq.ParquetWriter(file, schema, compression="zstd"))
 
 
-def _write(tables: Iterable[pa.Table], path: Path, open_writer: Callable[[Path, pa.Schema], Any]) -> int:
+def _write(tables: Iterable[pa.Table], path: Path, open_writer: Callable[[BinaryIO, pa.Schema], Any]) -> int:
     rows, writer = 0, None
-    unfinished = path.with_name(f".{path.name}.tmp")
-    try:
+    with whole_file(path) as file:
         for table in tables:
-            writer = writer or open_writer(unfinished, table.schema)
+            writer = writer or open_writer(file, table.schema)
             writer.write_table(table)
             rows += len(table)
         if writer:
             writer.close()
-            unfinished.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
     return rows

@@ -11,11 +11,12 @@ from facerecon_ray.errors import AssetError, InputError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.fitter import load_weights
-from facerecon_ray.networks.weight_file import NETWORK, read_metadata, weight_bytes, write_whole
+from facerecon_ray.networks.weight_file import NETWORK, read_metadata, weight_bytes
 from facerecon_ray.storage.pairs.dataset_card import open_data_set
 from facerecon_ray.storage.pairs.pair_shards import read_pairs
 from facerecon_ray.training.batch_tensors import on_device
 from facerecon_ray.training.recipes.fitter import FitterRecipe, SeenPoints
+from facerecon_ray.whole_file import check_file, write_whole
 
 LEARNT, UNSEEN = ("train",), ("validation", "test")
 """Splits of the data that the fitter was trained on: rows that it has seen, and those that it has not."""
@@ -56,6 +57,7 @@ def calibrate(
     OutputError
         when the file cannot be written
     """
+    check_file(output)
     metadata = read_metadata(weights, "fitter")
     if metadata.get(NETWORK, "fitter") != "fitter":
         raise AssetError(f"weights {weights}: they are {metadata[NETWORK]}'s; only a fitter knows how it errs")

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facerecon_ray.errors import OutputError
 from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, REGIONS, FaceModel, usual_landmark_noise
 from facerecon_ray.geometry.openings import halves
 from facerecon_ray.synthesis.model_building.anny_statistics import anny_statistics
@@ -24,6 +23,7 @@ from facerecon_ray.synthesis.model_building.landmark_placement import (
 from facerecon_ray.synthesis.model_building.scans_statistics import scans_statistics
 from facerecon_ray.synthesis.people.anny_heads import HeadSampler
 from facerecon_ray.synthesis.people.head_topology import HeadTopology, build_head_topology
+from facerecon_ray.whole_file import check_file
 
 
 def build_face_model(
@@ -62,8 +62,7 @@ def build_face_model(
     OutputError
         when the file cannot be written
     """
-    if not output.parent.is_dir():
-        raise OutputError(f"{output}: the folder {output.parent} does not exist")
+    check_file(output)
     rng = np.random.default_rng(seed)
     report("loading anny")
     sampler = HeadSampler()

