@@ -5,7 +5,6 @@ heads out from MakeHuman's files in minutes, and keeps what it comes by on the w
 heads come packed with this package, 7 MB that hold the very same numbers, and nothing is kept.
 """
 
-import os
 import re
 import tempfile
 import warnings
@@ -19,6 +18,7 @@ import pyarrow as pa
 import torch
 
 from facerecon_ray.config.assets import HEADS
+from facerecon_ray.config.home import lend_home
 from facerecon_ray.errors import AssetError
 from facerecon_ray.whole_file import check_file, write_whole
 
@@ -206,10 +206,7 @@ def _anny_model() -> Any:
 @contextmanager
 def _cache_of_anny() -> Iterator[Path]:
     """A folder that anny takes for its cache, for the duration."""
-    try:
-        Path.home()
-    except RuntimeError:  # anny asks for it when it is imported
-        os.environ["HOME"] = tempfile.gettempdir()
+    lend_home()
     try:
         from anny import paths
     except ImportError:

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from facerecon_ray.config.home import lend_home, temporary_home
 from facerecon_ray.config.photos import PhotoTextureSettings
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.errors import InputError, PhotoError
@@ -266,13 +266,10 @@ def default_cache() -> Path:
     """Folder of the textures where the settings name none: the user's one for caches, or where there is no home that
     can be written to, one for temporary files.
     """
-    temporary = Path(tempfile.gettempdir(), f"facerecon_ray-{os.getuid()}")
-    try:
-        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:
-        caches = temporary
+    lend_home()
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     existing = next(folder for folder in (caches, *caches.parents) if folder.exists())
-    caches = caches if os.access(existing, os.W_OK | os.X_OK) else temporary
+    caches = caches if os.access(existing, os.W_OK | os.X_OK) else temporary_home()
     return caches / "facerecon_ray" / "photo_textures"
 
 

@@ -1,5 +1,6 @@
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -122,18 +123,15 @@ def test_a_cache_is_kept_apart_from_the_photos(library: PhotoLibrary, folder: Pa
 
 def test_textures_are_kept_elsewhere_where_there_is_no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(photo_library.tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "tempdir", None)
     (tmp_path / "file").touch(mode=0o600)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "caches"))
     temporary = tmp_path / f"facerecon_ray-{os.getuid()}"
     assert photo_library.default_cache().is_relative_to(temporary)
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda _: {}["nobody"])
     assert photo_library.default_cache().is_relative_to(temporary)
-
-
-def no_home() -> Path:
-    raise RuntimeError("Could not determine home directory.")
 
 
 def test_folders_without_usable_photos_are_named(
