@@ -1,18 +1,18 @@
 """Start and stop Ray without a word from it on the terminal."""
 
 import logging
+import math
 import os
+import resource
 import secrets
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO
 
 import ray
 import ray.data
@@ -30,6 +30,7 @@ from facerecon_ray.cluster.scratch import scratch_folder
 from facerecon_ray.cluster.tokens import token_advice
 from facerecon_ray.cluster.worker_errors import explained
 from facerecon_ray.errors import FaceReconError
+from facerecon_ray.jobs.native_stderr import native_stderr
 from facerecon_ray.waiting import announced
 
 _SMALLEST_OBJECT_STORE = 512 << 20
@@ -91,18 +92,21 @@ def _start(address: str | None, folder: Path | None, runtime_environments: bool)
     read_environment_anew()
     what = f"the Ray cluster {address}" if address else "Ray to start"
     hint = _NOT_A_NODE if address and not address.startswith(_CLIENT) else ""
-    with tempfile.TemporaryFile() as said:
-        try:
-            lean = nullcontext() if address else few_processes(runtime_environments)
-            with _unchanged_signals(), announced(what + hint), _stderr_into(said), lean:
+    words = b""
+    try:
+        lean = nullcontext() if address else few_processes(runtime_environments)
+        with _unchanged_signals(), announced(what + hint), native_stderr() as said, lean:
+            try:
                 ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **options)
-        except Exception as error:
-            said.seek(0)
-            if isinstance(error, ray.exceptions.AuthenticationError) or NO_TOKEN.encode() in said.read():
-                raise FaceReconError(f"{what} {token_advice()}") from None
-            where = f"connect to {what}" if address else "start Ray"
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise FaceReconError(f"cannot {where}: {reason}{hint}") from error
+            finally:
+                said.seek(0)
+                words = said.read()
+    except Exception as error:
+        if isinstance(error, ray.exceptions.AuthenticationError) or NO_TOKEN.encode() in words:
+            raise FaceReconError(f"{what} {token_advice()}") from None
+        where = f"connect to {what}" if address else "start Ray"
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise FaceReconError(f"cannot {where}: {reason}{hint}") from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -118,8 +122,13 @@ def _object_store_bytes() -> int:
     """
     if not sys.platform.startswith("linux"):
         return _SMALLEST_OBJECT_STORE
-    share = min(get_system_memory() * _OBJECT_STORE_SHARE, get_shared_memory_bytes() * _SHARED_MEMORY_SHARE)
-    return max(_SMALLEST_OBJECT_STORE, int(share))
+    room, _ = resource.getrlimit(resource.RLIMIT_AS)
+    shares = [
+        get_system_memory() * _OBJECT_STORE_SHARE,
+        get_shared_memory_bytes() * _SHARED_MEMORY_SHARE,
+        math.inf if room == resource.RLIM_INFINITY else room * _OBJECT_STORE_SHARE,
+    ]
+    return max(_SMALLEST_OBJECT_STORE, int(min(shares)))
 
 
 def _check_reachable(address: str) -> None:
@@ -131,21 +140,6 @@ def _check_reachable(address: str) -> None:
         except OSError as error:
             reason = error.strerror or "no answer"
             raise FaceReconError(f"cannot connect to the Ray cluster {address}: {reason}") from None
-
-
-@contextmanager
-def _stderr_into(file: IO[bytes]) -> Iterator[None]:
-    """Ray's C++ part writes to file descriptor 2 while it starts."""
-    saved = os.dup(2)
-    os.dup2(file.fileno(), 2)
-    shown, sys.stderr = sys.stderr, os.fdopen(os.dup(saved), "w", buffering=1)
-    try:
-        yield
-    finally:
-        sys.stderr.close()
-        sys.stderr = shown
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 @contextmanager

@@ -20,8 +20,19 @@ with scratch_folder() as folder:
 
 def test_a_machine_without_a_folder_for_temporary_files_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(module, "_SHORT_FOLDER", tmp_path / "gone")
-    with pytest.raises(OutputError, match=r"cannot make a folder for Ray in .*gone: No such file"), scratch_folder():
+    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path / ("long" * 10)))
+    message = r"cannot make a folder for Ray in .*gone: No such file .*; set TMPDIR to .* at most 20 characters"
+    with pytest.raises(OutputError, match=message), scratch_folder():
         pass
+
+
+def test_where_the_usual_folder_may_not_be_written_it_is_that_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(module, "_SHORT_FOLDER", tmp_path / "gone")
+    monkeypatch.setattr(module.tempfile, "tempdir", "/var/tmp")
+    with scratch_folder() as folder:
+        assert folder.parent == Path("/var/tmp")
 
 
 def test_the_folder_of_a_killed_process_is_deleted_by_the_next_one_and_that_of_a_living_one_is_not():

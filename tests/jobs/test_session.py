@@ -82,3 +82,17 @@ def test_the_object_store_grows_with_the_memory_and_fits_into_the_shared_part(
     monkeypatch.setattr(session, "get_system_memory", lambda: memory * 2**30)
     monkeypatch.setattr(session, "get_shared_memory_bytes", lambda: shared * 2**30)
     assert session._object_store_bytes() == int(store * 2**30)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Ray's object store has a fixed size on other systems")
+def test_the_object_store_leaves_room_in_a_limited_address_space():
+    script = (
+        "import resource as r; r.setrlimit(r.RLIMIT_AS, (8 << 30, 8 << 30)); import facerecon_ray.jobs.session as s"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", f"{script}; s.get_system_memory = lambda: 64 << 30; print(s._object_store_bytes())"],
+        env={"PYTHONPATH": ROOT},
+        capture_output=True,
+        text=True,
+    )
+    assert int(result.stdout) == min(1 << 30, int(0.9 * session.get_shared_memory_bytes()))
