@@ -28,7 +28,6 @@ from facerecon_ray.networks.weight_file import (
     compress,
     read_metadata,
     weight_bytes,
-    write_whole,
 )
 from facerecon_ray.report.contact_sheet import png
 from facerecon_ray.synthesis.batched.views import ViewBatch, ViewStream, draw_views
@@ -37,6 +36,7 @@ from facerecon_ray.training.model_card import model_card
 from facerecon_ray.training.recipes.recipe import Recipe, Tensors
 from facerecon_ray.training.recipes.registry import build_recipe, columns_of
 from facerecon_ray.training.rendered_rows import RenderedRows
+from facerecon_ray.whole_file import write_whole
 from gpu.inputs import Inputs
 from gpu.machine import Machine
 from gpu.paths import training_job

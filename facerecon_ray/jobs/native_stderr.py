@@ -11,9 +11,11 @@ from typing import IO
 # Of a check that failed Ray writes one line, and a trace behind ***; of what cannot be caught, C++ writes two lines.
 _TELL_IF_ENDED = r"""
 read -r _ && exit
+[ -e "$1" ] || exit
 words='-e /^\*\*\*/q -e /.[IWE].[0-9]*.[0-9]*]/d -e s/^\[[^]]*]// -e p'
 reason=$(sed -n $words "$1" | tail -n 3)
 rm -f "$1"
+[ -n "$reason" ] || exit
 echo "error: starting Ray has ended this process:" $reason \
     "(look at the limits of this shell, ulimit -a, and container: address space, processes, memory)" >&2
 """

@@ -2,6 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import os, sys
 from facerecon_ray.jobs.native_stderr import native_stderr
@@ -31,6 +33,13 @@ def test_an_aborted_process_says_why(tmp_path: Path):
     said, reason = text.splitlines()
     assert said == "said by Python"
     assert reason.startswith("error: starting Ray has ended this process: shared_memory.cc:46: mmap failed (look at")
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 1)", "os._exit(3)"])
+def test_a_process_that_others_end_is_not_said_to_be_aborted(end: str, tmp_path: Path):
+    code, text = run(end, tmp_path)
+    assert code != 0
+    assert text == "said by Python\n"
 
 
 def test_of_a_good_start_nothing_is_shown(tmp_path: Path):
