@@ -5,6 +5,7 @@ import math
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,12 +106,21 @@ def run_training(job: TrainJob, watch: Watch = lambda standing: None) -> Trained
         start = f"room for {job.workers.count} workers with {amounts} each, and for them to start"
         with _watching(board, watch, check, start, room):
             try:
-                trainer.fit()
+                _fit(trainer)
             except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
                 raise _explained(board, error) from None
             if ray.get(board.error.remote()):
                 raise _explained(board, None)
         return _finish(job, store, board)
+
+
+def _fit(trainer: "TorchTrainer") -> None:
+    """Ray Train in a thread: in the main one it replaces what Ctrl-C does by an end without a word, exit code 1."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        pool.submit(trainer.fit).result()
+    finally:
+        pool.shutdown(wait=False)
 
 
 def _check_partners(job: TrainJob, columns: tuple[str, ...]) -> None:

@@ -89,7 +89,8 @@ class _Worker:
         if state is not None:
             self._learner.restore(state)
             self._history, self._seconds = list(state["history"]), float(state["seconds"])
-            self._say(f"Going on after step {self._learner.step} of {self._job.steps}")
+            done, steps = self._learner.step, self._job.steps
+            self._say(f"Going on after step {done} of {steps}" if done < steps else f"{done} steps were done before")
 
     def run(self) -> None:
         """Steps until the last one."""

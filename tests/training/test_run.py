@@ -68,7 +68,9 @@ def test_every_network_trains_and_leaves_weights_that_its_stage_loads(
     kind, settings, load = CASES[case]
     job = quick_job(kind, pairs, tmp_path, **settings)
     seen: list[Standing] = []
+    on_interrupt = signal.getsignal(signal.SIGINT)
     trained = run_training(job, seen.append)
+    assert signal.getsignal(signal.SIGINT) is on_interrupt
 
     network = load(Path(trained.weights))
     assert all(weight.isfinite().all() for weight in network.state_dict().values())

@@ -49,6 +49,11 @@ def contents(output: Path) -> dict[str, bytes]:
     return {str(path.relative_to(output)): path.read_bytes() for path in output.rglob("*") if path.is_file()}
 
 
+def test_a_training_that_has_its_steps_says_so(begun: Path, pairs: Path, train_here: Train) -> None:
+    standing = train_here(quick_job(RotatorTraining, pairs, begun, steps=1))
+    assert "2 steps were done before" in standing.lines
+
+
 def test_a_training_goes_on_from_its_last_checkpoint(begun: Path, pairs: Path, train_here: Train) -> None:
     before = torch.load(begun / "checkpoints" / "last.pt", weights_only=True)
     standing = train_here(quick_job(RotatorTraining, pairs, begun, steps=3))
