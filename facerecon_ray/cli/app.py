@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import sys
+from contextlib import suppress
 from io import FileIO, TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -28,6 +29,8 @@ app = typer.Typer(
 # A process that was started without them has none: what is printed goes nowhere then.
 sys.stdout = sys.stdout or TextIOWrapper(FileIO(os.devnull, "w"))
 sys.stderr = sys.stderr or TextIOWrapper(FileIO(os.devnull, "w"))
+
+_PATIENT_SIGNALS = 2
 
 _UNCUT = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 1000
 """Columns of what goes to a file or another program, whose tables would be cut to the width of a usual terminal."""
@@ -58,7 +61,7 @@ def start() -> NoReturn:
 
 def main() -> None:
     """Entry point: a mistake of the user is one line on stderr and exit code 2."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    _stop_on_signals()
     _print_anything()
     try:
         _require_a_folder()
@@ -89,8 +92,35 @@ def _print_anything() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _interrupt(*_: Any) -> NoReturn:
-    raise KeyboardInterrupt
+def _stop_on_signals() -> None:
+    """The first stops what is done, and what there is of it is saved; the second is answered, the third ends all."""
+    received = 0
+
+    def stop(number: int, _: Any) -> None:
+        nonlocal received
+        received += 1
+        if number == signal.SIGHUP:
+            _forget_terminal()
+        if received == 1:
+            raise KeyboardInterrupt
+        if received > _PATIENT_SIGNALS:
+            os._exit(EXIT_STOPPED)
+        with suppress(OSError):
+            os.write(2, b"Stopping already; once more ends at once, and what is not saved yet is done again.\n")
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Who starts a job with nohup, or in the background of a script, wants it to go on.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
+
+
+def _forget_terminal() -> None:
+    """One that is closed lets nobody write to it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        if os.isatty(stream):
+            os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 @app.callback(invoke_without_command=True)

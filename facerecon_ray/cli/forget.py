@@ -1,11 +1,12 @@
 """`facerecon forget`: photos or a person are taken out of what was made of them."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from facerecon_ray.cli.app import app, err, out
+from facerecon_ray.cli.app import EXIT_STOPPED, app, err, out
 from facerecon_ray.cli.options import EndpointOption
 from facerecon_ray.errors import InputError
 
@@ -44,7 +45,11 @@ def forget(
 
     if bool(photo) == (person is not None):
         raise InputError("name either photos with --photo, or one person with --person")
-    done = run(output, photo or (), person, S3Settings(endpoint_url=endpoint_url), face_model)
+    try:
+        done = run(output, photo or (), person, S3Settings(endpoint_url=endpoint_url), face_model)
+    except KeyboardInterrupt:
+        err.print(f"Stopped. The same command forgets the rest: {output}", markup=False)
+        sys.exit(EXIT_STOPPED)
     for missing in done.missing:
         err.print(f"{missing}: these people are not there any more, nothing was done there", style="yellow")
     out.print(f"Forgotten and verified: {done.rows} rows, {done.files} files, {done.people} persons changed")

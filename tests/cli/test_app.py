@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +65,50 @@ def test_what_aborts_while_libraries_are_taken_down_does_not_change_the_exit_cod
     assert ended[1].returncode == code
     assert "exit functions ran" in ended[1].stdout
     assert ("facerecon 0" in ended[1].stdout) == (code == 0)
+
+
+SAVES_FOR_LONG = """
+import sys, time
+from facerecon_ray.cli import app, start
+
+def work():
+    try:
+        print("working", flush=True)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("saving", flush=True)
+        time.sleep(60)
+
+app.app.command('work')(work)
+sys.argv = ['facerecon', 'work']
+start()
+"""
+
+
+def working(*before: str) -> subprocess.Popen[str]:
+    command = [*before, sys.executable, "-c", SAVES_FOR_LONG]
+    job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert job.stdout and job.stdout.readline() == "working\n"
+    return job
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_stops_the_second_is_answered_and_the_third_ends_all(number: signal.Signals) -> None:
+    job = working()
+    assert job.stdout and job.stderr
+    job.send_signal(number)
+    assert job.stdout.readline() == "saving\n"
+    job.send_signal(number)
+    assert job.stderr.readline().startswith("Stopping already; once more ends at once")
+    job.send_signal(number)
+    assert job.communicate(timeout=10) == ("", "")
+    assert job.returncode == 130
+
+
+def test_a_job_under_nohup_outlives_the_terminal() -> None:
+    job = working("sh", "-c", 'trap \'\' HUP; exec "$0" "$@"')
+    job.send_signal(signal.SIGHUP)
+    job.send_signal(signal.SIGTERM)
+    assert job.stdout and job.stdout.readline() == "saving\n"
+    job.kill()
+    assert job.communicate()[1] == ""
