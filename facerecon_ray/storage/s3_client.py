@@ -88,7 +88,10 @@ def call(what: str, settings: S3Settings, attempt: Callable[[Any], Result]) -> R
     MissingObjectError, StoreUnavailableError, StorageError
         by reason; a `ClientError` for a failed precondition (412) is passed on as it is
     """
-    client = s3_client(settings)
+    try:
+        client = s3_client(settings)
+    except (BotoCoreError, ValueError) as error:
+        raise StorageError(f"{what}: AWS's own settings, its environment or files, are wrong: {error}") from None
     start = time.monotonic()
     deadline = start + settings.time_limit
     pause = FIRST_PAUSE

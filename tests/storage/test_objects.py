@@ -242,6 +242,22 @@ def test_missing_credentials_are_named(seaweed: S3Server, monkeypatch: pytest.Mo
         S3Store("b-1", "", S3Settings(endpoint_url=seaweed.endpoint, time_limit=8)).exists("a")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("AWS_PROFILE", "nobody", "nobody"),
+        ("AWS_DEFAULT_REGION", "no such region!", "region"),
+        ("AWS_CONFIG_FILE", __file__, "parse config file"),
+    ],
+)
+def test_wrong_settings_of_the_aws_tools_are_named(
+    name: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(StorageError, match=f"bucket/a: AWS's own settings, .* are wrong: .*{reason}"):
+        S3Store("bucket", "", S3Settings(endpoint_url="http://127.0.0.1:1", time_limit=0.6)).read("a")
+
+
 def test_a_store_that_does_not_answer_is_unavailable_within_the_time_limit(seaweed: S3Server):
     nobody = S3Settings(endpoint_url="http://127.0.0.1:1", time_limit=0.5)
     with pytest.raises(StoreUnavailableError, match=r"0\.5 seconds"):
