@@ -203,10 +203,17 @@ def read_job_file(path: Path) -> dict[str, Any]:
         raise SettingsError(f"job file {path}: {error}") from None
     except OSError as error:
         raise SettingsError(f"job file {path}: {error.strerror}") from None
-    except _NO_YAML:
-        raise SettingsError(f"job file {path}: not valid YAML") from None
+    except _NO_YAML as error:
+        raise SettingsError(f"job file {path}: not valid YAML{_place_of(error)}") from None
     if not isinstance(tree, dict):
         raise SettingsError(f"job file {path}: expected settings as NAME: VALUE lines")
     if odd := next((name for name in tree if not isinstance(name, str)), None):
         raise SettingsError(f"job file {path}: {odd!r} is no name of a setting")
     return tree
+
+
+def _place_of(error: Exception) -> str:
+    """Where in its text YAML found what it does not take, and what that is, as far as it says so."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f": line {error.problem_mark.line + 1}: {error.problem}"
+    return ""

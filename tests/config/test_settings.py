@@ -91,6 +91,12 @@ def test_a_missing_job_file_is_named(tmp_path: Path):
         load_job(ReconstructJob, tmp_path / "nowhere.yaml", BASE)
 
 
+def test_a_tab_in_a_job_file_is_named_with_its_line(tmp_path: Path):
+    path = write(tmp_path / "job.yaml", "input: a\noutput: b\nrotate:\n\tyaw_change: 20\n")
+    with pytest.raises(SettingsError, match=r"job\.yaml: not valid YAML: line 4: .*cannot start any token"):
+        load_job(ReconstructJob, path, {})
+
+
 def test_assignments_have_the_types_of_their_yaml():
     assert parse_assignment("rotate.yaw_change=20") == ("rotate.yaw_change", 20)
     assert parse_assignment("export.previews=false") == ("export.previews", False)
