@@ -30,6 +30,7 @@ from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import LANDMARKS, LandmarkFitter, box_size
 from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.networks.face_detectors import build_detector
+from facerecon_ray.networks.fitter import telling_points
 from facerecon_ray.networks.landmark_predictor import LandmarkPredictor, adjust_boxes
 from facerecon_ray.stages.network_fitting import NetworkFitter, NetworkLandmarks
 from facerecon_ray.storage.objects import open_store
@@ -57,9 +58,10 @@ def marks_in(fit: NetworkFitter, crops: np.ndarray) -> np.ndarray:
     return found.landmarks.double().numpy()
 
 
-def rendered(fit: NetworkFitter, data: str, split: str | None) -> None:
+def rendered(fit: NetworkFitter, model: FaceModel, data: str, split: str | None) -> None:
     columns = ["crop", "pose", "landmarks_3d", "dense_landmarks"]
     rng = np.random.default_rng(0)
+    told = telling_points(model)[LANDMARKS:] - LANDMARKS
     table: dict[str, list[np.ndarray]] = {}
     for rows in read_pairs(open_store(data), split, "ok", columns):
         truth = torch.from_numpy(rows["landmarks_3d"])[..., :2]
@@ -70,7 +72,7 @@ def rendered(fit: NetworkFitter, data: str, split: str | None) -> None:
         moved = marks_in(fit, np.stack([cut_crop(c, t) for c, t in zip(rows["crop"], off, strict=True)]))
         again = twice(fit, rows["crop"], moved, off)
         turned = (found.camera.angles - torch.from_numpy(rows["pose"]) + 180) % 360 - 180
-        dense = torch.from_numpy(rows["dense_landmarks"]).view(len(size), -1, 2)
+        dense = torch.from_numpy(rows["dense_landmarks"]).view(len(size), -1, 2)[:, told]
         errors = (network.points[:, LANDMARKS:] - dense).norm(dim=-1)
         standard = errors.square().sum(1) / network.deviation[:, LANDMARKS:].square().sum(1)
         figures = {
@@ -174,7 +176,7 @@ def main() -> None:
     model = FaceModel.default()
     fit = NetworkFitter(options.weights, model)
     if options.data:
-        rendered(fit, options.data, None if options.split == "all" else options.split)
+        rendered(fit, model, options.data, None if options.split == "all" else options.split)
     if options.photos:
         photos(fit, model, options.photos)
     pace(fit)

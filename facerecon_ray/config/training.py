@@ -138,6 +138,9 @@ class FitterLosses(Settings):
     """Millimetres by which the face is off that follows from the points, without its expression, root mean square."""
     expression: float = Field(default=2.0, ge=0.0)
     """The same for the expression."""
+    portraits: float = Field(default=0.3, ge=0.0)
+    """How far points and faces that are found in portraits are from what many looks at them said: pixels and
+    millimetres."""
 
 
 class FitterTraining(TrainJob):
@@ -150,6 +153,12 @@ class FitterTraining(TrainJob):
     dense_points: int | None = Field(default=32, ge=1)
     """So many of the dense points are learnt at a step besides those from which shape and expression follow, drawn
     anew for each; null: all."""
+    portraits: AbsolutePath | None = None
+    """Folder of photos of real people of whom no truth is known: faces are to stay what they are, whatever the crop,
+    the light and the blur. What the weights of `init`, or those that come with the package, say of each in many looks
+    is taken for the truth."""
+    portrait_share: float = Field(default=0.15, ge=0.0, le=1.0)
+    """Portraits in a step besides its rows, as a share of those, where there are any."""
     augmentation: AugmentationSettings = AugmentationSettings(shift=0.1, zoom=1.25, roll=20.0)
 
 

@@ -67,8 +67,8 @@ class FittedFaces:
     rotation    (B, 3, 3) the cameras' rotations
     shape       (B, S) standard deviations
     expression  (B, E) standard deviations
-    points      (B, 68 + D, 2) pixels, found by themselves and not from the coefficients: landmarks, then dense ones
-    deviation   (B, 68 + D) standard deviation of each along an axis, pixels: 0 where they are known
+    points      (B, P, 2) pixels, found by themselves and not from the coefficients: landmarks, then dense ones
+    deviation   (B, P) standard deviation of each along an axis, pixels: 0 where they are known
     spread      (B,) root mean square distance of the landmarks' heat maps from their means, pixels: 0 where they are
                 known
     """
@@ -86,6 +86,13 @@ class FittedFaces:
         """(B, 68, 2) pixels."""
         return self.points[:, :LANDMARKS]
 
+    def part(self, rows: slice) -> "FittedFaces":
+        """What the network says of some of the crops."""
+        camera = Camera(self.camera.angles[rows], self.camera.scale[rows], self.camera.translation[rows])
+        coefficients = self.shape[rows], self.expression[rows]
+        points = self.points[rows], self.deviation[rows], self.spread[rows]
+        return FittedFaces(camera, self.rotation[rows], *coefficients, *points)
+
 
 class FitterNetwork(nn.Module):
     """The network.
@@ -99,6 +106,7 @@ class FitterNetwork(nn.Module):
     ----------
     shape_size, expression_size, dense : coefficients and dense landmarks of the face model
     telling : (T,) the points from which coefficients follow
+    mirrored : (T,) for each of those its number among them that lies at the mirrored place
 
     noise_factors, noise_own    what `PointNoise` needs to know of how landmarks err on faces that were not trained on
     coefficient_noise   (S + E, S + E) float64 covariance of the errors of shape and expression on such faces
@@ -109,8 +117,9 @@ class FitterNetwork(nn.Module):
     coefficient_noise: Tensor
 
     telling: Tensor
+    mirrored: Tensor
 
-    def __init__(self, shape_size: int, expression_size: int, dense: int, telling: Tensor) -> None:
+    def __init__(self, shape_size: int, expression_size: int, dense: int, telling: Tensor, mirrored: Tensor) -> None:
         super().__init__()
         points = LANDMARKS + dense
         self._sizes = (POSE_SIZE, CAMERA_SIZE, shape_size, expression_size)
@@ -128,6 +137,7 @@ class FitterNetwork(nn.Module):
         self.placement = nn.Linear(HIDDEN, POSE_SIZE + CAMERA_SIZE)
         self.coefficients = PointRegression(len(telling), shape_size + expression_size)
         self.register_buffer("telling", telling, persistent=False)
+        self.register_buffer("mirrored", mirrored, persistent=False)
         self.deviations = nn.Linear(HIDDEN, points)
         self.sides = nn.ModuleList(nn.Conv2d(width, PYRAMID, 1) for width in WIDTHS)
         self.merges = nn.ModuleList(_convolution(PYRAMID, PYRAMID, 1) for _ in WIDTHS[:-1])
@@ -139,8 +149,8 @@ class FitterNetwork(nn.Module):
     def forward(self, crops: Tensor, chosen: Tensor | None = None) -> Output:
         """(B, 3, 192, 192) to (B, outputs), (B, 68 + D, 32, 32) and (B, 68 + D, 2).
 
-        A training may choose (P,) of the points, the telling ones first. Maps, means and deviations are those of the
-        chosen then, in that order: with their gradients, the maps of all take longer than the rest of the network.
+        (P,) of the points may be chosen, the telling ones first. Maps, means and deviations are those of the chosen
+        then, in that order: the maps of all take as long as the rest of the network, with their gradients longer.
         """
         joined, pyramid = self._features(crops)
         with torch.autocast(crops.device.type, enabled=False):
@@ -290,7 +300,9 @@ def load_weights(path: Path, model: FaceModel) -> FitterNetwork:
 
 def network_for(model: FaceModel) -> FitterNetwork:
     """An untrained network for a face model."""
-    return FitterNetwork(model.shape_size, model.expression_size, len(model.dense_landmarks), telling_points(model))
+    telling = telling_points(model)
+    mirrored = torch.searchsorted(telling, mirrored_points(model)[telling])
+    return FitterNetwork(model.shape_size, model.expression_size, len(model.dense_landmarks), telling, mirrored)
 
 
 def telling_points(model: FaceModel) -> Tensor:

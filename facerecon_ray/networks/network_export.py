@@ -3,11 +3,13 @@
 Pictures are float32 in [0, 1], channels first, RGB, in any number B at a time. Positions are in pixels of the
 256 x 256 crop that `geometry.crop_transform` defines, pixel centres at +0.5, y down. What follows is in the file too.
 
-fitter     crop (B, 3, 128, 128), the crop shrunk by means of 2 x 2 pixels
+fitter     crop (B, 3, 192, 192), the crop shrunk to three quarters
            rotation (B, 3, 3) of the head; scale (B,) crop pixels per metre; origin (B, 2) where the face model's
            origin lies, crop pixels; shape (B, S) and expression (B, E) coefficients of the face model, standard
-           deviations; landmarks (B, 68, 2) crop pixels. These are what `FitterNetwork.read` makes of the network's
-           own output. A point p of the face model, in metres, lies at origin + scale * (x, -y) of rotation @ p
+           deviations; points (B, 68 + D, 2) crop pixels, landmarks and then the face model's dense ones, and deviation
+           (B, 68 + D) of each along an axis. These are what `FitterNetwork.read` makes of the network's own output;
+           the system looks at the crop's mirror image as well (`networks.both_ways`). A point p of the face model, in
+           metres, lies at origin + scale * (x, -y) of rotation @ p
 two-view   views (B, 6, 256, 256), crop and rotated view one behind the other
            position_map (B, 3, 256, 256) x, y and depth + 128 of the UV layout's points, crop pixels / 256
            For weights that correct a fit: views (B, 9, 256, 256), of `FittedViews`; and

@@ -21,15 +21,16 @@ from facerecon_ray.geometry.fitting import Fit, LandmarkFitter, with_known_shape
 from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.geometry.point_noise import PointNoise
 from facerecon_ray.geometry.pose import angles_from_rotation
+from facerecon_ray.networks.both_ways import look_both_ways
 from facerecon_ray.networks.device import multiplies_bfloat16
 from facerecon_ray.networks.fitter import INPUT_SIZE, LANDMARKS, FittedFaces, load_weights, shrink
 from facerecon_ray.networks.folded_norms import folded
 from facerecon_ray.networks.landmark_predictor import adjust_boxes
 from facerecon_ray.networks.packed_convolutions import packed
 
-MOST_ROLL_IN_CROP = 8.0
-"""Degrees beyond which a face is looked at again, upright: in turned photos landmarks then move by 1.0 instead of
-1.25 % of the face (benchmarks/detectors.py)."""
+MOST_ROLL_IN_CROP = 16.0
+"""Degrees beyond which a face is looked at again, upright. In photos turned by 45 degrees fitted landmarks then move
+by 0.42 % of the face; beyond 8, which is the case for two faces of five, by 0.41 % (benchmarks/detectors.py)."""
 
 SAME_POINTS = 30.0
 """How much more the coefficients that the network expects count than they would beside points of their own: it made
@@ -115,10 +116,9 @@ class NetworkFitter:
 
     @torch.no_grad()
     def read(self, crops: Tensor) -> FittedFaces:
-        """What the network itself says of crops."""
+        """What the network itself says of crops and their mirror images."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed):
-            output = self._network(_inputs(shrink(crops)))
-        return self._network.read(output)
+            return look_both_ways(self._network, _inputs(shrink(crops)))
 
     @torch.no_grad()
     def glance(self, pictures: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,14 +15,15 @@ from facerecon_ray.networks.weight_file import NETWORK, read_metadata, weight_by
 from facerecon_ray.storage.pairs.dataset_card import open_data_set
 from facerecon_ray.storage.pairs.pair_shards import read_pairs
 from facerecon_ray.training.batch_tensors import on_device
-from facerecon_ray.training.recipes.fitter import FitterRecipe, SeenPoints
+from facerecon_ray.training.recipes.fitter import FitterRecipe
+from facerecon_ray.training.recipes.seen_points import SeenPoints
 from facerecon_ray.whole_file import check_file, write_whole
 
 LEARNT, UNSEEN = ("train",), ("validation", "test")
 """Splits of the data that the fitter was trained on: rows that it has seen, and those that it has not."""
 
 MOST_SUBJECTS = 25_000
-"""By whose rows coefficients are solved, at most: what the network says of each view takes 11 KB of memory."""
+"""By whose rows coefficients are solved, at most: what the network says of each view takes 5 KB of memory."""
 
 
 def calibrate(

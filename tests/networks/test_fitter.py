@@ -26,13 +26,14 @@ SHAPE, EXPRESSION, DENSE = 5, 3, 12
 POINTS = 68 + DENSE
 NUMBERS = 6 + 3 + SHAPE + EXPRESSION + POINTS
 TELLING = torch.tensor([*range(68), 70, 77])
+MIRRORED = torch.tensor([*range(68), 69, 68])
 COEFFICIENTS = slice(9, 9 + SHAPE + EXPRESSION)
 
 
 @pytest.fixture(scope="module")
 def network() -> FitterNetwork:
     torch.manual_seed(0)
-    return FitterNetwork(SHAPE, EXPRESSION, DENSE, TELLING).eval()
+    return FitterNetwork(SHAPE, EXPRESSION, DENSE, TELLING, MIRRORED).eval()
 
 
 def nothing(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -107,7 +108,7 @@ def peaks(places: torch.Tensor) -> torch.Tensor:
 @pytest.fixture
 def solved() -> FitterNetwork:
     torch.manual_seed(1)
-    network = FitterNetwork(SHAPE, EXPRESSION, DENSE, TELLING).eval()
+    network = FitterNetwork(SHAPE, EXPRESSION, DENSE, TELLING, MIRRORED).eval()
     random = [torch.randn(5, *size) for size in ((len(TELLING), 2), (3, 3), (SHAPE + EXPRESSION,))]
     network.coefficients.solve(50 * random[0], torch.linalg.qr(random[1]).Q, random[2])
     return network
@@ -147,6 +148,8 @@ def test_the_telling_points_of_a_face_model_are_landmarks_and_pairs_of_dense_one
     assert telling[:68].tolist() == list(range(68))
     assert 100 < len(telling) < 300 and torch.equal(telling, telling.unique())
     assert torch.equal(mirrored_points(model)[telling].sort().values, telling)
+    network = network_for(model)
+    assert torch.equal(telling[network.mirrored], mirrored_points(model)[telling])
 
 
 def test_scales_stay_within_a_factor_of_e_squared(network: FitterNetwork) -> None:
@@ -170,7 +173,7 @@ def test_the_output_is_float32_whatever_precision_the_network_has(network: Fitte
 
 def test_of_all_points_a_training_may_choose_some() -> None:
     torch.manual_seed(3)
-    network = FitterNetwork(SHAPE, EXPRESSION, DENSE, TELLING).eval()
+    network = FitterNetwork(SHAPE, EXPRESSION, DENSE, TELLING, MIRRORED).eval()
     crops, chosen = torch.rand(2, 3, 192, 192), torch.tensor([*range(68), 75, 70])
     (numbers, maps, means), (all_numbers, all_maps, all_means) = network(crops, chosen), network(crops)
     assert torch.allclose(maps, all_maps[:, chosen], atol=1e-5)
@@ -196,7 +199,7 @@ def test_faces_are_drawn_one_by_one_as_together(network: FitterNetwork) -> None:
 
 def test_one_training_step_moves_every_parameter() -> None:
     torch.manual_seed(0)
-    network = FitterNetwork(SHAPE, EXPRESSION, DENSE, TELLING)
+    network = FitterNetwork(SHAPE, EXPRESSION, DENSE, TELLING, MIRRORED)
     numbers, maps, _ = network(torch.rand(2, 3, 192, 192))
     (numbers.square().mean() + maps.square().mean()).backward()
     still = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]

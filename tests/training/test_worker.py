@@ -153,10 +153,11 @@ def test_a_checkpoint_of_another_network_is_refused(begun: Path, pairs: Path, tr
 
 def test_weights_to_begin_with_are_taken_where_they_fit(pairs: Path, tmp_path: Path, train_here: Train) -> None:
     model = FaceModel.default()
+    points = telling_points(model)
     torch.manual_seed(5)
     save_file(
         FitterNetwork(
-            model.shape_size + 3, model.expression_size, len(model.dense_landmarks), telling_points(model)
+            model.shape_size + 3, model.expression_size, len(model.dense_landmarks), points, torch.arange(len(points))
         ).state_dict(),
         tmp_path / "larger.safetensors",
     )

@@ -45,6 +45,10 @@ class Placement:
         mirrored = torch.rand(rows, generator=random) < (0.5 if settings.mirror else 0.0)
         return Placement(zoom, roll, shift, mirrored, size)
 
+    def part(self, rows: slice) -> "Placement":
+        """Those of some rows."""
+        return Placement(self.zoom[rows], self.roll[rows], self.shift[rows], self.mirrored[rows], self.size)
+
     def to(self, device: torch.device) -> "Placement":
         """Copy on a device."""
         return Placement(

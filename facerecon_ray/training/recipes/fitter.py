@@ -7,7 +7,6 @@ points move.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import numpy as np
@@ -15,34 +14,37 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facerecon_ray.config.assets import FITTER_WEIGHTS
+from facerecon_ray.config.reconstruct import CropSettings
 from facerecon_ray.config.training import FitterTraining
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.fitting import box_size
 from facerecon_ray.geometry.landmarks import LandmarkModel
 from facerecon_ray.geometry.mirrored_faces import mirrored_coefficients, mirrored_points
-from facerecon_ray.geometry.point_noise import PointNoise
 from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from_rotation, rotation_from_angles
+from facerecon_ray.networks.both_ways import look_both_ways
 from facerecon_ray.networks.fitter import (
     FACE_MODEL,
     INPUT_SIZE,
     LANDMARKS,
-    NOISE_RANK,
     FittedFaces,
     FitterNetwork,
+    load_weights,
     network_for,
     shrink,
 )
 from facerecon_ray.report.training_pictures import fitted_faces_picture
+from facerecon_ray.stages.face_finder import FaceFinder
 from facerecon_ray.training.recipes.augmentation import Placement, photographed
+from facerecon_ray.training.recipes.face_moves import moves, spread, usual_move
 from facerecon_ray.training.recipes.point_losses import map_loss, negative_log_likelihood
 from facerecon_ray.training.recipes.recipe import Recipe, Tensors
+from facerecon_ray.training.recipes.seen_points import SeenPoints, measure_errors, solve_coefficients
+from facerecon_ray.training.recipes.taught_portraits import TaughtPortraits
 
 VERTICES = 600
 """Of the face region's vertices so many, evenly chosen, are compared."""
-
-INDEPENDENT = 0.05
-"""Share of the noise that is taken as independent from number to number."""
 
 MAPS = 40
 """Of the points that a step learns so many have their heat maps compared, drawn anew: all would take as long as the
@@ -50,29 +52,6 @@ network."""
 
 SOLVED_ROWS = 20_000
 """After each so many rows a worker solves the regression by them."""
-
-
-@dataclass(frozen=True)
-class SeenPoints:
-    """What a network finds in B crops, and what is true of them; crop pixels.
-
-    points        (B, P, 2) where it finds the points
-    deviation     (B, P) that it says they have
-    rotation      (B, 3, 3) that it says the head has
-    truth         (B, P, 2) where the points are
-    coefficients  (B, S + E) of shape and expression, the true ones
-    """
-
-    points: Tensor
-    deviation: Tensor
-    rotation: Tensor
-    truth: Tensor
-    coefficients: Tensor
-
-
-Telling = tuple[Tensor, Tensor, Tensor]
-"""What coefficients are solved by, of B crops: (B, T, 2) where a network finds the points from which they follow,
-(B, 3, 3) the rotations that it says heads have, and (B, S + E) the true coefficients."""
 
 
 class FitterRecipe(Recipe):
@@ -106,14 +85,13 @@ class FitterRecipe(Recipe):
         self._expression_basis = model.expression_basis[:, chosen].to(device)
         self._landmarks = LandmarkModel.of(model.to(device))
         self._shape_spread, self._expression_spread = (
-            _spread(basis[:, chosen]).to(device) for basis in (model.shape_basis, model.expression_basis)
+            spread(basis[:, chosen]).to(device) for basis in (model.shape_basis, model.expression_basis)
         )
         self._mirror = mirrored_coefficients(model).to(device)
         self._mirrored_points = mirrored_points(model).to(device)
-        telling = self._network.telling.cpu()
-        self._mirrored_telling = torch.searchsorted(telling, mirrored_points(model)[telling]).to(device)
-        self._lately: list[Telling] = []
+        self._lately: list[SeenPoints] = []
         self._model = model.to(device)
+        self._portraits = self._taught_portraits()
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -123,15 +101,17 @@ class FitterRecipe(Recipe):
         self, modules: Mapping[str, nn.Module], batch: Tensors, random: torch.Generator
     ) -> Iterator[tuple[str, dict[str, Tensor]]]:
         """The distances of points, of what the pose does to the face and of the face, each with its weight."""
-        crops = batch["crop"].float() / 255
+        rows, portraits = len(batch["crop"]), self._drawn_portraits(len(batch["crop"]), random)
+        crops = torch.cat([batch["crop"], *(some.crops for some in portraits)]).float() / 255
         placement = Placement.draw(self._settings.augmentation, len(crops), CROP_SIZE, random).to(self._device)
         moved = placement.pictures(crops, INPUT_SIZE)
         seen = photographed(moved[:, None], self._settings.augmentation, random)[:, 0]
         chosen = self._choose(random)
-        truth = self._moved_truth(batch, placement)
+        truth = self._moved_truth(batch, placement.part(slice(rows)))
         true_points = truth.points if chosen is None else truth.points[:, chosen]
         output = modules[self.result](seen.contiguous(memory_format=torch.channels_last), chosen)
-        found = self._network.read(output)
+        both = self._network.read(output)
+        found = both.part(slice(rows))
         head, weights = self._head(truth), self._settings.losses
         drawn = torch.randperm(true_points.shape[1], generator=random)[:MAPS].to(self._device)
         parts = {
@@ -139,24 +119,60 @@ class FitterRecipe(Recipe):
             "landmarks": weights.landmarks * _distance(found.landmarks, truth.landmarks),
             "points": weights.points * _distance(found.points, true_points),
             "likelihood": weights.likelihood * negative_log_likelihood(found.points - true_points, found.deviation),
-            "maps": weights.maps * map_loss(output[1][:, drawn], true_points[:, drawn]),
-            "shape": weights.shape * _usual_move(found.shape - truth.shape, self._shape_spread),
+            "maps": weights.maps * map_loss(output[1][:rows, drawn], true_points[:, drawn]),
+            "shape": weights.shape * usual_move(found.shape - truth.shape, self._shape_spread),
             "expression": weights.expression
-            * _usual_move(found.expression - truth.expression, self._expression_spread),
+            * usual_move(found.expression - truth.expression, self._expression_spread),
         }
+        for some in portraits:
+            there = slice(rows, None)
+            unlike = self._unlike(both.part(there), some, placement.part(there), chosen)
+            parts["portraits"] = weights.portraits * unlike
         yield self.result, parts
         # After the step: its gradients go through the regression as it was.
-        self._remember(found, truth, chosen is None)
+        self._remember(found, truth, true_points, chosen)
 
-    def _remember(self, found: FittedFaces, truth: FittedFaces, all_points: bool) -> None:
-        """Keep what the regression is solved by, and when there is enough of it, do so."""
+    def _taught_portraits(self) -> TaughtPortraits | None:
+        """Portraits that the network which the training begins with has looked at, if there are any."""
+        if self._settings.portraits is None:
+            return None
+        weights = self._settings.init or FITTER_WEIGHTS
+        network = load_weights(weights, self._model).to(self._device).eval()
+        finder = FaceFinder(CropSettings(device="cpu"), weights, self._settings.face_model)
+        return TaughtPortraits.read(self._settings.portraits, finder, network)
+
+    def _drawn_portraits(self, rows: int, random: torch.Generator) -> list[TaughtPortraits]:
+        """Those that a step learns from, if any."""
+        count = round(self._settings.portrait_share * rows)
+        return [self._portraits.draw(count, random)] if self._portraits is not None and count else []
+
+    def _unlike(
+        self, found: FittedFaces, taught: TaughtPortraits, placement: Placement, chosen: Tensor | None
+    ) -> Tensor:
+        """How far what is found in portraits is from what they taught, pixels of points and millimetres of faces."""
+        mirrored, size = placement.mirrored[:, None], found.shape.shape[1]
+        coefficients = torch.where(mirrored, taught.coefficients @ self._mirror, taught.coefficients)
+        places = torch.where(mirrored[..., None], taught.points[:, self._network.mirrored], taught.points)
+        return (
+            _distance(self._telling(found.points, chosen), placement.move(places))
+            + usual_move(found.shape - coefficients[:, :size], self._shape_spread)
+            + usual_move(found.expression - coefficients[:, size:], self._expression_spread)
+        )
+
+    def _telling(self, values: Tensor, chosen: Tensor | None) -> Tensor:
+        """(B, T, ...) what belongs to the telling points, of the chosen ones the first."""
         telling = self._network.telling
-        # The first of the chosen points are those from which coefficients follow.
-        points = found.points[:, telling] if all_points else found.points[:, : len(telling)]
+        return values[:, telling] if chosen is None else values[:, : len(telling)]
+
+    def _remember(self, found: FittedFaces, truth: FittedFaces, places: Tensor, chosen: Tensor | None) -> None:
+        """Keep what the regression is solved by, and when there is enough of it, do so."""
+        points, deviation, true_points = (
+            self._telling(values, chosen).detach() for values in (found.points, found.deviation, places)
+        )
         coefficients = torch.cat([truth.shape, truth.expression], 1)
-        self._lately.append((points.detach(), found.rotation.detach(), coefficients))
-        if sum(len(rows[0]) for rows in self._lately) >= SOLVED_ROWS:
-            self._solve(self._network, self._lately)
+        self._lately.append(SeenPoints(points, deviation, true_points, found.rotation.detach(), coefficients))
+        if sum(len(rows.points) for rows in self._lately) >= SOLVED_ROWS:
+            self.solve(self._network, self._lately)
             self._lately.clear()
 
     def calibrate(self, network: nn.Module, result: nn.Module, batches: Iterable[Tensors]) -> None:
@@ -169,51 +185,30 @@ class FitterRecipe(Recipe):
         self.measure(result, seen[1::2] or seen)
 
     @torch.no_grad()
-    def seen(self, network: nn.Module, batches: Iterable[Tensors]) -> Iterator["SeenPoints"]:
-        """What a network finds in rows, and what is true of them."""
+    def seen(self, network: nn.Module, batches: Iterable[Tensors]) -> Iterator[SeenPoints]:
+        """What a network finds in rows and their mirror images, and what is true of them."""
         for batch in batches:
-            truth, found = _truth(batch), self._network.read(network(self._input(batch["crop"])))
+            truth, found = _truth(batch), look_both_ways(self._network, self._input(batch["crop"]), network)
             yield SeenPoints(
                 found.points,
                 found.deviation,
+                truth.points[:, self._network.telling],
                 found.rotation,
-                truth.points,
                 torch.cat([truth.shape, truth.expression], 1),
             )
 
-    @torch.no_grad()
-    def solve(self, result: nn.Module, seen: Sequence["SeenPoints"]) -> None:
-        """Solve the regression of coefficients from points; each face counts once more, mirrored."""
-        fitter = cast(FitterNetwork, result)
-        self._solve(fitter, [(rows.points[:, fitter.telling], rows.rotation, rows.coefficients) for rows in seen])
+    def solve(self, result: nn.Module, seen: Sequence[SeenPoints]) -> None:
+        """Solve the regression of coefficients from points."""
+        solve_coefficients(cast(FitterNetwork, result), seen, self._mirror)
 
-    def _solve(self, fitter: FitterNetwork, seen: Sequence[Telling]) -> None:
-        flip = torch.tensor([-1.0, 1.0, 1.0], device=self._device)
-        points, rotation, coefficients = (torch.cat(parts) for parts in zip(*seen, strict=True))
-        fitter.coefficients.solve(
-            torch.cat([points, points[:, self._mirrored_telling] * flip[:2]]),
-            torch.cat([rotation, flip[:, None] * rotation * flip]),
-            torch.cat([coefficients, coefficients @ self._mirror]),
-        )
-
-    @torch.no_grad()
-    def measure(self, result: nn.Module, seen: Sequence["SeenPoints"]) -> None:
-        """Measure how the errors of landmarks and coefficients vary together, about 0: a bias is an error too."""
-        fitter = cast(FitterNetwork, result)
-        marks = torch.cat(
-            [((rows.points - rows.truth) / rows.deviation[..., None])[:, :LANDMARKS].flatten(1) for rows in seen]
-        )
-        errors = torch.cat(
-            [fitter.coefficients(rows.points[:, fitter.telling], rows.rotation) - rows.coefficients for rows in seen]
-        )
-        noise = PointNoise.measured(marks, NOISE_RANK)
-        fitter.noise_factors.copy_(noise.factors)
-        fitter.noise_own.copy_(noise.own)
-        fitter.coefficient_noise.copy_(_covariance(errors))
+    def measure(self, result: nn.Module, seen: Sequence[SeenPoints]) -> None:
+        """Measure how the errors of landmarks and coefficients vary together."""
+        measure_errors(cast(FitterNetwork, result), seen)
 
     @torch.inference_mode()
     def figures(self, network: nn.Module, batch: Tensors) -> dict[str, Tensor]:
-        """Errors of each row; those of coefficients are of a regression that was solved by the last calibration.
+        """Errors of each row, which is looked at once, not mirrored besides; those of coefficients are of a regression
+        that was solved by the last calibration.
 
         point_error@           mean distance of the points to the true ones, share of the landmarks' box size
         landmark_error@        mean distance of the regressed landmarks to the true ones, share of their box size
@@ -243,10 +238,10 @@ class FitterRecipe(Recipe):
             "model_landmark_error@": model_error,
             "pose_error": pose_error,
             "pose_error@": pose_error,
-            "shape_error": _moves(found.shape - truth.shape, self._shape_basis),
-            "mean_shape_error": _moves(truth.shape, self._shape_basis),
-            "expression_error": _moves(found.expression - truth.expression, self._expression_basis),
-            "still_expression_error": _moves(truth.expression, self._expression_basis),
+            "shape_error": moves(found.shape - truth.shape, self._shape_basis),
+            "mean_shape_error": moves(truth.shape, self._shape_basis),
+            "expression_error": moves(found.expression - truth.expression, self._expression_basis),
+            "still_expression_error": moves(truth.expression, self._expression_basis),
         }
 
     @torch.inference_mode()
@@ -308,25 +303,6 @@ def _truth(batch: Tensors) -> FittedFaces:
     return FittedFaces(camera, rotation, batch["shape"], batch["expression"], points, certain, certain[:, 0])
 
 
-def _spread(basis: Tensor) -> Tensor:
-    """(K, K) by which coefficients of a basis (K, V, 3) become as long as they move vertices, in root mean square,
-    millimetres."""
-    flat = 1000.0 * basis.double().flatten(1) / basis.shape[1] ** 0.5
-    # With a little of the identity: a few components may move nothing in the face.
-    products = flat @ flat.T
-    return torch.linalg.cholesky(products + 1e-6 * products.diagonal().mean() * torch.eye(len(products))).float()
-
-
-def _usual_move(coefficients: Tensor, spread: Tensor) -> Tensor:
-    """How far differences of coefficients (B, K) move the vertices, root mean square, millimetres; one number."""
-    return ((coefficients @ spread).square().sum(1) + 1e-6).sqrt().mean()
-
-
-def _moves(coefficients: Tensor, basis: Tensor) -> Tensor:
-    """(B,) mean distance by which differences of coefficients (B, K) move the vertices, millimetres."""
-    return 1000 * torch.einsum("bk,kvc->bvc", coefficients, basis).norm(dim=-1).mean(-1)
-
-
 def _project(points: Tensor, faces: FittedFaces) -> Tensor:
     """Like `Camera.project`, by the rotation itself: angles have no gradient at their limits."""
     axes = points.new_tensor(MODEL_TO_IMAGE_AXES)
@@ -336,10 +312,3 @@ def _project(points: Tensor, faces: FittedFaces) -> Tensor:
 
 def _distance(found: Tensor, truth: Tensor) -> Tensor:
     return (found - truth).norm(dim=-1).mean()
-
-
-def _covariance(errors: Tensor) -> Tensor:
-    """(N, N) float64 mean product of errors (B, N); few rows leave directions without any, so part is independent."""
-    joined = errors.double()
-    product = joined.T @ joined / len(joined)
-    return (1 - INDEPENDENT) * product + INDEPENDENT * torch.diag(product.diagonal())

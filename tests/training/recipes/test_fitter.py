@@ -1,4 +1,5 @@
 import math
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -9,17 +10,20 @@ import pytest
 import torch
 from torch import Tensor
 
+from facerecon_ray.config.assets import FITTER_WEIGHTS
 from facerecon_ray.config.training import AugmentationSettings, FitterTraining
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.geometry.mirrored_faces import mirrored_coefficients, mirrored_points
 from facerecon_ray.geometry.pose import Camera, rotation_from_angles
 from facerecon_ray.geometry.rasterizer import rasterize
+from facerecon_ray.networks.both_ways import look_both_ways
 from facerecon_ray.networks.fitter import (
     FACE_MODEL,
     MAP_SIDE,
     USUAL_DEVIATION,
     FittedFaces,
     Output,
+    load_weights,
     means_of,
     network_for,
     telling_points,
@@ -34,6 +38,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from training_pairs import as_batch, face_rows
 
 CPU = torch.device("cpu")
+PHOTOS = Path(__file__).parents[3] / "facerecon_ray/assets/photos"
 STILL = AugmentationSettings(channels=(1.0, 1.0), contrast=0, grey_share=0, blur_share=0, noise=0, erase_share=0)
 MODEL = FaceModel.default()
 FACE = MODEL.face_vertices
@@ -94,6 +99,30 @@ class Says(torch.nn.Module):
         return self.output
 
 
+class Looks(torch.nn.Module):
+    """A network that says something of the crops of a batch, and something of their mirror images."""
+
+    def __init__(self, there: Output, mirrored: Output) -> None:
+        super().__init__()
+        self.outputs = there, mirrored
+
+    def forward(self, crops: Tensor, chosen: Tensor) -> Output:
+        numbers, maps, means = (torch.cat(parts) for parts in zip(*self.outputs, strict=True))
+        points = means.shape[1]
+        return torch.cat([numbers[:, :-points], numbers[:, -points:][:, chosen]], 1), maps[:, chosen], means[:, chosen]
+
+
+def looks(recipe: FitterRecipe, batch: dict[str, Tensor], columns: int = 0) -> Looks:
+    """What the network would have to say of both, or with heat maps that lie some columns to the right in the crop."""
+    faces = recipe._moved_truth(batch, placement(mirrored=True))
+    rows = dict(
+        batch, pose=faces.camera.angles, camera=faces.camera.row, shape=faces.shape, expression=faces.expression
+    )
+    rows["landmarks_3d"] = torch.nn.functional.pad(faces.landmarks, (0, 1))
+    rows["dense_landmarks"] = faces.points[:, 68:].flatten(1)
+    return Looks(shifted(output_for(batch), columns), shifted(output_for(rows), -columns))
+
+
 class Remembers(torch.nn.Module):
     """A network that remembers which points were asked of it."""
 
@@ -107,9 +136,9 @@ class Remembers(torch.nn.Module):
         return self.network(crops, chosen)
 
 
-def shifted(output: Output) -> Output:
-    """The same with heat maps that lie a column to the right."""
-    maps = output[1].roll(1, -1)
+def shifted(output: Output, columns: int = 1) -> Output:
+    """The same with heat maps that lie some columns to the right."""
+    maps = output[1].roll(columns, -1)
     return output[0], maps, means_of(maps)
 
 
@@ -295,7 +324,7 @@ def test_figures_of_the_truth_are_0_and_those_of_other_faces_are_in_their_units(
 
 def test_calibration_measures_how_points_err(recipe: FitterRecipe, batch: dict[str, Tensor]) -> None:
     network = network_for(MODEL)
-    recipe.calibrate(Says(shifted(output_for(batch))), network, [batch, batch])
+    recipe.calibrate(looks(recipe, batch, 1), network, [batch, batch])
     factors, own = network.noise_factors, network.noise_own
     variance = (256 / MAP_SIDE / USUAL_DEVIATION) ** 2
     assert float(((factors**2).sum(1) + own)[::2].mean()) == pytest.approx(variance, rel=0.05)
@@ -307,17 +336,15 @@ def test_calibration_solves_the_coefficients_and_measures_how_they_err_on_other_
     recipe: FitterRecipe, batch: dict[str, Tensor]
 ) -> None:
     network, other = network_for(MODEL), dict(batch, shape=batch["shape"] + 0.5)
-    says = Says(output_for(batch))
+    says = looks(recipe, batch)
     truth = torch.cat([batch["shape"], batch["expression"]], 1)
     recipe.calibrate(says, network, [batch, batch])
-    found = network.read(says(batch["crop"]))
-    close = network.coefficients(found.points[:, network.telling], found.rotation)
+    found = look_both_ways(network, batch["crop"], says)
+    close = network.coefficients(found.points, found.rotation)
     assert (close - truth).norm() < 0.2 * truth.norm()
     alike = network.coefficient_noise.diagonal().clone()
     recipe.calibrate(says, network, [batch, other])
-    assert torch.allclose(network.coefficients(found.points[:, network.telling], found.rotation), close, atol=1e-4), (
-        "by the first half"
-    )
+    assert torch.allclose(network.coefficients(found.points, found.rotation), close, atol=1e-4), "by the first half"
     errors = close - torch.cat([other["shape"], other["expression"]], 1)
     assert torch.allclose(network.coefficient_noise.diagonal().float(), errors.square().mean(0), rtol=1e-3, atol=1e-6)
     assert network.coefficient_noise.diagonal().sum() > 2 * alike.sum()
@@ -364,3 +391,43 @@ def test_the_picture_shows_marks_above_the_face(recipe: FitterRecipe, batch: dic
     crop = batch["crop"][0].permute(1, 2, 0).numpy()
     assert 0.01 < (picture[:256, :256] != crop).any(-1).mean() < 0.2
     assert recipe.metadata == {FACE_MODEL: MODEL.fingerprint}
+
+
+@pytest.fixture(scope="module")
+def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("portraits")
+    for name in ("grace_hopper.jpg", "eileen_collins.jpg"):
+        shutil.copy(PHOTOS / name, folder)
+    return folder
+
+
+def test_portraits_teach_what_the_first_weights_say_of_them_in_many_looks(
+    portraits: Path, batch: dict[str, Tensor]
+) -> None:
+    moved = AugmentationSettings(**{**STILL.model_dump(), "mirror": True, "roll": 8.0})
+    for change in ({"augmentation": STILL}, {"augmentation": moved}, {"dense_points": 40}):
+        recipe = FitterRecipe(settings(portraits=portraits, portrait_share=0.5, **change), CPU)
+        network = recipe.modules["fitter"].eval()
+        losses = []
+        for weights in (None, FITTER_WEIGHTS):
+            if weights:
+                network.load_state_dict(load_weights(weights, MODEL).state_dict())
+            network.to(memory_format=torch.channels_last)
+            ((_, parts),) = recipe.losses({"fitter": network}, batch, torch.Generator().manual_seed(1))
+            assert parts["portraits"].requires_grad
+            losses.append(float(parts["portraits"].detach()))
+        assert losses[1] < 1.5 < 3 * losses[1] + 3 < losses[0], change
+
+
+def test_portraits_change_no_other_loss_and_none_of_them_is_drawn_where_the_share_is_0(
+    portraits: Path, batch: dict[str, Tensor]
+) -> None:
+    torch.manual_seed(0)
+    network = network_for(MODEL).eval()
+    parts = []
+    for share in (0.0, 0.5):
+        recipe = FitterRecipe(settings(portraits=portraits, portrait_share=share), CPU)
+        ((_, found),) = recipe.losses({"fitter": network}, batch, torch.Generator().manual_seed(1))
+        parts.append(found)
+    assert parts[1].keys() - parts[0].keys() == {"portraits"}
+    assert float(parts[1]["shape"]) == pytest.approx(float(parts[0]["shape"]), rel=1e-3)
