@@ -22,7 +22,6 @@ from facerecon_ray.evaluation.many_photos import MANY_PHOTOS_SCHEMA, many_photos
 from facerecon_ray.evaluation.rows import OK, UNUSABLE, rows_table
 from facerecon_ray.report.evaluation_report import evaluation_report
 from facerecon_ray.storage.objects import ObjectStore
-from facerecon_ray.storage.uris import as_bytes
 
 ROWS, TOGETHER, SUMMARY, REPORT = "rows.parquet", "many_photos.parquet", "evaluation.json", "index.html"
 RESULT_SCHEMA = 1
@@ -107,7 +106,7 @@ def write_results(store: ObjectStore, results: Results, summary: dict[str, Any])
         {key: value for key, value in outlier.items() if key != "picture"} for outlier in summary["outliers"]
     ]
     store.write(SUMMARY, (json.dumps({**summary, "outliers": without_pictures}, indent=1) + "\n").encode())
-    store.write(REPORT, as_bytes(evaluation_report(summary)))
+    store.write(REPORT, evaluation_report(summary).encode())
     return store.describe(REPORT)
 
 

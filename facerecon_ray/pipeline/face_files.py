@@ -11,7 +11,7 @@ import pyarrow as pa
 from facerecon_ray.config.storage import S3Settings
 from facerecon_ray.pipeline.manifest_writer import POSITION
 from facerecon_ray.pipeline.pack_pieces import PieceWriter
-from facerecon_ray.report.gallery import viewer_script
+from facerecon_ray.report.viewer import viewer_script
 from facerecon_ray.stages.chain import READ
 from facerecon_ray.stages.stage import OK, Batch
 from facerecon_ray.storage.layout import MESHES, PREVIEWS, VIEWER, photo_key

@@ -62,6 +62,11 @@ class FigureTable:
             return None
         return min(values) if self.metrics[metric]["better"] == "lower" else max(values)
 
+    def is_best(self, data: str, model: str, metric: str, group: str = "all") -> bool:
+        """Whether the model's value is the best of several models'."""
+        value = self.value(data, model, metric, group)
+        return value is not None and value == self.best(data, metric, group) and len(self.models) > 1
+
     def written(self, metric: str, value: float | None) -> str:
         """A value with its unit."""
         if value is None:

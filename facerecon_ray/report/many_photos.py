@@ -1,6 +1,5 @@
 """The part of the evaluation's report on faces that were made of several pictures of a head."""
 
-import html
 from typing import Any
 
 from facerecon_ray.report.evaluation_charts import Series, line_chart
@@ -11,16 +10,17 @@ Figures = list[dict[str, Any]]
 LABELS = {"nme": "NME", "mm": "millimetres", "nme_corresponding": "NME without ICP"}
 
 
-def many_photos(figures: Figures) -> str:
-    """Tables and charts of all data sets; nothing where no pictures were merged."""
-    parts = [_of_data(figures, data) for data in dict.fromkeys(figure["data"] for figure in figures)]
-    if not parts:
-        return ""
-    return f"""<h2>One face of several pictures</h2>
-<p>The pictures of a head stand for photos of a person: the shape is merged from all of them, the expression is the
-mean of theirs. A row takes pictures within some yaw to both sides, the frontal one first and then those that lie
-farthest from the ones before. Heads of whose pictures none shows a face are left out.</p>
-{"".join(parts)}"""
+def many_photos(figures: Figures) -> list[tuple[str, list[str], list[list[str]], list[str]]]:
+    """Of each data set its name, the table's heads and cells, and the charts."""
+    return [
+        (
+            data,
+            columns_of(figures, data),
+            lines_of(figures, data),
+            [_chart(figures, data, name) for name in _metrics(figures, data)],
+        )
+        for data in dict.fromkeys(figure["data"] for figure in figures)
+    ]
 
 
 def columns_of(figures: Figures, data: str) -> list[str]:
@@ -38,18 +38,6 @@ def lines_of(figures: Figures, data: str) -> list[list[str]]:
         cells = [_written(figure) for figure in some]
         lines.append([f"{photos}", f"±{within:g}°", f"{count}", *cells])
     return lines
-
-
-def _of_data(figures: Figures, data: str) -> str:
-    head = "".join(f'<th class="number">{html.escape(name)}</th>' for name in columns_of(figures, data))
-    rows = "".join(
-        "<tr>" + "".join(f'<td class="number">{cell}</td>' for cell in line) + "</tr>"
-        for line in lines_of(figures, data)
-    )
-    charts = "".join(f"<figure>{_chart(figures, data, name)}</figure>" for name in _metrics(figures, data))
-    return f"""<h3>{html.escape(data)}</h3>
-<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>
-<div class="charts">{charts}</div>"""
 
 
 def _chart(figures: Figures, data: str, metric: str) -> str:

@@ -4,28 +4,25 @@ It shows no pixels of photos, except, where the job wrote previews, small ones o
 """
 
 import base64
-import hashlib
 import heapq
-import html
 import io
 from collections.abc import Sequence
-from importlib.resources import files
 from itertools import pairwise
-from string import Template
 from typing import Any
 
 from PIL import Image
 
 from facerecon_ray.errors import StorageError
+from facerecon_ray.report.pages import content_policy, duration, render, resource
 from facerecon_ray.report.run_charts import Bar, bar_chart, line_chart
 from facerecon_ray.storage.layout import RUN_REPORT
 from facerecon_ray.storage.manifest import Manifest, Totals
-from facerecon_ray.storage.manifest_query import Conditions, FailureKind, failure_kinds
+from facerecon_ray.storage.manifest_query import Conditions, failure_kinds
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.packs import file_columns, read_face_file
-from facerecon_ray.storage.run_record import Run, RunRecord, load_record
+from facerecon_ray.storage.run_record import Run, load_record
 from facerecon_ray.storage.schema import TIMED_STAGES
-from facerecon_ray.storage.uris import as_bytes, name_of
+from facerecon_ray.storage.uris import name_of
 
 _MOST_KINDS = 30
 _WORST_FACES = 6
@@ -40,32 +37,33 @@ def write_run_report(output: OutputFolder) -> str:
     manifest = Manifest(output)
     record, totals = load_record(output.store), manifest.totals()
     runs = record.runs if record else []
-    style = files("facerecon_ray.report").joinpath("run_report.css").read_text("utf-8")
-    template = files("facerecon_ray.report").joinpath("run_report.html").read_text("utf-8")
+    style = resource("run_report.css")
     shows_previews = bool(record and record.settings.get("export", {}).get("previews"))
-    page = Template(template).substitute(
-        policy=html.escape(_policy(style)),
+    page = render(
+        "run_report.html",
+        policy=content_policy([], [style], "img-src data:"),
         style=style,
-        title=html.escape(_printable(name_of(output.uri.rstrip("/")))),
-        facts=_facts(totals, runs),
-        throughput=line_chart(_rates(runs), "minutes", "faces a second") or _nothing("There are no samples."),
-        stages=_stages(totals, runs) or _nothing("No face came through."),
-        failures=_failures(failure_kinds([manifest])),
-        worst=_worst(output, manifest) if shows_previews else "",
-        runs="\n".join(map(_run, runs)),
-        footer=_footer(record),
+        title=name_of(output.uri.rstrip("/")),
+        known=_facts(totals, runs),
+        throughput=line_chart(_rates(runs), "minutes", "faces a second"),
+        stages=_stages(totals, runs),
+        failures=failure_kinds([manifest]),
+        most_kinds=_MOST_KINDS,
+        worst=_worst(output, manifest) if shows_previews else [],
+        runs=runs,
+        record=record,
     )
-    output.write(RUN_REPORT, as_bytes(page))
+    output.write(RUN_REPORT, page.encode())
     return output.link(RUN_REPORT)
 
 
-def _facts(totals: Totals, runs: Sequence[Run]) -> str:
+def _facts(totals: Totals, runs: Sequence[Run]) -> list[tuple[str, str]]:
     rates = [run.faces_per_second for run in runs if run.faces_per_second]
     facts = [(f"{totals.photos:,}", "photos"), (f"{totals.rows.get('ok', 0):,}", "faces")]
     facts += [(f"{totals.rows.get(status, 0):,}", status) for status in ("unreadable", "failed")]
-    facts += [(_duration(sum(run.seconds for run in runs)), "of work")]
+    facts += [(duration(sum(run.seconds for run in runs)), "of work")]
     facts += [(f"{rates[-1]:.1f}", "faces a second")] if rates else []
-    return "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for value, name in facts)
+    return facts
 
 
 def _rates(runs: Sequence[Run]) -> list[list[tuple[float, float]]]:
@@ -109,36 +107,13 @@ def _stages(totals: Totals, runs: Sequence[Run]) -> str:
     return bar_chart(bars, "milliseconds a face by stage")
 
 
-def _failures(kinds: Sequence[FailureKind]) -> str:
-    if not kinds:
-        return _nothing("Nothing failed.")
-    rows = []
-    for kind in kinds[:_MOST_KINDS]:
-        examples = "".join(f"<small>{html.escape(_printable(photo))}</small>" for photo, _ in kind.examples)
-        rows.append(
-            f'<tr><td class="number">{kind.rows:,}</td><td>{html.escape(kind.status)}</td>'
-            f"<td>{html.escape(kind.reason)}{examples}</td></tr>"
-        )
-    more = f"{len(kinds) - _MOST_KINDS} more kinds are in the manifest." if len(kinds) > _MOST_KINDS else ""
-    heading = "<thead><tr><th>Rows</th><th>Status</th><th>Reason, and photos it happened to</th></tr></thead>"
-    return f"<table>{heading}<tbody>{''.join(rows)}</tbody></table>{_nothing(more) if more else ''}"
-
-
-def _worst(output: OutputFolder, manifest: Manifest) -> str:
-    """The faces with the lowest quality, with small previews."""
+def _worst(output: OutputFolder, manifest: Manifest) -> list[tuple[dict[str, Any], str]]:
+    """The faces with the lowest quality whose previews are there, and these, small, as data: URLs."""
     worst: list[dict[str, Any]] = []
     for table in manifest.tables(["photo_uri", "face_index", "status", "quality", *file_columns("preview")]):
         rows = (row for row in Conditions(status=("ok",)).select(table).to_pylist() if row["preview_uri"])
         worst = heapq.nsmallest(_WORST_FACES, [*worst, *rows], key=_by_quality)
-    figures = [
-        f'<figure><img src="{picture}" alt=""><figcaption>{html.escape(_printable(name_of(face["photo_uri"])))}, '
-        f"face {face['face_index']}: quality {face['quality']:.2f}</figcaption></figure>"
-        for face in worst
-        if (picture := _small_picture(output, face))
-    ]
-    if not figures:
-        return ""
-    return f'<section><h2>Lowest quality</h2><div class="faces">{"".join(figures)}</div></section>'
+    return [(face, picture) for face in worst if (picture := _small_picture(output, face))]
 
 
 def _by_quality(row: dict[str, Any]) -> tuple[float, str, int]:
@@ -155,41 +130,3 @@ def _small_picture(output: OutputFolder, face: dict[str, Any]) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _run(run: Run) -> str:
-    rate = f"{run.faces_per_second:.1f}" if run.faces_per_second else ""
-    workers = ", ".join(f"{name} {pool['workers']:g}" for name, pool in run.pools.items())
-    numbers = (_duration(run.seconds), f"{run.photos:,}", f"{run.faces:,}", rate)
-    cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
-    started = html.escape(run.started.replace("T", " ").replace("+00:00", " UTC"))
-    return f"<tr><td>{started}</td><td>{run.outcome}</td>{cells}<td>{html.escape(workers)}</td></tr>"
-
-
-def _footer(record: RunRecord | None) -> str:
-    if record is None:
-        return ""
-    host: dict[str, Any] = record.host
-    versions = ", ".join(f"{name} {number}" for name, number in record.versions.items())
-    return html.escape(f"facerecon_ray {record.facerecon_ray}; {versions}; driver on {host.get('cpus')} CPUs")
-
-
-def _nothing(text: str) -> str:
-    return f'<p class="note">{html.escape(text)}</p>'
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
-
-
-def _printable(text: str) -> str:
-    """Text for people; bytes of file names that are none become replacement characters."""
-    return text.encode(errors="surrogateescape").decode(errors="replace")
-
-
-def _policy(style: str) -> str:
-    """Nothing is loaded from anywhere, and nothing runs."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"

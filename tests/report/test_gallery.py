@@ -1,5 +1,6 @@
 """The gallery page: what it says of a job, that hostile names stay text, and that a real browser draws the meshes."""
 
+import html
 import io
 import re
 from pathlib import Path
@@ -12,7 +13,8 @@ import trimesh
 from browser import screenshot
 from PIL import Image
 
-from facerecon_ray.report.gallery import viewer_script, write_gallery
+from facerecon_ray.report.gallery import write_gallery
+from facerecon_ray.report.viewer import viewer_script
 from facerecon_ray.storage.manifest import Manifest
 from facerecon_ray.storage.outputs import OutputFolder
 from facerecon_ray.storage.run_record import Run, new_record, save_record
@@ -132,7 +134,7 @@ def test_text_of_the_manifest_never_becomes_markup(job: Path) -> None:
     assert "<img src=x" not in page
     assert "<script>alert" not in page
     assert "<b>faces" not in page
-    assert "&lt;img src=x onerror=alert(1)&gt; &quot;quoted&quot; &#x27;single&#x27; &amp; a\nnew line" in page
+    assert "&lt;img src=x onerror=alert(1)&gt; &#34;quoted&#34; &#39;single&#39; &amp; a\nnew line" in page
 
 
 def test_links_are_percent_encoded_and_lead_to_files(job: Path) -> None:
@@ -160,7 +162,7 @@ def test_name_that_is_no_text_is_shown_with_a_replacement_character(job: Path) -
 def test_pages_name_no_network_address(job: Path) -> None:
     for page in ("index.html", "viewer/viewer.html"):
         policy = re.search(r'http-equiv="Content-Security-Policy" content="(.*?)"', (job / page).read_text())
-        assert policy and policy[1].startswith("default-src &#x27;none&#x27;;")
+        assert policy and html.unescape(policy[1]).startswith("default-src 'none';")
         assert not re.search(r"https?:|\*|unsafe", policy[1])
     assert not re.search(r"https?://", (job / "index.html").read_text())
 

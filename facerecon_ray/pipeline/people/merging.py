@@ -17,7 +17,7 @@ from facerecon_ray.errors import StorageError, StoreUnavailableError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
 from facerecon_ray.geometry.position_map import MAP_SIZE
 from facerecon_ray.geometry.textured_mesh import TexturedMesh
-from facerecon_ray.report.gallery import viewer_script
+from facerecon_ray.report.viewer import viewer_script
 from facerecon_ray.stages.people.person_face import STRIP, PersonBuilder, person_picture
 from facerecon_ray.stages.stage import Batch
 from facerecon_ray.storage.layout import PEOPLE_FILES
