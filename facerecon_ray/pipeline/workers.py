@@ -1,5 +1,6 @@
 """What runs in a worker process: the steps of one stage, with as many threads as the worker has CPUs."""
 
+import ctypes
 import pickle
 import sys
 import time
@@ -92,6 +93,7 @@ class StageWorker:
                 for step in islice(steps, part.steps):
                     batch = step(batch)
             meter.count(before, (str(status) for status in batch["status"]))
+        _give_memory_back()
         return batch
 
 
@@ -118,6 +120,12 @@ def _join(results: list[Any]) -> Any:
     if isinstance(results[0], pa.Table):
         return pa.concat_tables(results)
     return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
+
+
+def _give_memory_back() -> None:
+    """Pictures of all sizes leave holes that the C library keeps: a hundred megabytes after a few batches."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)
 
 
 def _limit_threads(threads: int) -> None:
