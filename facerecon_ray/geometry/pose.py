@@ -165,6 +165,10 @@ class Camera:
         """(B, 6) all but the angles: scale, x, y, nearness, ray's x and y."""
         return torch.cat([self.scale[:, None], self.translation, self.nearness[:, None], self.ray], 1)
 
+    def part(self, rows: slice) -> "Camera":
+        """Those of some faces."""
+        return Camera.from_row(self.angles[rows], self.row[rows])
+
     def with_angles(self, angles: Tensor) -> "Camera":
         """Give the same cameras other angles: the head turns about the model's origin."""
         return replace(self, angles=angles)

@@ -47,11 +47,7 @@ def joined(network: FitterNetwork, looks: list[FittedFaces]) -> FittedFaces:
     rotation = left @ right
     coefficients = network.coefficients(points, rotation)
     shape, expression = coefficients.split([looks[0].shape.shape[1], looks[0].expression.shape[1]], 1)
-    camera = Camera(
-        angles_from_rotation(rotation),
-        _mean([camera.scale for camera in cameras]),
-        _mean([camera.translation for camera in cameras]),
-    )
+    camera = Camera.from_row(angles_from_rotation(rotation), _mean([camera.row for camera in cameras]))
     deviation = _mean([look.deviation.square() for look in looks]).sqrt()
     return FittedFaces(camera, rotation, shape, expression, points, deviation, _mean([look.spread for look in looks]))
 
@@ -60,7 +56,7 @@ def _mirror_image(faces: FittedFaces, mirrored: Tensor) -> FittedFaces:
     """Faces seen in mirrored crops, as they lie in the crops; their coefficients are not mirrored."""
     flip = torch.tensor([-1.0, 1.0, 1.0], device=faces.rotation.device)
     rotation = flip[:, None] * faces.rotation * flip
-    camera = Camera(angles_from_rotation(rotation), faces.camera.scale, _across(faces.camera.translation))
+    camera = faces.camera.with_angles(angles_from_rotation(rotation)).moved_to(_across(faces.camera.translation))
     return FittedFaces(
         camera,
         rotation,

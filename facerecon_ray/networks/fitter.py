@@ -88,10 +88,9 @@ class FittedFaces:
 
     def part(self, rows: slice) -> "FittedFaces":
         """What the network says of some of the crops."""
-        camera = Camera(self.camera.angles[rows], self.camera.scale[rows], self.camera.translation[rows])
         coefficients = self.shape[rows], self.expression[rows]
         points = self.points[rows], self.deviation[rows], self.spread[rows]
-        return FittedFaces(camera, self.rotation[rows], *coefficients, *points)
+        return FittedFaces(self.camera.part(rows), self.rotation[rows], *coefficients, *points)
 
 
 class FitterNetwork(nn.Module):

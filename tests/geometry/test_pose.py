@@ -144,3 +144,9 @@ def test_positive_roll_tilts_the_head_clockwise(sign: int) -> None:
     assert sign * eyes_to_chin[0] < -20
     right_eye, left_eye = landmarks[36:42].mean(0), landmarks[42:48].mean(0)
     assert sign * (left_eye[1] - right_eye[1]) > 10
+
+
+def test_a_part_of_cameras_is_those_of_its_rows() -> None:
+    cameras = Camera(torch.rand(4, 3), torch.rand(4), torch.rand(4, 2), nearness=torch.rand(4), ray=torch.rand(4, 2))
+    part = cameras.part(slice(1, 3))
+    assert torch.equal(part.angles, cameras.angles[1:3]) and torch.equal(part.row, cameras.row[1:3])
