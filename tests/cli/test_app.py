@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,9 @@ start()
 
 def working(*before: str) -> subprocess.Popen[str]:
     command = [*before, sys.executable, "-c", SAVES_FOR_LONG]
-    job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # The tests themselves may run under nohup.
+    default = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+    job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=default)
     assert job.stdout and job.stdout.readline() == "working\n"
     return job
 
