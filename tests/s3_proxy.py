@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
@@ -18,12 +18,26 @@ class S3Proxy:
     silent    no answer ever comes
     reset     the connection is closed without an answer
     cut       the answer breaks off in the middle
+
+    Parameters
+    ----------
+    port : of the server
+    host : address of the server and of the proxy
+    own_port : of the proxy; 0 for a free one
+    admits : is shown what each request begins with; one that it refuses is answered 503
     """
 
-    def __init__(self, port: int) -> None:
-        self._target = ("127.0.0.1", port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+    def __init__(
+        self,
+        port: int,
+        host: str = "127.0.0.1",
+        own_port: int = 0,
+        admits: Callable[[bytes], bool] = lambda request: True,
+    ) -> None:
+        self._target = (host, port)
+        self._admits = admits
+        self._listener = socket.create_server((host, own_port))
+        self.endpoint = f"http://{host}:{self._listener.getsockname()[1]}"
         self.fault: Fault | None = None
         self.met = 0
         self._closed = threading.Event()
@@ -62,7 +76,7 @@ class S3Proxy:
             threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
             try:
                 while request := client.recv(1 << 16):
-                    fault = self.fault
+                    fault: Fault | None = self.fault or (None if self._admits(request) else "503")
                     if fault is None or fault == "cut":
                         server.sendall(request)
                         continue

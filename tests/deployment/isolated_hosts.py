@@ -47,13 +47,13 @@ class IsolatedHosts:
         """Of all commands from now on."""
         self._environment.update(variables)
 
-    def begin(self, host: str, *words: str, log: str) -> subprocess.Popen[str]:
+    def begin(self, host: str, *words: str, log: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """Start a command on a host; its output goes into a file."""
         with (self.folder / log).open("a") as output:
             return subprocess.Popen(
                 self.hosts.command(host, *words),
                 env=self._environment,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=output,
                 text=True,

@@ -1,50 +1,57 @@
-"""Run on an isolated host.
+"""Run on an isolated host; imports little, for it is run often.
 
-nodes COUNT     waits until so many nodes of the cluster live and the store answers
-photos COUNT    puts so many photos into the store
+nodes COUNT    waits until just so many nodes of the cluster live
+pause NAME     stops the first of Ray's tasks of this name that runs on this host, for good
 """
 
 import os
 import sys
 import time
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
+import psutil
 import requests
 
-import facerecon_ray
-from facerecon_ray.errors import FaceReconError
-from facerecon_ray.storage.objects import open_store
-
-BUCKET = "s3://work"
-SECONDS = 200.0
+NODES_SECONDS, TASK_SECONDS = 200.0, 600.0
 
 
-def wait_for_nodes(count: int) -> None:
-    deadline = time.monotonic() + SECONDS
-    while live_nodes() < count:
+def wait_for_nodes(count: str) -> None:
+    _wait(lambda: _live_nodes() == int(count), NODES_SECONDS, 0.3)
+
+
+def pause(name: str) -> None:
+    def stopped() -> bool:
+        running = [process for process in psutil.process_iter(["cmdline", "status"]) if _runs(process, f"ray::{name}")]
+        for process in running[:1]:
+            process.suspend()
+        return bool(running)
+
+    _wait(stopped, TASK_SECONDS, 0.1)
+
+
+def _wait(done: Callable[[], Any], seconds: float, pause: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
         if time.monotonic() > deadline:
             raise SystemExit("waited in vain")
-        time.sleep(0.3)
+        time.sleep(pause)
 
 
-def live_nodes() -> int:
+def _live_nodes() -> int:
     header = {"Authorization": f"Bearer {os.environ['RAY_AUTH_TOKEN']}"}
     try:
-        open_store(BUCKET).exists("anything")
         answer = requests.get(f"{os.environ['RAY_API_SERVER_ADDRESS']}/nodes?view=summary", headers=header, timeout=5)
         found = answer.json()["data"]["summary"]
-    except (requests.RequestException, FaceReconError, ValueError, KeyError):
+    except (requests.RequestException, ValueError, KeyError):
         return 0
     return sum(node.get("raylet", {}).get("state") == "ALIVE" for node in found)
 
 
-def put_photos(count: int) -> None:
-    store, folder = open_store(f"{BUCKET}/photos"), Path(facerecon_ray.__file__).parent / "assets" / "photos"
-    files = sorted(folder.glob("*.jpg"))
-    for number in range(count):
-        store.write(f"{number:03d}.jpg", files[number % len(files)].read_bytes())
+def _runs(process: psutil.Process, title: str) -> bool:
+    return process.info["cmdline"] == [title] and process.info["status"] != psutil.STATUS_STOPPED
 
 
 if __name__ == "__main__":
-    what, count = sys.argv[1:]
-    {"nodes": wait_for_nodes, "photos": put_photos}[what](int(count))
+    what, word = sys.argv[1:]
+    {"nodes": wait_for_nodes, "pause": pause}[what](word)

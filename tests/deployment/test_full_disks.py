@@ -26,7 +26,7 @@ dd if=/dev/zero of=/tmp/fill bs=1k count=2048 2>/dev/null || true
 def test_a_job_on_hosts_whose_disks_are_full_names_them_in_one_line(tmp_path: Path):
     cluster = IsolatedCluster(tmp_path / "network")
     try:
-        cluster.view("photos", "2")
+        cluster.data("photos", "2")
         for host in WORKERS:
             cluster.run(host, "sh", "-c", FILL)
         job = cluster.submit(
