@@ -273,7 +273,7 @@ if "until lost" in sys.argv:
     run.work = work_until_lost
 workers = {"count": 2, "cpus": cpus, "threads": 1, "failures": 1}
 job = quick_job(RotatorTraining, sys.argv[1], sys.argv[2], batch_size=1, workers=workers)
-with ray_session():
+with ray_session(runtime_environments=True):
     run.run_training(job, lambda now: [print(line, file=sys.stderr, flush=True) for line in now.lines])
 """
 

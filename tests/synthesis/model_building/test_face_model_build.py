@@ -74,5 +74,5 @@ def test_a_model_of_scans_gives_its_proportions_blendshapes_and_an_open_mouth(
 
 
 def test_missing_folder_is_refused_before_anything_is_sampled(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="does not exist"):
+    with pytest.raises(OutputError, match="there is no folder"):
         face_model_build.build_face_model(tmp_path / "nowhere" / "model.npz")
