@@ -26,8 +26,8 @@ from facerecon_ray.geometry.crop_transform import (
     cut_crop,
     invert_transform,
 )
-from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.fitting import LANDMARKS, LandmarkFitter, box_size
+from facerecon_ray.geometry.face_model import LANDMARKS, FaceModel
+from facerecon_ray.geometry.fitting import LandmarkFitter, box_size
 from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.networks.face_detectors import build_detector
 from facerecon_ray.networks.fitter import telling_points

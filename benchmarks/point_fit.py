@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from facerecon_ray.geometry.alignment import align, apply_alignment
-from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.fitting import LANDMARKS, Fit, LandmarkFitter, box_size
+from facerecon_ray.geometry.face_model import LANDMARKS, FaceModel
+from facerecon_ray.geometry.fitting import Fit, LandmarkFitter, box_size
 from facerecon_ray.geometry.landmarks import LandmarkModel
 from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.geometry.point_noise import PointNoise

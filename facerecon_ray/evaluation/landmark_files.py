@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from facerecon_ray.errors import InputError
+from facerecon_ray.geometry.face_model import LANDMARKS
 from facerecon_ray.geometry.matlab_file import read_matlab
 from facerecon_ray.storage.input_files import is_hidden
 
 PHOTOS = (".jpg", ".jpeg", ".png")
-LANDMARKS = 68
 TO_PIXEL_CENTRES = -0.5
 POINTS, POSE = "pt3d_68", "Pose_Para"
 

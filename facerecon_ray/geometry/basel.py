@@ -13,14 +13,13 @@ import torch
 from scipy.spatial import KDTree
 
 from facerecon_ray.errors import AssetError
-from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, REGIONS, FaceModel, usual_landmark_noise
+from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, LANDMARKS, REGIONS, FaceModel, usual_landmark_noise
 from facerecon_ray.geometry.matlab_file import read_matlab
 
 BASEL = "Basel Face Model"
 
 MICROMETRE = 1e-6
 
-LANDMARKS = 68
 
 EXPRESSION_RANGE = (-3.0, 3.0)
 """Standard deviations."""

@@ -25,7 +25,7 @@ from facerecon_ray.whole_file import whole_file
 REGIONS = ("neck", "scalp", "ears", "skin", "nose", "lips", "mouth", "right_eye", "left_eye")
 """Names of the values in `FaceModel.regions`; right and left are the subject's."""
 
-CONTOUR_LANDMARKS = 17
+LANDMARKS, CONTOUR_LANDMARKS = 68, 17
 """The first landmarks of the 68 follow the jaw's contour and slide over the surface as the head turns."""
 
 MILLIMETRE = 0.001

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.face_model import LANDMARKS, FaceModel
 from facerecon_ray.geometry.fit_state import DISTANCE, POSE, SCALE, FitState, FitView
 from facerecon_ray.geometry.landmarks import LandmarkModel
 from facerecon_ray.geometry.lens import Lens
@@ -23,7 +23,6 @@ from facerecon_ray.geometry.model_points import ModelPoints
 from facerecon_ray.geometry.point_noise import PointNoise, Precision
 from facerecon_ray.geometry.pose import MODEL_TO_IMAGE_AXES, Camera, angles_from_rotation
 
-LANDMARKS = 68
 RIGID_STEPS, STARTED_RIGID_STEPS = 3, 1
 FULL_STEPS, STARTED_FULL_STEPS = 5, 2
 """Linearisations, of all and of fits that begin with a known camera."""

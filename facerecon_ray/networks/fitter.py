@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
-from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.face_model import LANDMARKS, FaceModel
 from facerecon_ray.geometry.mirrored_faces import mirrored_points
 from facerecon_ray.geometry.pose import Camera, angles_from_rotation
 from facerecon_ray.networks.packed_convolutions import added
@@ -28,7 +28,6 @@ from facerecon_ray.networks.point_regression import PointRegression
 from facerecon_ray.networks.weight_file import load_network, read_metadata
 
 INPUT_SIZE = 192
-LANDMARKS = 68
 STEM_KERNEL, STEM_STRIDE = 5, 3
 WIDTHS, BLOCKS = (40, 80, 160, 320), (1, 2, 3, 2)
 PLACES, HIDDEN = 64, 512

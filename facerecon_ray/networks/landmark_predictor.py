@@ -8,9 +8,9 @@ import numpy as np
 
 from facerecon_ray.errors import AssetError
 from facerecon_ray.geometry.crop_transform import apply_transform, cut_crop, invert_transform, square_transform, turn
+from facerecon_ray.geometry.face_model import LANDMARKS
 from facerecon_ray.networks.dlib_models import installed_model
 
-LANDMARKS = 68
 DEFAULT_MODEL = "shape_predictor_68_face_landmarks.dat"
 
 # The predictor answers in whole pixels and reads single pixels: this face size makes both harmless.

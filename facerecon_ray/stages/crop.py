@@ -10,8 +10,7 @@ import numpy as np
 from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
 from facerecon_ray.errors import PhotoError
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, crop_transform, cut_crop, detail_side
-from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.networks.landmark_predictor import LANDMARKS
+from facerecon_ray.geometry.face_model import LANDMARKS, FaceModel
 from facerecon_ray.networks.mmod import Detections
 from facerecon_ray.stages.chain import CROP
 from facerecon_ray.stages.face_finder import FaceFinder

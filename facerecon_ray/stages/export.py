@@ -11,7 +11,7 @@ from torch import Tensor
 from facerecon_ray.config.reconstruct import ExportSettings
 from facerecon_ray.geometry.crop_camera import crop_camera
 from facerecon_ray.geometry.crop_transform import apply_transform, invert_transform
-from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.face_model import LANDMARKS, FaceModel
 from facerecon_ray.geometry.face_texture import face_textures
 from facerecon_ray.geometry.landmarks import landmarks_on_vertices
 from facerecon_ray.geometry.position_map import UvLayout
@@ -24,8 +24,6 @@ from facerecon_ray.stages.preview import preview_jpeg
 from facerecon_ray.stages.stage import ROWS_AT_ONCE_ON_CPU, Batch, Column, Stage
 from facerecon_ray.storage.mesh_files import encode_mesh
 from facerecon_ray.storage.pairs.pair_codec import unpack_image
-
-LANDMARKS = 68
 
 Topology = Literal["smooth", "dense", "model"]
 

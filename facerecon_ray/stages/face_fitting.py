@@ -10,8 +10,8 @@ from torch import Tensor
 from facerecon_ray.config.reconstruct import FitSettings
 from facerecon_ray.geometry.crop_camera import crop_lens, pose_in_photo
 from facerecon_ray.geometry.crop_transform import apply_transform, invert_transform
-from facerecon_ray.geometry.face_model import FaceModel
-from facerecon_ray.geometry.fitting import LANDMARKS, Fit, LandmarkFitter, with_known_shape
+from facerecon_ray.geometry.face_model import LANDMARKS, FaceModel
+from facerecon_ray.geometry.fitting import Fit, LandmarkFitter, with_known_shape
 from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.geometry.shape_of_person import ShapeEvidence
 from facerecon_ray.networks.fitter import FittedFaces

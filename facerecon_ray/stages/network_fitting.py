@@ -16,14 +16,14 @@ from facerecon_ray.geometry.crop_transform import (
     roll_of_transform,
     square_transform,
 )
-from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.face_model import LANDMARKS, FaceModel
 from facerecon_ray.geometry.fitting import Fit, LandmarkFitter, with_known_shape
 from facerecon_ray.geometry.lens import Lens
 from facerecon_ray.geometry.point_noise import PointNoise
 from facerecon_ray.geometry.pose import angles_from_rotation
 from facerecon_ray.networks.both_ways import look_both_ways
 from facerecon_ray.networks.device import multiplies_bfloat16
-from facerecon_ray.networks.fitter import INPUT_SIZE, LANDMARKS, FittedFaces, load_weights, shrink
+from facerecon_ray.networks.fitter import INPUT_SIZE, FittedFaces, load_weights, shrink
 from facerecon_ray.networks.folded_norms import folded
 from facerecon_ray.networks.landmark_predictor import adjust_boxes
 from facerecon_ray.networks.packed_convolutions import packed

@@ -7,13 +7,13 @@ import torch
 
 from facerecon_ray.config.synthesis import PairSettings
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform, crop_transform, cut_crop
-from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.face_model import LANDMARKS, FaceModel
 from facerecon_ray.geometry.fitting import box_size
 from facerecon_ray.geometry.landmarks import landmarks_in_picture
 from facerecon_ray.geometry.model_projection import ModelProjector
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.geometry.position_map import MAP_SIZE, UvLayout
-from facerecon_ray.networks.landmark_predictor import LANDMARKS, LandmarkPredictor
+from facerecon_ray.networks.landmark_predictor import LandmarkPredictor
 from facerecon_ray.stages.stage import Batch, Column, Stage
 
 DETECTOR_BOX_SIZE, DETECTOR_BOX_CENTRE = 0.157, (0.0, 0.0093, 0.0332)

@@ -8,10 +8,9 @@ import torch
 
 from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
 from facerecon_ray.geometry.crop_transform import CROP_SIZE, apply_transform
-from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.face_model import LANDMARKS, FaceModel
 from facerecon_ray.networks.device import resolve_device
 from facerecon_ray.networks.face_descriptor import FaceDescriber
-from facerecon_ray.networks.landmark_predictor import LANDMARKS
 from facerecon_ray.stages.chain import CROP
 from facerecon_ray.stages.crop import Cropper
 from facerecon_ray.stages.stage import FAILED, OK, Batch, Column, attempt, describe_failure, select

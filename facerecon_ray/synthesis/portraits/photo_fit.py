@@ -11,11 +11,11 @@ from facerecon_ray.config.photos import PhotoFitSettings
 from facerecon_ray.config.reconstruct import CropSettings, ReadSettings
 from facerecon_ray.errors import PhotoError
 from facerecon_ray.geometry.crop_transform import turn
-from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, FaceModel
+from facerecon_ray.geometry.face_model import CONTOUR_LANDMARKS, LANDMARKS, FaceModel
 from facerecon_ray.geometry.fitting import LandmarkFitter, box_size
 from facerecon_ray.geometry.pose import Camera
 from facerecon_ray.networks.face_detectors import build_detector
-from facerecon_ray.networks.landmark_predictor import LANDMARKS, LandmarkPredictor, adjust_boxes
+from facerecon_ray.networks.landmark_predictor import LandmarkPredictor, adjust_boxes
 from facerecon_ray.storage.photos.photo_file import decode_photo
 
 REACH = 0.10

@@ -18,7 +18,7 @@ from facerecon_ray.config.assets import FITTER_WEIGHTS
 from facerecon_ray.config.reconstruct import CropSettings
 from facerecon_ray.config.training import FitterTraining
 from facerecon_ray.geometry.crop_transform import CROP_SIZE
-from facerecon_ray.geometry.face_model import FaceModel
+from facerecon_ray.geometry.face_model import LANDMARKS, FaceModel
 from facerecon_ray.geometry.fitting import box_size
 from facerecon_ray.geometry.landmarks import LandmarkModel
 from facerecon_ray.geometry.mirrored_faces import mirrored_coefficients, mirrored_points
@@ -27,7 +27,6 @@ from facerecon_ray.networks.both_ways import look_both_ways
 from facerecon_ray.networks.fitter import (
     FACE_MODEL,
     INPUT_SIZE,
-    LANDMARKS,
     FittedFaces,
     FitterNetwork,
     load_weights,

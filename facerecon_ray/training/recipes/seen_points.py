@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from facerecon_ray.geometry.face_model import LANDMARKS
 from facerecon_ray.geometry.point_noise import PointNoise
-from facerecon_ray.networks.fitter import LANDMARKS, NOISE_RANK, FitterNetwork
+from facerecon_ray.networks.fitter import NOISE_RANK, FitterNetwork
 
 INDEPENDENT = 0.05
 """Share of the noise that is taken as independent from number to number."""
