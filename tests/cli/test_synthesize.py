@@ -5,16 +5,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from facerecon_ray.cli import main
 from facerecon_ray.cli.app import app
 from facerecon_ray.pipeline.synthesis.synthesis_preparation import prepare_synthesis
 from facerecon_ray.storage.pairs.dataset_card import save_card
 from facerecon_ray.storage.pairs.pair_schema import pair_rows
 from facerecon_ray.storage.pairs.pair_shards import shard_summaries, write_shard
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "storage"))
 from pairs import pair_batch
+from refusals import refusal
 from toy_subjects import toy_job
 
 OPTIONS = [
@@ -44,16 +45,6 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one line on stderr of a command that exits with 2."""
-    monkeypatch.setattr(sys, "argv", ["facerecon", "synthesize", *arguments])
-    with pytest.raises(SystemExit) as exit_code:
-        main()
-    assert exit_code.value.code == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    return line
-
-
 def test_a_complete_set_says_so_and_nothing_is_done(output: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
     code, text = run("--subjects", "2", "--output", str(output), *OPTIONS)
@@ -81,7 +72,7 @@ def test_a_changed_setting_is_one_line_that_names_it(
     output: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ("--subjects", "2", "--output", str(output), *OPTIONS, "--set", "views.pitch=5")
-    assert "views.pitch was 25.0, now is 5.0" in fails(monkeypatch, capsys, *arguments)
+    assert "views.pitch was 25.0, now is 5.0" in refusal(monkeypatch, capsys, "synthesize", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +92,7 @@ def test_mistakes_are_one_line(
     arguments: tuple[str, ...],
     message: str,
 ) -> None:
-    assert message in fails(monkeypatch, capsys, "--output", str(tmp_path / "out"), *arguments)
+    assert message in refusal(monkeypatch, capsys, "synthesize", "--output", str(tmp_path / "out"), *arguments)
     assert not (tmp_path / "out").exists()
 
 
@@ -109,7 +100,9 @@ def test_a_folder_without_photos_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
-    line = fails(monkeypatch, capsys, "--profile", str(tmp_path / "empty"), "--output", str(tmp_path / "out"))
+    line = refusal(
+        monkeypatch, capsys, "synthesize", "--profile", str(tmp_path / "empty"), "--output", str(tmp_path / "out")
+    )
     assert "empty" in line
     assert "no photos" in line
 
@@ -119,7 +112,7 @@ def test_a_background_folder_without_pictures_is_named(
 ) -> None:
     (tmp_path / "empty").mkdir()
     setting = f"backgrounds.folder={tmp_path / 'empty'}"
-    assert "empty" in fails(monkeypatch, capsys, "--set", setting, "--output", str(tmp_path / "out"))
+    assert "empty" in refusal(monkeypatch, capsys, "synthesize", "--set", setting, "--output", str(tmp_path / "out"))
 
 
 def test_the_job_file_for_synthesis_is_valid(tmp_path: Path) -> None:

@@ -11,24 +11,14 @@ import psutil
 import pytest
 import torch
 
-from facerecon_ray.cli import main
-
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+from refusals import refusal
 from training_pairs import write_pairs
 
 WAIT_SECONDS = 200.0
 QUICK = ["steps=12", "batch_size=2", "validate_every=3", "validation_rows=2", "optimizer.warmup=0"]
 QUICK += ["data_stream.shuffle_rows=4", "workers.cpus=0.5", "workers.threads=1"]
-
-
-def fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one line on stderr of a command that exits with 2."""
-    monkeypatch.setattr(sys, "argv", ["facerecon", "train", *arguments])
-    with pytest.raises(SystemExit) as exit_code:
-        main()
-    assert exit_code.value.code == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    return line
 
 
 @pytest.mark.parametrize(
@@ -50,7 +40,7 @@ def test_mistakes_are_one_line(
     arguments: tuple[str, ...],
     message: str,
 ) -> None:
-    assert message in fails(monkeypatch, capsys, *arguments, "--output", str(tmp_path / "out"))
+    assert message in refusal(monkeypatch, capsys, "train", *arguments, "--output", str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -58,7 +48,7 @@ def test_a_job_file_for_another_network_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "job.yaml").write_text("network: prnet\ndata: pairs\noutput: out\n")
-    line = fails(monkeypatch, capsys, "fitter", "--config", str(tmp_path / "job.yaml"))
+    line = refusal(monkeypatch, capsys, "train", "fitter", "--config", str(tmp_path / "job.yaml"))
     assert "it trains prnet, not fitter" in line
 
 
@@ -75,7 +65,7 @@ def test_what_is_missing_is_one_line(
     message: str,
 ) -> None:
     places = ("--data", str(tmp_path / "nowhere"), "--output", str(tmp_path / "out"))
-    assert message in fails(monkeypatch, capsys, "fitter", *places, *arguments)
+    assert message in refusal(monkeypatch, capsys, "train", "fitter", *places, *arguments)
 
 
 def command(*arguments: str) -> list[str]:

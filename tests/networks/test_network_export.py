@@ -9,6 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+sys.path.insert(0, str(Path(__file__).parent))
+from settled import settle
+
 from facerecon_ray.errors import AssetError, OutputError, SettingsError
 from facerecon_ray.geometry.face_model import FaceModel
 from facerecon_ray.networks import fitter, prnet, two_view, view_generator
@@ -57,16 +60,12 @@ class Case:
             "prnet": prnet.PRNet,
             "rotator": view_generator.ViewGenerator,
         }[self.case]()
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = None
         if isinstance(network, view_generator.ViewGenerator):
             nn.init.normal_(network.output.weight, std=0.1)
         if isinstance(network, fitter.FitterNetwork):
             for part in network.coefficients.buffers():
                 nn.init.normal_(part, std=0.01)
-        with torch.no_grad():
-            network(self.pictures)
+        settle(network, self.pictures)
         return network
 
     @torch.no_grad()

@@ -1,11 +1,15 @@
 """PRNet's layers and weight files."""
 
+import sys
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).parent))
+from settled import settle
 
 from facerecon_ray.errors import AssetError
 from facerecon_ray.networks.prnet import BLOCKS, PRNet, load_weights
@@ -18,15 +22,10 @@ def picture() -> Tensor:
 
 
 @pytest.fixture(scope="module")
-@torch.no_grad()
 def network(picture: Tensor) -> PRNet:
-    """Random weights with the picture's own batch statistics, so that signals reach the output."""
     torch.manual_seed(0)
     network = PRNet()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = None
-    network(picture)
+    settle(network, picture)
     return network.eval()
 
 
