@@ -1,5 +1,5 @@
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +7,7 @@ from ray import cloudpickle
 
 sys.path.insert(0, str(Path(__file__).parent))
 import toy_stages
+from cluster_nodes import ClusterNodes
 
 cloudpickle.register_pickle_by_value(toy_stages)
 
@@ -23,3 +24,15 @@ def toy_photos(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def nodes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterNodes]:
+    """Two nodes of one CPU each, or how many of how many the test says, for a driver in a process of its own."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    # Ray takes a node for lost after five questions without an answer, 3 seconds apart if nothing else is said.
+    monkeypatch.setenv("RAY_health_check_period_ms", "500")
+    nodes = ClusterNodes(*getattr(request, "param", (2, 1)))
+    monkeypatch.setenv("RAY_TMPDIR", str(nodes.folder))
+    yield nodes
+    nodes.stop()

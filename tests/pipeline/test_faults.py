@@ -2,13 +2,10 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +15,10 @@ import ray
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 import toy_stages
+from cluster_nodes import ClusterNodes, line_of
 from s3_proxy import Fault, S3Proxy
 from s3_server import S3Server
+from toy_drivers import WAIT_SECONDS, driver, photos_begun, wait_for
 from toy_stages import run_toy
 from training_pairs import write_pairs
 
@@ -33,7 +32,6 @@ from facerecon_ray.storage.run_record import load_record
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 Photos = Callable[..., Path]
-WAIT_SECONDS = 240.0
 
 
 def rows(output: OutputFolder) -> list[dict[str, Any]]:
@@ -56,27 +54,9 @@ def expected(count: int) -> dict[tuple[str, int | None], int]:
     }
 
 
-def driver(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-    """A job in a process of its own: input, output, seconds a photo, log, settings."""
-    return subprocess.Popen(
-        [sys.executable, toy_stages.__file__, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def here(*arguments: object) -> subprocess.Popen[str]:
     """A driver on the tests' cluster."""
     return driver(*arguments, RAY_ADDRESS=ray.get_runtime_context().gcs_address)
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def kill_all(process: subprocess.Popen[str]) -> None:
@@ -123,58 +103,11 @@ def test_photos_that_kill_or_hang_their_worker_become_failed_rows_and_no_other_p
     assert faces(OutputFolder(tmp_path / "out")) == expected(24)
 
 
-NODES = """
-import sys
-from ray.cluster_utils import Cluster
-small = {"object_store_memory": 100 << 20}
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})
-nodes = [cluster.add_node(num_cpus=int(sys.argv[1]), **small) for _ in range(2)]
-print("address", cluster.address, flush=True)
-for line in sys.stdin:
-    node = next((node for node in nodes if node.node_id == line.strip()), nodes[-1])
-    nodes.remove(node)
-    cluster.remove_node(node, allow_graceful=False)
-    print("removed", flush=True)
-cluster.shutdown()
-"""
-
-
-@pytest.fixture
-def nodes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
-    """A head without CPUs, on which only the driver runs, and two nodes of one or more CPUs for the workers.
-
-    Prints its address; takes a node away for each line that it reads, the one that the line names if it names one.
-    In a process of its own, because Ray keeps the state of one cluster for each process.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="fr-", dir="/tmp"))
-    (folder / "ray").mkdir()
-    # Ray takes a node for lost after five questions without an answer, 3 seconds apart if nothing else is said.
-    settings = {"RAY_TMPDIR": str(folder), "RAY_AUTH_MODE": "disabled", "RAY_health_check_period_ms": "500"}
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    process = subprocess.Popen(
-        [sys.executable, "-c", NODES, str(getattr(request, "param", 1))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    yield process
-    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    process.communicate(timeout=60)
-    _, alive = psutil.wait_procs(family, timeout=10)
-    for member in alive:
-        member.kill()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def test_a_node_that_vanishes_loses_no_photo(nodes: subprocess.Popen[str], toy_photos: Photos, tmp_path: Path):
-    address = _line(nodes, "address ")
+def test_a_node_that_vanishes_loses_no_photo(nodes: ClusterNodes, toy_photos: Photos, tmp_path: Path):
     log = tmp_path / "log"
-    job = driver(toy_photos(**many(60)), tmp_path / "out", 0.25, log, RAY_ADDRESS=address)
-    wait_for(lambda: _begun(log) >= 12, job)
-    _take_away(nodes)
+    job = driver(toy_photos(**many(60)), tmp_path / "out", 0.25, log, RAY_ADDRESS=nodes.address)
+    wait_for(lambda: photos_begun(log) >= 12, job)
+    nodes.take_away()
     assert job.poll() is None, "the job was over before the node vanished"
     _, errors = job.communicate(timeout=240)
     assert job.returncode == 0, errors
@@ -182,15 +115,14 @@ def test_a_node_that_vanishes_loses_no_photo(nodes: subprocess.Popen[str], toy_p
 
 
 def test_workers_that_a_lost_node_leaves_without_room_are_sized_anew(
-    nodes: subprocess.Popen[str], toy_photos: Photos, tmp_path: Path
+    nodes: ClusterNodes, toy_photos: Photos, tmp_path: Path
 ):
-    address = _line(nodes, "address ")
     log = tmp_path / "log"
     photos = toy_photos(**many(32))
-    job = driver(photos, tmp_path / "out", 0.5, log, RAY_ADDRESS=address, TOY_PLAN="sized")
-    wait_for(lambda: _begun(log) >= 8, job)
+    job = driver(photos, tmp_path / "out", 0.5, log, RAY_ADDRESS=nodes.address, TOY_PLAN="sized")
+    wait_for(lambda: photos_begun(log) >= 8, job)
     # The crop worker's: without the others' a crop worker may come to its end and leave them its room.
-    _take_away(nodes, log.with_suffix(".node").read_text())
+    nodes.take_away(log.with_suffix(".node").read_text())
     _, errors = job.communicate(timeout=280)
     assert job.returncode == 0, errors
     assert "the others have nothing to do: the pools were sized anew for 1 x (1 CPUs), 1 x (0 CPUs)" in errors
@@ -221,9 +153,8 @@ run_synthesis(prepare_synthesis(job), Console(stderr=True), None, SlowSource)
 
 
 def test_subjects_of_lost_nodes_are_made_by_those_that_are_left_and_without_any_the_job_ends(
-    nodes: subprocess.Popen[str], tmp_path: Path
+    nodes: ClusterNodes, tmp_path: Path
 ):
-    address = _line(nodes, "address ")
     output, log = tmp_path / "pairs", tmp_path / "log"
 
     def start(**environment: str) -> subprocess.Popen[str]:
@@ -233,11 +164,11 @@ def test_subjects_of_lost_nodes_are_made_by_those_that_are_left_and_without_any_
     def begun() -> list[list[str]]:
         return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
 
-    job = start(RAY_ADDRESS=address)
+    job = start(RAY_ADDRESS=nodes.address)
     wait_for(lambda: len({process for _, process in begun()}) == 2, job)
-    _take_away(nodes)
+    nodes.take_away()
     wait_for(lambda: max(Counter(subject for subject, _ in begun()).values()) == 2, job)
-    _take_away(nodes)
+    nodes.take_away()
     _, errors = job.communicate(timeout=120)
     assert job.returncode != 0
     assert (
@@ -278,11 +209,10 @@ with ray_session(runtime_environments=True):
 """
 
 
-@pytest.mark.parametrize("nodes", [2], indirect=True)
+@pytest.mark.parametrize("nodes", [(2, 2)], indirect=True)
 def test_a_training_whose_workers_a_lost_node_leaves_without_room_says_so_and_the_same_command_goes_on(
-    nodes: subprocess.Popen[str], tmp_path: Path
+    nodes: ClusterNodes, tmp_path: Path
 ):
-    address = _line(nodes, "address ")
     output, tests = tmp_path / "trained", Path(__file__).parents[1] / "training"
     write_pairs(tmp_path / "pairs")
 
@@ -291,10 +221,10 @@ def test_a_training_whose_workers_a_lost_node_leaves_without_room_says_so_and_th
         environment = {**os.environ, "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2", **environment}
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
-    job = start("1.2", "until lost", RAY_ADDRESS=address)
+    job = start("1.2", "until lost", RAY_ADDRESS=nodes.address)
     wait_for(lambda: (output / "checkpoints" / "last.pt").exists(), job)
-    _take_away(nodes)
-    line = _line(job, "setting 'workers': no node has room for 1 of 2 workers with 1.2 CPUs each; nodes are 1 x ")
+    nodes.take_away()
+    line = line_of(job, "setting 'workers': no node has room for 1 of 2 workers with 1.2 CPUs each; nodes are 1 x ")
     assert line.endswith("a node was lost: waiting for another")
     said, _ = job.communicate(timeout=180)
     assert job.returncode != 0
@@ -316,7 +246,7 @@ def test_a_job_on_s3_survives_a_store_that_fails_for_a_while(s3_photos, seaweed:
     faults: tuple[Fault, ...] = ("503", "silent", "reset", "500", "cut")
     for number, fault in enumerate(faults):
         begun = 1 + 7 * number
-        wait_for(lambda n=begun: _begun(tmp_path / "log") >= n, job)
+        wait_for(lambda n=begun: photos_begun(tmp_path / "log") >= n, job)
         enough = proxy.met + 3
         with proxy.failing(fault, seconds=WAIT_SECONDS):
             wait_for(lambda n=enough: proxy.met >= n, job)
@@ -338,7 +268,7 @@ def test_a_store_that_stays_away_ends_the_job_and_makes_no_photo_unreadable(
     proxy = S3Proxy(seaweed.port)
     settings = {"s3.endpoint_url": proxy.endpoint, "s3.time_limit": 3, "s3.read_timeout": 1.0}
     job = here(source, target, 0.2, tmp_path / "log", *(f"{name}={value}" for name, value in settings.items()))
-    wait_for(lambda: _begun(tmp_path / "log") >= 20, job)
+    wait_for(lambda: photos_begun(tmp_path / "log") >= 20, job)
     with proxy.failing("503", seconds=600):
         _, errors = job.communicate(timeout=240)
     proxy.close()
@@ -366,24 +296,3 @@ def test_a_driver_that_is_killed_on_s3_is_continued_and_little_is_done_again(
     assert result.run.photos == 120 - done and faces(output) == expected(120)
     begun = Counter(log.read_text().splitlines())
     assert len(begun) == 120 and sum(begun.values()) - 120 <= 48, "more was begun again than the window allows"
-
-
-def _begun(log: Path) -> int:
-    return len(log.read_text().splitlines()) if log.exists() else 0
-
-
-def _take_away(nodes: subprocess.Popen[str], node: str = "") -> None:
-    assert nodes.stdin is not None
-    nodes.stdin.write(f"{node}\n")
-    nodes.stdin.flush()
-    _line(nodes, "removed")
-
-
-def _line(process: subprocess.Popen[str], start: str) -> str:
-    """Rest of the next line that starts so; others are log messages."""
-    assert process.stdout is not None
-    seen = ""
-    while not (line := process.stdout.readline()).startswith(start):
-        seen += line
-        assert line, seen
-    return line.removeprefix(start).strip()

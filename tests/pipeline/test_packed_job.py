@@ -1,6 +1,5 @@
 """Jobs whose meshes and previews go into a tar for each shard: the bytes of files, whatever happens on the way."""
 
-import io
 import json
 import os
 import signal
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 import ray
 import toy_stages
+from packed_faces import packed_faces, rows_of
 from s3_server import S3Server
 from toy_stages import ToyCropper, ToyExporter, ToyReconstructor, ToyRotator, run_toy
 
@@ -76,31 +76,6 @@ class Job:
             batch = step(batch)
         self.writer.add(self._write(batch), self.recorded.append)
         return self
-
-
-def rows_of(output: OutputFolder) -> list[dict]:
-    return [row for table in Manifest(output).tables() for row in table.to_pylist()]
-
-
-def packed_faces(output: OutputFolder) -> dict[tuple[str, int], dict]:
-    """Rows with a face; a tar a shard holds their files, all of them and no others, and nothing else is there."""
-    named: dict[str, list[dict]] = {}
-    rows = [row for row in rows_of(output) if row["status"] == "ok"]
-    for row in rows:
-        pack, _, mesh = row["mesh_uri"].partition("#")
-        assert row["preview_uri"] == f"{pack}#{mesh.removesuffix('.glb')}.jpg"
-        key = f"{name_of(row['photo_uri'])}/{row['face_index']}".encode()
-        assert read_face_file(output.store, row, "mesh") == b"mesh of " + key
-        assert read_face_file(output.store, row, "preview") == b"preview of " + key
-        named.setdefault(pack, []).append(row)
-    assert sorted(found.name for found in output.store.list("packs/")) == sorted(named)
-    for pack, of_pack in named.items():
-        with tarfile.open(fileobj=io.BytesIO(output.store.read(pack))) as tar:
-            keys = [row["mesh_uri"].partition("#")[2].removesuffix(".glb") for row in of_pack]
-            assert tar.getnames() == [f"{key}.{suffix}" for key in keys for suffix in ("glb", "jpg", "json")]
-    found = {(name_of(row["photo_uri"]), row["face_index"]): row for row in rows}
-    assert len(found) == len(rows)
-    return found
 
 
 def faces(photos: int) -> set[tuple[str, int]]:
