@@ -75,7 +75,7 @@ def facerecon(*arguments: str) -> None:
 
 def print_tables(output: Path) -> None:
     """Both tables of a finished evaluation."""
-    rows = [row for row in pq.read_table(output / ROWS).to_pylist() if row["status"] != UNUSABLE]
+    rows = [row for row in pq.ParquetFile(output / ROWS).read().to_pylist() if row["status"] != UNUSABLE]
     for data, groups in ((FOREIGN, FOREIGN_GROUPS), (EMBEDDED, EMBEDDED_GROUPS)):
         some = [row for row in rows if row["data"] == data]
         if some:

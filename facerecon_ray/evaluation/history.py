@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from facerecon_ray.errors import StorageError
 from facerecon_ray.evaluation.figures import Figure
 from facerecon_ray.storage.objects import ObjectStore
+from facerecon_ray.storage.parquet_table import table_of
 
 PREFIX, SUFFIX = "run-", ".parquet"
 
@@ -101,7 +102,7 @@ def comparable_figures(nights: Sequence[Night], comparable: str) -> list[tuple[F
 
 def _night(data: bytes) -> Night | None:
     try:
-        rows = pq.read_table(io.BytesIO(data)).cast(HISTORY_SCHEMA).to_pylist()
+        rows = table_of(data).cast(HISTORY_SCHEMA).to_pylist()
     except (pa.ArrowException, ValueError):
         return None
     if not rows:

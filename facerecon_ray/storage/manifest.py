@@ -1,6 +1,5 @@
 """The manifest: a Parquet part for each shard of the plan, whole or not there."""
 
-import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from facerecon_ray.errors import OutputError
 from facerecon_ray.storage.layout import MANIFEST
 from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.parquet_table import table_of
 from facerecon_ray.storage.schema import MANIFEST_SCHEMA, TIMED_STAGES
 
 FAULTS = ("failed", "unreadable")
@@ -84,9 +84,8 @@ class Manifest:
             when it is damaged
         """
         try:
-            contents = io.BytesIO(self._output.store.read(name))
             # By the schema: parts of earlier versions lack newer columns, which are null then.
-            return pq.read_table(contents, columns=columns, schema=MANIFEST_SCHEMA)
+            return table_of(self._output.store.read(name), MANIFEST_SCHEMA, columns)
         except (OSError, pa.ArrowException) as error:
             reason, where = str(error).splitlines()[0], self._output.store.describe(name)
             raise OutputError(

@@ -1,6 +1,5 @@
 """An output of people: who belongs together, one row a person, and what the run was told."""
 
-import io
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from facerecon_ray.errors import MissingObjectError, OutputError, StorageError, 
 from facerecon_ray.storage.arrow_columns import FLOATS
 from facerecon_ray.storage.layout import IDENTITIES, PEOPLE, PEOPLE_FILES, PEOPLE_RECORD
 from facerecon_ray.storage.outputs import OutputFolder
+from facerecon_ray.storage.parquet_table import table_of
 from facerecon_ray.storage.uris import as_bytes
 
 PEOPLE_VERSION = 1
@@ -164,7 +164,7 @@ class PeopleOutput:
 
     def _read(self, name: str, schema: pa.Schema) -> pa.Table:
         try:
-            return pq.read_table(io.BytesIO(self._store.read(name)), schema=schema)
+            return table_of(self._store.read(name), schema)
         except MissingObjectError:
             return schema.empty_table()
         except (OSError, pa.ArrowException) as error:

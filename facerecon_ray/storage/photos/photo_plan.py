@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from facerecon_ray.errors import OutputError, StorageError
 from facerecon_ray.storage.layout import PLAN
 from facerecon_ray.storage.objects import ObjectStore
+from facerecon_ray.storage.parquet_table import table_of
 from facerecon_ray.storage.photos.known_photos import PlannedPhoto, Span
 
 SMALLEST_SHARD = 16
@@ -141,7 +142,7 @@ class PhotoPlan:
 
     def _table(self, name: str) -> pa.Table:
         try:
-            return pq.read_table(io.BytesIO(self._store.read(name)), schema=_SCHEMA)
+            return table_of(self._store.read(name), _SCHEMA)
         except pa.ArrowException:
             raise StorageError(f"{self._store.describe(name)} is damaged; use --overwrite or another output") from None
 
