@@ -20,7 +20,6 @@ BASEL = "Basel Face Model"
 
 MICROMETRE = 1e-6
 
-
 EXPRESSION_RANGE = (-3.0, 3.0)
 """Standard deviations."""
 

@@ -18,9 +18,16 @@ def table_of(data: bytes, schema: pa.Schema | None = None, columns: Sequence[str
 
     Raises
     ------
-    OSError, pyarrow.ArrowException
+    pyarrow.ArrowException
         when the contents are damaged or do not fit the schema
     """
+    try:
+        return _table(data, schema, columns)
+    except OSError as error:  # a damaged page, of a file that is in memory
+        raise pa.ArrowInvalid(str(error)) from None
+
+
+def _table(data: bytes, schema: pa.Schema | None, columns: Sequence[str] | None) -> pa.Table:
     # pyarrow's read_table lets go of the file in another thread, at times after it has returned, and aborts a process
     # that comes to its end meanwhile.
     file = pq.ParquetFile(io.BytesIO(data))

@@ -26,8 +26,13 @@ def test_a_table_follows_the_schema_that_is_wanted():
     assert table_of(data, schema, ["new"]).num_rows == 2
     with pytest.raises(pa.ArrowInvalid):
         table_of(data, pa.schema([("name", pa.int64())]))
+
+
+@pytest.mark.parametrize("damage", ["cut", "page"])
+def test_a_damaged_file_is_invalid_wherever_the_damage_is(damage: str):
+    data = contents(pa.table({"name": [f"photo {number}" for number in range(500)]}))
     with pytest.raises(pa.ArrowInvalid):
-        table_of(data[:-4])
+        table_of(data[:-4] if damage == "cut" else data[:40] + bytes(60) + data[100:])
 
 
 def test_nothing_of_a_file_is_in_use_when_its_table_is_there():
